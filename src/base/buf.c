@@ -1,0 +1,128 @@
+/* buf.c - a growable byte buffer that knows its maximum. */
+#include "base/buf.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FIRST_CAP = 64 };
+
+void buf_init(struct buf *buf, size_t max)
+{
+    *buf = (struct buf){.max = max};
+}
+
+void buf_free(struct buf *buf)
+{
+    free(buf->ptr);
+    buf_init(buf, buf->max);
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->len = 0;
+    buf->error = ST_OK;
+}
+
+char *buf_reserve(struct buf *buf, size_t more)
+{
+    if (buf->error != ST_OK)
+        return NULL;
+    if (more > buf->max - buf->len) {
+        buf->error = ST_LIMIT;
+        return NULL;
+    }
+    size_t need = buf->len + more;
+    if (need > buf->cap) {
+        size_t cap = buf->cap ? buf->cap : FIRST_CAP;
+        while (cap < need)
+            cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+        if (cap > buf->max && buf->max >= need)
+            cap = buf->max;
+        char *ptr = realloc(buf->ptr, cap);
+        if (!ptr) {
+            buf->error = ST_NOMEM;
+            return NULL;
+        }
+        buf->ptr = ptr;
+        buf->cap = cap;
+    }
+    return buf->ptr + buf->len;
+}
+
+void buf_add(struct buf *buf, const void *bytes, size_t len)
+{
+    if (len == 0)
+        return;
+    char *place = buf_reserve(buf, len);
+    if (!place)
+        return;
+    memcpy(place, bytes, len);
+    buf->len += len;
+}
+
+void buf_add_slice(struct buf *buf, struct slice slice)
+{
+    buf_add(buf, slice.ptr, slice.len);
+}
+
+void buf_add_str(struct buf *buf, const char *string)
+{
+    buf_add(buf, string, strlen(string));
+}
+
+void buf_add_char(struct buf *buf, char c)
+{
+    buf_add(buf, &c, 1);
+}
+
+void buf_add_u64(struct buf *buf, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    buf_add(buf, digits + at, sizeof(digits) - at);
+}
+
+void buf_add_i64(struct buf *buf, int64_t value)
+{
+    if (value < 0) {
+        buf_add_char(buf, '-');
+        buf_add_u64(buf, -(uint64_t)value);
+    } else {
+        buf_add_u64(buf, (uint64_t)value);
+    }
+}
+
+void buf_addf(struct buf *buf, const char *format, ...)
+{
+    if (buf->error != ST_OK)
+        return;
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    assert(len >= 0);
+    /* vsnprintf ends with a NUL: one byte of room more than is kept. */
+    char *place = buf_reserve(buf, (size_t)len + 1);
+    if (place) {
+        vsnprintf(place, (size_t)len + 1, format, again);
+        buf->len += (size_t)len;
+    }
+    va_end(again);
+}
+
+void buf_drop_front(struct buf *buf, size_t len)
+{
+    if (len >= buf->len) {
+        buf->len = 0;
+        return;
+    }
+    memmove(buf->ptr, buf->ptr + len, buf->len - len);
+    buf->len -= len;
+}

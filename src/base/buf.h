@@ -1,0 +1,57 @@
+/* buf.h - a growable byte buffer that knows its maximum.
+ *
+ * Appending never fails at the place: a buffer that could not grow (no memory, or beyond its
+ * maximum) becomes `failed`, keeps what it had, and ignores further appends. Whoever uses the
+ * content looks at buf_status() once, at the end. [curl dynbuf.h]
+ */
+#ifndef TROTLINE_BASE_BUF_H
+#define TROTLINE_BASE_BUF_H
+
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+
+struct buf {
+    char *ptr; /* NULL until the first byte */
+    size_t len;
+    size_t cap;
+    size_t max;        /* bytes it may hold */
+    enum status error; /* ST_OK, ST_NOMEM or ST_LIMIT; sticky until buf_clear */
+};
+
+/* Prepares an empty buffer that may grow to `max` bytes. Allocates nothing. */
+void buf_init(struct buf *buf, size_t max);
+
+/* Frees the memory and leaves an empty buffer with the same maximum. */
+void buf_free(struct buf *buf);
+
+/* Empties it, forgets the error, keeps the memory. */
+void buf_clear(struct buf *buf);
+
+/* Room for `more` bytes behind the content, to be filled by the caller, who then adds to len.
+ * Returns the place, or NULL (and the buffer is failed). */
+char *buf_reserve(struct buf *buf, size_t more);
+
+void buf_add(struct buf *buf, const void *bytes, size_t len);
+void buf_add_slice(struct buf *buf, struct slice slice);
+void buf_add_str(struct buf *buf, const char *string);
+void buf_add_char(struct buf *buf, char c);
+void buf_add_u64(struct buf *buf, uint64_t value); /* decimal */
+void buf_add_i64(struct buf *buf, int64_t value);  /* decimal */
+void buf_addf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Removes `len` bytes (at most all) from the front. */
+void buf_drop_front(struct buf *buf, size_t len);
+
+static inline enum status buf_status(const struct buf *buf)
+{
+    return buf->error;
+}
+
+static inline struct slice buf_slice(const struct buf *buf)
+{
+    return slice_of(buf->ptr, buf->len);
+}
+
+#endif

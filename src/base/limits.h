@@ -1,0 +1,36 @@
+/* limits.h - every built-in maximum, its reason, and what happens when it is reached.
+ *
+ * What an operator may want to change is an option of the configuration (conf/trotline.yaml); what
+ * is here bounds the code itself. [SQLite sqliteLimit.h]
+ */
+#ifndef TROTLINE_BASE_LIMITS_H
+#define TROTLINE_BASE_LIMITS_H
+
+/* ---- HTTP server: one request -------------------------------------------------------------- */
+#define LIMIT_HTTP_HEADERS      100         /* header lines; more is 431 */
+#define LIMIT_HTTP_TARGET_BYTES 8192        /* RFC 9112 section 3 asks for 8000 at least; more is 414 */
+#define LIMIT_HTTP_HEADER_BYTES (32 * 1024) /* request line and all headers; more is 431 */
+
+/* ---- JSON ---------------------------------------------------------------------------------- */
+#define LIMIT_JSON_DEPTH 64 /* nesting; deeper is 400 `json_too_deep`. jansson's recursion stays small */
+
+/* ---- Events and endpoints ------------------------------------------------------------------- */
+#define LIMIT_TYPE_BYTES            256 /* an event type; longer is 400 */
+#define LIMIT_IDEMPOTENCY_KEY_BYTES 256 /* longer is 400; only a 16-byte hash of it is kept */
+#define LIMIT_UID_BYTES             256
+#define LIMIT_URL_BYTES             2048
+#define LIMIT_HEADER_LIST           32   /* custom headers of an endpoint */
+#define LIMIT_HEADER_VALUE_BYTES    4096 /* one custom header's value */
+#define LIMIT_ENDPOINT_TYPES        64   /* `events` of an endpoint */
+#define LIMIT_RETRY_STEPS           64   /* entries of a retry schedule */
+#define LIMIT_SECRETS               11   /* valid at once during rotation: Svix's 10 old ones and the new */
+
+/* ---- Batches -------------------------------------------------------------------------------- */
+#define LIMIT_BATCH_EVENTS     1024              /* the configuration may ask for less */
+#define LIMIT_BATCH_DELIVERIES (1024 * 1024)     /* resolved deliveries of one batch */
+#define LIMIT_BATCH_BYTES      (16 * 1024 * 1024) /* packed size */
+
+/* ---- Attempts ------------------------------------------------------------------------------- */
+#define LIMIT_ATTEMPT_BODY_BYTES 1024 /* the head of a response that is kept with an attempt */
+
+#endif

@@ -1,0 +1,37 @@
+#!lua flags=allow-oom
+-- lease: claim up to n due deliveries of one endpoint, and say when to look at it again.
+--
+-- A claimed delivery stays in `due` with the end of its lease as score: whoever dies holding it lets
+-- go of it by doing nothing. That score is also the fence of its settle.
+--
+-- KEYS  1 due   2 lane
+-- ARGV  1 endpoint id   2 n (0: only set the lane's score)   3 length of the lease in ms
+--       4 "not before" in ms: the loop will not look at the endpoint earlier (0: no such wish)
+-- Reply {now in ms, end of the lease in ms, earliest score left or -1, event id, ...}.
+-- Cost  4 commands, whatever n is.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lease_end = now + ARGV[3]
+
+local claimed = {}
+if tonumber(ARGV[2]) > 0 then
+    claimed = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])
+    if #claimed > 0 then
+        local pairs_ = {}
+        for i = 1, #claimed do
+            pairs_[2 * i - 1] = lease_end
+            pairs_[2 * i] = claimed[i]
+        end
+        redis.call('ZADD', KEYS[1], unpack(pairs_))
+    end
+end
+local head = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+local left = -1
+if #head == 0 then
+    redis.call('ZREM', KEYS[2], ARGV[1])
+else
+    left = tonumber(head[2])
+    redis.call('ZADD', KEYS[2], math.max(left, tonumber(ARGV[4])), ARGV[1])
+end
+return {now, lease_end, left, unpack(claimed)}

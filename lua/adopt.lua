@@ -4,12 +4,15 @@
 -- KEYS  1 its journal   2 my journal   3 its progress bitmap   4 my progress bitmap   5 live replicas
 -- ARGV  1 batch id   2 its incarnation
 -- Reply "ok", "gone" (another has it), or "alive" (the owner's lease has not ended after all).
--- Cost  4 commands.
+-- Cost  5 commands.
 -- Guarantee: the batch is in exactly one journal at every moment.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+if redis.call('ZSCORE', KEYS[2], ARGV[1]) then
+    return 'ok' -- a repeated call
+end
 local lease = redis.call('ZSCORE', KEYS[5], ARGV[2])
 if lease and tonumber(lease) > now then
     return 'alive'

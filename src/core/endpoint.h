@@ -12,6 +12,7 @@
 #include "core/endpoint_config.h"
 
 struct registry;
+struct recent; /* history.c: attempts to be listed */
 
 struct endpoint {
     struct map_node by_id; /* first members: the registry's own */
@@ -31,7 +32,8 @@ struct endpoint {
     size_t claiming;          /* slots promised to leases that are on their way */
     struct list ready;        /* in dispatch's list of endpoints that may send */
     bool backlog;             /* due deliveries wait in the schedule: new ones join them there */
-    struct list draining;     /* in schedule's list of endpoints being cleared (deleted, disabled) */
+    struct recent *recent;
+    bool clearing;             /* its schedule is being emptied: disabled or deleted */
 };
 
 /* `rules` must outlive the registry. NULL: out of memory. */

@@ -1,0 +1,351 @@
+/* attempt.c - one HTTP request of one delivery.
+ *
+ * An attempt's memory (header lines, body) is kept in a free list and used again, so that a delivery
+ * allocates nothing once the process is warm.
+ *
+ * Trace context (W3C): the event's trace is continued with a parent id of its own for each attempt; an
+ * event without one starts a trace from its id, so all its attempts belong together.
+ */
+#include "core/attempt.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "core/dispatch.h"
+#include "core/settle.h"
+
+enum { LINES_MAX = LIMIT_HEADER_LIST + 16, FREE_MAX = 256, KEEP_BYTES = 64 * 1024 };
+
+struct attempt {
+    struct list node; /* in attempts->free */
+    struct attempts *attempts;
+    struct delivery *delivery; /* NULL: a probe */
+    struct endpoint_config *config;
+    struct message *probe_message;
+    attempt_probe_fn *probe_fn;
+    void *probe_arg;
+    struct outbound_request *request;
+    uint64_t started_at_ms; /* unix */
+    struct buf lines;       /* "Name: value\0" ... */
+    struct buf body;
+    const char *line[LINES_MAX];
+};
+
+struct attempts {
+    struct core *core;
+    struct list sending; /* deliveries, oldest attempt first */
+    struct list free;
+    size_t free_count;
+    size_t in_flight;
+    size_t reserved;
+};
+
+/* ---- Memory ----------------------------------------------------------------------------------- */
+
+static struct attempt *attempt_take(struct attempts *attempts)
+{
+    struct list *node = list_pop_front(&attempts->free);
+    if (node) {
+        attempts->free_count--;
+        return CONTAINER_OF(node, struct attempt, node);
+    }
+    struct attempt *attempt = calloc(1, sizeof(*attempt));
+    if (!attempt)
+        return NULL;
+    list_init(&attempt->node);
+    attempt->attempts = attempts;
+    buf_init(&attempt->lines, 256 * 1024);
+    buf_init(&attempt->body, 16 * 1024 * 1024);
+    return attempt;
+}
+
+static void attempt_destroy(struct attempt *attempt)
+{
+    buf_free(&attempt->lines);
+    buf_free(&attempt->body);
+    free(attempt);
+}
+
+static void attempt_give_back(struct attempt *attempt)
+{
+    struct attempts *attempts = attempt->attempts;
+    endpoint_config_put(attempt->config);
+    attempt->config = NULL;
+    attempt->delivery = NULL;
+    attempt->request = NULL;
+    if (attempts->free_count >= FREE_MAX) {
+        attempt_destroy(attempt);
+        return;
+    }
+    if (attempt->body.cap > KEEP_BYTES)
+        buf_free(&attempt->body);
+    list_push_front(&attempts->free, &attempt->node);
+    attempts->free_count++;
+}
+
+/* ---- Building --------------------------------------------------------------------------------- */
+
+static void add_line(struct buf *lines, size_t *count, const char *name, struct slice value)
+{
+    buf_add_str(lines, name);
+    buf_add_str(lines, ": ");
+    buf_add_slice(lines, value);
+    buf_add_char(lines, '\0');
+    (*count)++;
+}
+
+static void hex(struct buf *out, const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        buf_addf(out, "%02x", bytes[i]);
+}
+
+static void add_trace(struct buf *lines, size_t *count, const struct message *message)
+{
+    struct slice parent = message->record.traceparent;
+    uint8_t span[8];
+    rng_bytes(span, sizeof(span));
+    buf_add_str(lines, "traceparent: 00-");
+    if (parent.ptr) {
+        buf_add(lines, parent.ptr + 3, 32); /* its trace id; checked when the event was accepted */
+        buf_add_char(lines, '-');
+        hex(lines, span, sizeof(span));
+        buf_add(lines, parent.ptr + 52, 3); /* "-" and the flags */
+    } else {
+        hex(lines, message->id.bytes + 4, 16);
+        buf_add_char(lines, '-');
+        hex(lines, span, sizeof(span));
+        buf_add_str(lines, "-00");
+    }
+    buf_add_char(lines, '\0');
+    (*count)++;
+    if (parent.ptr && message->record.tracestate.ptr)
+        add_line(lines, count, "tracestate", message->record.tracestate);
+}
+
+static size_t valid_keys(const struct endpoint_config *config, uint64_t now_ms,
+                         struct signer_key *keys[LIMIT_SECRETS])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->secret_count; i++) {
+        const struct endpoint_secret *secret = &config->secrets[i];
+        if (secret->expires_at_ms == 0 || secret->expires_at_ms > now_ms)
+            keys[count++] = secret->key;
+    }
+    return count;
+}
+
+/* Fills in lines and body, and gives the call that sends them. */
+static enum status build(struct attempt *attempt, const struct message *message,
+                         struct outbound_call *call)
+{
+    const struct endpoint_config *config = attempt->config;
+    const struct core_options *options = &attempt->attempts->core->options;
+    const struct event_record *record = &message->record;
+    struct scheme_event event = {
+        .id = slice_str(message->id_text),
+        .type = record->type,
+        .timestamp_ms = record->timestamp_ms,
+        .data = record->data,
+        .version = record->version,
+        .source = record->source,
+    };
+    struct signer_key *keys[LIMIT_SECRETS];
+    size_t key_count = valid_keys(config, attempt->started_at_ms, keys);
+    size_t count = 0;
+    buf_clear(&attempt->lines);
+    buf_clear(&attempt->body);
+    struct slice body = scheme_body(config->scheme, &event, &attempt->body);
+    enum status status = scheme_headers(config->scheme, &event, body, attempt->started_at_ms, keys,
+                                        key_count, &attempt->lines, &count);
+    if (status != ST_OK)
+        return status;
+    add_line(&attempt->lines, &count, "Content-Type", SLICE("application/json"));
+    add_trace(&attempt->lines, &count, message);
+    if (buf_status(&attempt->lines) != ST_OK || buf_status(&attempt->body) != ST_OK)
+        return ST_NOMEM;
+    if (count + config->header_count > LINES_MAX)
+        return ST_LIMIT;
+    const char *at = attempt->lines.ptr;
+    for (size_t i = 0; i < count; i++) {
+        attempt->line[i] = at;
+        at += strlen(at) + 1;
+    }
+    for (size_t i = 0; i < config->header_count; i++)
+        attempt->line[count++] = config->header_lines[i];
+    *call = (struct outbound_call){
+        .url = config->url,
+        .header_lines = attempt->line,
+        .header_count = count,
+        .body = body,
+        .connect_timeout_ms = options->connect_timeout_ms,
+        .total_timeout_ms = config->timeout_ms,
+        .response_bytes_max = options->response_bytes_max,
+        .insecure_http_allowed = options->allow_http,
+    };
+    return ST_OK;
+}
+
+/* ---- Sending ---------------------------------------------------------------------------------- */
+
+static void count_result(struct core_stats *stats, const struct outbound_result *result)
+{
+    bool success = result->error == OUTBOUND_OK && result->status_code / 100 == 2;
+    if (result->error == OUTBOUND_CANCELLED)
+        return;
+    hist_record(&stats->attempt_us, result->duration_us);
+    stats->attempts_ok += success;
+    stats->attempts_failed += !success;
+    if (!success)
+        stats->failures[result->error]++;
+}
+
+static void on_done(void *arg, const struct outbound_result *result)
+{
+    struct attempt *attempt = arg;
+    struct attempts *attempts = attempt->attempts;
+    struct core *core = attempts->core;
+    struct delivery *delivery = attempt->delivery;
+    struct endpoint *endpoint = endpoint_get(delivery->endpoint);
+    attempts->in_flight--;
+    endpoint->in_flight--;
+    delivery->attempt = NULL;
+    list_remove(&delivery->node);
+    count_result(&core->stats, result);
+    settle_attempt(core->settle, delivery, result, attempt->started_at_ms);
+    attempt_give_back(attempt);
+    dispatch_endpoint_ready(core->dispatch, endpoint);
+    endpoint_put(endpoint);
+}
+
+enum status attempt_start(struct attempts *attempts, struct delivery *delivery)
+{
+    struct core *core = attempts->core;
+    struct attempt *attempt = attempt_take(attempts);
+    if (!attempt)
+        return ST_NOMEM;
+    attempt->config = endpoint_config_get(delivery->endpoint->config);
+    attempt->delivery = delivery;
+    attempt->started_at_ms = clock_wall_ms();
+    struct outbound_call call;
+    enum status status = build(attempt, delivery->message, &call);
+    if (status == ST_OK)
+        status = outbound_send(core->outbound, &call, on_done, attempt, &attempt->request);
+    if (status != ST_OK) {
+        attempt_give_back(attempt);
+        return status;
+    }
+    delivery->phase = DELIVERY_SENDING;
+    delivery->attempt = attempt;
+    delivery->sending_since_ms = clock_mono_ms();
+    list_push_back(&attempts->sending, &delivery->node);
+    delivery->endpoint->in_flight++;
+    attempts->in_flight++;
+    return ST_OK;
+}
+
+/* ---- Probes ----------------------------------------------------------------------------------- */
+
+static void on_probe_done(void *arg, const struct outbound_result *result)
+{
+    struct attempt *attempt = arg;
+    attempt->attempts->in_flight--;
+    attempt->probe_fn(attempt->probe_arg, result);
+    message_put(attempt->probe_message);
+    attempt->probe_message = NULL;
+    attempt_give_back(attempt);
+}
+
+enum status attempt_probe(struct attempts *attempts, struct endpoint_config *config,
+                          struct message *message, attempt_probe_fn *fn, void *arg)
+{
+    struct attempt *attempt = attempt_take(attempts);
+    if (!attempt)
+        return ST_NOMEM;
+    attempt->config = endpoint_config_get(config);
+    attempt->started_at_ms = clock_wall_ms();
+    attempt->probe_fn = fn;
+    attempt->probe_arg = arg;
+    struct outbound_call call;
+    enum status status = build(attempt, message, &call);
+    if (status == ST_OK)
+        status = outbound_send(attempts->core->outbound, &call, on_probe_done, attempt,
+                               &attempt->request);
+    if (status != ST_OK) {
+        attempt_give_back(attempt);
+        return status;
+    }
+    attempt->probe_message = message_get(message);
+    attempts->in_flight++;
+    return ST_OK;
+}
+
+/* ---- Slots ------------------------------------------------------------------------------------ */
+
+size_t attempts_free_slots(const struct attempts *attempts)
+{
+    size_t used = attempts->in_flight + attempts->reserved;
+    size_t most = attempts->core->options.in_flight_max;
+    return used < most ? most - used : 0;
+}
+
+void attempts_reserve(struct attempts *attempts, size_t slots)
+{
+    attempts->reserved += slots;
+}
+
+void attempts_unreserve(struct attempts *attempts, size_t slots)
+{
+    assert(attempts->reserved >= slots);
+    attempts->reserved -= slots;
+}
+
+size_t attempts_in_flight(const struct attempts *attempts)
+{
+    return attempts->in_flight;
+}
+
+struct list *attempts_sending(struct attempts *attempts)
+{
+    return &attempts->sending;
+}
+
+void attempts_cancel_all(struct attempts *attempts)
+{
+    LIST_FOREACH(node, &attempts->sending) {
+        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+        outbound_cancel(delivery->attempt->request);
+    }
+}
+
+struct attempts *attempts_new(struct core *core)
+{
+    struct attempts *attempts = calloc(1, sizeof(*attempts));
+    if (!attempts)
+        return NULL;
+    attempts->core = core;
+    list_init(&attempts->sending);
+    list_init(&attempts->free);
+    return attempts;
+}
+
+void attempts_free(struct attempts *attempts)
+{
+    if (!attempts)
+        return;
+    LIST_FOREACH(node, &attempts->sending) {
+        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+        struct attempt *attempt = delivery->attempt;
+        delivery->attempt = NULL;
+        list_remove(node);
+        attempt_give_back(attempt);
+        dispatch_release(attempts->core->dispatch, delivery);
+    }
+    LIST_FOREACH(node, &attempts->free) {
+        list_remove(node);
+        attempt_destroy(CONTAINER_OF(node, struct attempt, node));
+    }
+    free(attempts);
+}

@@ -1,0 +1,301 @@
+/* batch.c - the unit of durability.
+ *
+ * While a batch is built only its blob grows; nothing points into it, so it may move. batch_parse()
+ * then reads the blob as recovery would, which costs 0.3 us an event and saves a second way of doing it.
+ */
+#include "core/batch.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/rng.h"
+#include "wire/encoding.h"
+
+enum { FORMAT = 1, SHARD = 0 };
+
+const char *batch_state_name(enum batch_state state)
+{
+    static const char *const names[] = {"building", "sealed", "storing", "open", "closing", "closed"};
+    return names[state];
+}
+
+/* ---- Names ------------------------------------------------------------------------------------ */
+
+static void put_be(uint8_t *out, size_t bytes, uint64_t value)
+{
+    while (bytes > 0) {
+        out[--bytes] = (uint8_t)value;
+        value >>= 8;
+    }
+}
+
+static void name_text(const uint8_t name[BATCH_ID_BYTES], char out[BATCH_ID_TEXT])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < BATCH_ID_BYTES; i++) {
+        out[2 * i] = digits[name[i] >> 4];
+        out[2 * i + 1] = digits[name[i] & 15];
+    }
+    out[BATCH_ID_TEXT - 1] = '\0';
+}
+
+static void message_id(const struct batch *batch, uint32_t index, struct id *id)
+{
+    memcpy(id->bytes, batch->id, 5);
+    put_be(id->bytes + 5, 2, SHARD);
+    memcpy(id->bytes + 7, batch->id + 5, 8);
+    put_be(id->bytes + 15, 2, index);
+    rng_bytes(id->bytes + 17, 3);
+}
+
+void batch_name_of(const struct id *message, char out[BATCH_ID_TEXT])
+{
+    uint8_t name[BATCH_ID_BYTES];
+    memcpy(name, message->bytes, 5);
+    memcpy(name + 5, message->bytes + 7, 8);
+    name_text(name, out);
+}
+
+uint32_t batch_index_of(const struct id *message)
+{
+    return (uint32_t)message->bytes[15] << 8 | message->bytes[16];
+}
+
+/* ---- Building --------------------------------------------------------------------------------- */
+
+static struct batch *batch_alloc(size_t bytes_max)
+{
+    struct batch *batch = calloc(1, sizeof(*batch));
+    if (!batch)
+        return NULL;
+    list_init(&batch->node);
+    buf_init(&batch->blob, bytes_max);
+    batch->refs = 1;
+    return batch;
+}
+
+struct batch *batch_new(uint64_t wall_ms, uint64_t nonce, size_t bytes_max)
+{
+    struct batch *batch = batch_alloc(bytes_max);
+    if (!batch)
+        return NULL;
+    struct id id;
+    id_set_time(&id, wall_ms);
+    memcpy(batch->id, id.bytes, 5);
+    put_be(batch->id + 5, 8, nonce);
+    name_text(batch->id, batch->id_text);
+    batch->created_at_ms = wall_ms;
+    mp_write_array(&batch->blob, 2);
+    mp_write_u64(&batch->blob, FORMAT);
+    mp_write_u64(&batch->blob, wall_ms);
+    if (buf_status(&batch->blob) != ST_OK) {
+        batch_free(batch);
+        return NULL;
+    }
+    return batch;
+}
+
+enum status batch_add(struct batch *batch, const struct event_record *record, struct slice targets,
+                      struct id *id)
+{
+    assert(batch->state == BATCH_BUILDING);
+    size_t count = targets.len / TARGET_BYTES;
+    if (batch->message_count >= LIMIT_BATCH_EVENTS ||
+        count > LIMIT_BATCH_DELIVERIES - batch->ordinal_count)
+        return ST_LIMIT;
+    size_t before = batch->blob.len;
+    message_id(batch, batch->message_count, id);
+    mp_write_bin(&batch->blob, slice_of(id->bytes, sizeof(id->bytes)));
+    event_record_write(&batch->blob, record);
+    mp_write_bin(&batch->blob, targets);
+    enum status status = buf_status(&batch->blob);
+    if (status != ST_OK) {
+        batch->blob.len = before;
+        batch->blob.error = ST_OK;
+        return status;
+    }
+    batch->message_count++;
+    batch->ordinal_count += (uint32_t)count;
+    return ST_OK;
+}
+
+/* ---- Parsing ---------------------------------------------------------------------------------- */
+
+static void read_message(struct mp_reader *reader, struct batch *batch, uint32_t index)
+{
+    struct message *message = &batch->messages[index];
+    struct slice id = mp_read_bin(reader);
+    const char *start = (const char *)reader->at;
+    event_record_read(reader, &message->record);
+    message->raw = slice_of(start, (size_t)((const char *)reader->at - start));
+    message->targets = mp_read_bin(reader);
+    if (reader->error != ST_OK)
+        return;
+    if (id.len != sizeof(message->id.bytes) || message->targets.len % TARGET_BYTES != 0) {
+        reader->error = ST_SYNTAX;
+        return;
+    }
+    memcpy(message->id.bytes, id.ptr, id.len);
+    id_format(message->id_text, "msg_", &message->id);
+    message->batch = batch;
+    message->target_count = (uint32_t)(message->targets.len / TARGET_BYTES);
+    message->first_ordinal = batch->ordinal_count;
+    batch->ordinal_count += message->target_count;
+}
+
+/* Messages in the blob, or 0 when it is malformed. */
+static uint32_t count_messages(struct slice blob)
+{
+    struct mp_reader reader;
+    mp_reader_init(&reader, blob);
+    mp_skip(&reader);
+    uint32_t values = 0;
+    while (reader.error == ST_OK && !mp_at_end(&reader)) {
+        mp_skip(&reader);
+        values++;
+    }
+    return reader.error == ST_OK && values % 3 == 0 ? values / 3 : 0;
+}
+
+enum status batch_parse(struct batch *batch)
+{
+    struct slice blob = buf_slice(&batch->blob);
+    uint32_t count = batch->message_count ? batch->message_count : count_messages(blob);
+    if (count == 0 || count > LIMIT_BATCH_EVENTS)
+        return ST_SYNTAX;
+    struct message *messages = calloc(count, sizeof(*messages));
+    if (!messages)
+        return ST_NOMEM;
+    batch->messages = messages;
+    batch->message_count = count;
+    batch->ordinal_count = 0;
+
+    struct mp_reader reader;
+    mp_reader_init(&reader, blob);
+    uint32_t members = mp_read_array(&reader);
+    uint64_t format = mp_read_u64(&reader);
+    batch->created_at_ms = mp_read_u64(&reader);
+    if (reader.error == ST_OK && (members != 2 || format != FORMAT))
+        reader.error = ST_SYNTAX;
+    for (uint32_t i = 0; i < count && reader.error == ST_OK; i++)
+        read_message(&reader, batch, i);
+    if (reader.error != ST_OK || !mp_at_end(&reader) ||
+        batch->ordinal_count > LIMIT_BATCH_DELIVERIES)
+        return ST_SYNTAX;
+    batch->pending = batch->ordinal_count;
+    if (batch->ordinal_count > 0) {
+        batch->slots = calloc(batch->ordinal_count, sizeof(*batch->slots));
+        if (!batch->slots)
+            return ST_NOMEM;
+    }
+    return ST_OK;
+}
+
+enum status batch_load(const char *id_text, struct slice blob, struct batch **out)
+{
+    struct batch *batch = batch_alloc(LIMIT_BATCH_BYTES * 2);
+    if (!batch)
+        return ST_NOMEM;
+    size_t len = strlen(id_text);
+    enum status status = ST_SYNTAX;
+    struct buf id;
+    buf_init(&id, BATCH_ID_BYTES);
+    if (len == BATCH_ID_TEXT - 1 && decode_hex(slice_of(id_text, len), &id) == ST_OK &&
+        id.len == BATCH_ID_BYTES) {
+        memcpy(batch->id, id.ptr, BATCH_ID_BYTES);
+        name_text(batch->id, batch->id_text);
+        buf_add_slice(&batch->blob, blob);
+        status = buf_status(&batch->blob);
+        if (status == ST_OK)
+            status = batch_parse(batch);
+    }
+    buf_free(&id);
+    if (status != ST_OK) {
+        batch_free(batch);
+        return status;
+    }
+    *out = batch;
+    return ST_OK;
+}
+
+struct message *batch_find(struct batch *batch, const struct id *id)
+{
+    uint32_t index = batch_index_of(id);
+    if (index >= batch->message_count || !id_eq(&batch->messages[index].id, id))
+        return NULL;
+    return &batch->messages[index];
+}
+
+size_t batch_bytes(const struct batch *batch)
+{
+    return sizeof(*batch) + batch->blob.cap + batch->message_count * sizeof(*batch->messages) +
+           batch->ordinal_count * sizeof(*batch->slots);
+}
+
+/* ---- Lifetime --------------------------------------------------------------------------------- */
+
+void batch_free(struct batch *batch)
+{
+    if (!batch)
+        return;
+    if (batch->on_free)
+        batch->on_free(batch->free_arg, batch);
+    buf_free(&batch->blob);
+    free(batch->messages);
+    free(batch->slots);
+    free(batch);
+}
+
+void batch_get(struct batch *batch)
+{
+    batch->refs++;
+}
+
+void batch_put(struct batch *batch)
+{
+    assert(batch->refs > 0);
+    if (--batch->refs == 0)
+        batch_free(batch);
+}
+
+struct message *message_get(struct message *message)
+{
+    if (message->batch)
+        batch_get(message->batch);
+    else
+        message->refs++;
+    return message;
+}
+
+void message_put(struct message *message)
+{
+    if (!message)
+        return;
+    if (message->batch)
+        batch_put(message->batch);
+    else if (--message->refs == 0)
+        free(message);
+}
+
+enum status message_load(const struct id *id, struct slice record, struct message **out)
+{
+    struct message *message = calloc(1, sizeof(*message) + record.len);
+    if (!message)
+        return ST_NOMEM;
+    char *bytes = (char *)(message + 1);
+    memcpy(bytes, record.ptr, record.len);
+    message->refs = 1;
+    message->id = *id;
+    id_format(message->id_text, "msg_", id);
+    message->raw = slice_of(bytes, record.len);
+    struct mp_reader reader;
+    mp_reader_init(&reader, message->raw);
+    event_record_read(&reader, &message->record);
+    if (!mp_at_end(&reader)) {
+        free(message);
+        return ST_SYNTAX;
+    }
+    *out = message;
+    return ST_OK;
+}

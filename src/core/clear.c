@@ -1,0 +1,286 @@
+/* clear.c - empties the schedule of an endpoint that takes nothing any more.
+ *
+ *   page of `due` --each--> read its state --> settle.lua without a lease
+ *        ^                                          |
+ *        +------------- all answered ---------------+
+ *        |
+ *   `due` is empty --(deleted)--> page of `dead` --each--> dead_replay.lua "discard" --> document
+ *
+ * What is in hand at the time is settled by its own attempt and skipped here by coming back later.
+ */
+#include "core/clear.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "core/outcome.h"
+#include "core/store_schedule.h"
+#include "net/redis_script.h"
+
+enum { PAGE = 64, AGAIN_MS = 1000 };
+
+enum clear_step { CLEAR_DUE, CLEAR_DEAD };
+
+struct job {
+    struct list node;
+    struct clear *clear;
+    struct endpoint *endpoint; /* one reference */
+    enum clear_step step;
+    size_t waiting;  /* answers of the present page */
+    size_t progress; /* entries done in the present page */
+    struct reactor_timer *again;
+};
+
+struct item {
+    struct job *job;
+    struct id event;
+    char event_id[ID_TEXT_MAX];
+};
+
+struct clear {
+    struct core *core;
+    struct list jobs;
+};
+
+static void read_page(struct job *job);
+
+static void job_end(struct job *job)
+{
+    list_remove(&job->node);
+    job->endpoint->clearing = false;
+    endpoint_put(job->endpoint);
+    reactor_timer_free(job->again);
+    free(job);
+}
+
+static void on_again(void *arg)
+{
+    read_page(arg);
+}
+
+static bool wanted(const struct job *job)
+{
+    return job->endpoint->deleted || !job->endpoint->config->active;
+}
+
+/* ---- The end of a deleted endpoint --------------------------------------------------------------- */
+
+static void on_deleted(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct job *job = arg;
+    if (status == ST_STOPPED) {
+        job_end(job);
+    } else if (status == ST_OK && redis_value_type(reply) == REDIS_STRING &&
+               slice_eq(redis_value_text(reply), SLICE("ok"))) {
+        log_info("endpoint.cleared", "endpoint=%s", job->endpoint->id_text);
+        job_end(job);
+    } else {
+        job->step = CLEAR_DUE; /* something was still in hand */
+        reactor_timer_set(job->again, AGAIN_MS);
+    }
+}
+
+static void delete_document(struct job *job)
+{
+    struct store *store = job->clear->core->store;
+    const char *endpoint = job->endpoint->id_text;
+    struct store_key text[7];
+    struct slice keys[] = {
+        store_key(store, &text[0], "config", "endpoints"),
+        store_key(store, &text[1], "config", NULL),
+        store_key(store, &text[2], "due", endpoint),
+        store_key(store, &text[3], "dead", endpoint),
+        store_key_lane(store, &text[4], job->endpoint->lane),
+        store_key(store, &text[5], "attempts", endpoint),
+        store_key(store, &text[6], "dead", NULL),
+    };
+    struct slice args[] = {slice_str(endpoint)};
+    if (store_call(store, store_script(store, "endpoint_delete"), keys, 7, args, 1, on_deleted,
+                   job) != ST_OK)
+        reactor_timer_set(job->again, AGAIN_MS);
+}
+
+/* ---- Pages ---------------------------------------------------------------------------------------- */
+
+static void page_answered(struct job *job, bool stopped)
+{
+    if (--job->waiting > 0)
+        return;
+    if (stopped)
+        job_end(job);
+    else if (job->progress > 0)
+        read_page(job);
+    else
+        reactor_timer_set(job->again, AGAIN_MS); /* only what is in hand is left */
+}
+
+static void on_item_done(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct item *item = arg;
+    struct job *job = item->job;
+    if (status == ST_OK && reply_is(reply, 0, "ok"))
+        job->progress++;
+    free(item);
+    page_answered(job, status == ST_STOPPED);
+}
+
+static enum status cancel_due(struct item *item, const struct delivery_state *state)
+{
+    struct core *core = item->job->clear->core;
+    bool deleted = item->job->endpoint->deleted;
+    uint8_t outcome[OUTCOME_BYTES];
+    outcome_write(outcome, &(struct outcome){.status = OUTCOME_CANCELLED,
+                                             .attempts = (uint8_t)state->attempts,
+                                             .at_ms = store_redis_ms(core->store)});
+    struct delivery_state dead = *state;
+    dead.dead = true;
+    dead.error = SLICE("endpoint_disabled");
+    struct buf bytes;
+    buf_init(&bytes, 512);
+    delivery_state_write(&bytes, &dead);
+    struct store_settle args = {
+        .event = &item->event,
+        .event_id = item->event_id,
+        .endpoint = item->job->endpoint,
+        .kind = deleted ? STORE_SETTLE_DONE : STORE_SETTLE_DEAD,
+        .state = buf_slice(&bytes),
+        .ordinal = state->ordinal,
+        .outcome = slice_of(outcome, sizeof(outcome)),
+        .attempts_kept = core->options.attempts_kept,
+    };
+    if (deleted)
+        core->stats.deliveries_cancelled++;
+    else
+        core->stats.deliveries_dead++;
+    enum status status = store_settle(core->store, &args, on_item_done, item);
+    buf_free(&bytes);
+    return status;
+}
+
+static enum status discard_dead(struct item *item, const struct delivery_state *state)
+{
+    struct core *core = item->job->clear->core;
+    uint8_t outcome[OUTCOME_BYTES];
+    outcome_write(outcome, &(struct outcome){.status = OUTCOME_CANCELLED,
+                                             .attempts = (uint8_t)state->attempts,
+                                             .at_ms = store_redis_ms(core->store)});
+    struct store_dead args = {
+        .event = &item->event,
+        .event_id = item->event_id,
+        .endpoint_id = item->job->endpoint->id_text,
+        .lane = item->job->endpoint->lane,
+        .discard = true,
+        .ordinal = state->ordinal,
+        .outcome = slice_of(outcome, sizeof(outcome)),
+    };
+    return store_dead_replay(core->store, &args, on_item_done, item);
+}
+
+static void on_item_read(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct item *item = arg;
+    struct job *job = item->job;
+    struct delivery_state state = {.ordinal = 0};
+    struct slice bytes = reply_text(reply, 1);
+    if (status == ST_OK && bytes.ptr && delivery_state_read(bytes, &state) != ST_OK)
+        state = (struct delivery_state){.ordinal = 0};
+    if (status == ST_OK)
+        status = job->step == CLEAR_DUE ? cancel_due(item, &state) : discard_dead(item, &state);
+    if (status != ST_OK) {
+        free(item);
+        page_answered(job, status == ST_STOPPED);
+    }
+}
+
+static bool read_item(struct job *job, struct slice event_id)
+{
+    struct item *item = malloc(sizeof(*item));
+    if (!item)
+        return false;
+    *item = (struct item){.job = job};
+    if (id_parse(event_id, "msg_", &item->event) == ST_OK) {
+        id_format(item->event_id, "msg_", &item->event);
+        if (store_event_read(job->clear->core->store, item->event_id, job->endpoint->id_text,
+                             on_item_read, item) == ST_OK)
+            return true;
+    }
+    free(item);
+    return false;
+}
+
+static void on_page(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct job *job = arg;
+    if (status == ST_STOPPED || !wanted(job)) {
+        job_end(job);
+        return;
+    }
+    if (status != ST_OK) {
+        reactor_timer_set(job->again, AGAIN_MS);
+        return;
+    }
+    size_t count = redis_value_count(reply) / 2;
+    if (count == 0) {
+        if (!job->endpoint->deleted) {
+            job_end(job);
+        } else if (job->step == CLEAR_DUE) {
+            job->step = CLEAR_DEAD;
+            read_page(job);
+        } else {
+            delete_document(job);
+        }
+        return;
+    }
+    job->progress = 0;
+    job->waiting = 1; /* this function's own */
+    for (size_t i = 0; i < count; i++)
+        job->waiting += read_item(job, reply_text(reply, 2 * i));
+    page_answered(job, false);
+}
+
+static void read_page(struct job *job)
+{
+    if (store_set_read(job->clear->core->store, job->step == CLEAR_DUE ? STORE_DUE : STORE_DEAD,
+                       job->endpoint->id_text, 0, PAGE, on_page, job) != ST_OK)
+        reactor_timer_set(job->again, AGAIN_MS);
+}
+
+/* ---- Start and stop --------------------------------------------------------------------------------- */
+
+void clear_endpoint(struct clear *clear, struct endpoint *endpoint)
+{
+    if (endpoint->clearing)
+        return;
+    struct job *job = calloc(1, sizeof(*job));
+    if (!job)
+        return; /* taken up again at the next peek, or the next start */
+    job->clear = clear;
+    job->again = reactor_timer_new(clear->core->reactor, on_again, job);
+    if (!job->again) {
+        free(job);
+        return;
+    }
+    job->endpoint = endpoint_get(endpoint);
+    endpoint->clearing = true;
+    list_push_back(&clear->jobs, &job->node);
+    read_page(job);
+}
+
+struct clear *clear_new(struct core *core)
+{
+    struct clear *clear = calloc(1, sizeof(*clear));
+    if (!clear)
+        return NULL;
+    clear->core = core;
+    list_init(&clear->jobs);
+    return clear;
+}
+
+void clear_free(struct clear *clear)
+{
+    if (!clear)
+        return;
+    LIST_FOREACH(node, &clear->jobs)
+        job_end(CONTAINER_OF(node, struct job, node));
+    free(clear);
+}

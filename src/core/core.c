@@ -1,0 +1,90 @@
+/* core.c - makes, joins and ends the modules of the data path.
+ *
+ * Hooks run in the order in which the modules are made: publish ships the turn's batch, dispatch
+ * starts what may go; outbound's completions (made before) come first, so their slots are free.
+ */
+#include "core/core.h"
+
+#include <stdlib.h>
+
+#include "core/attempt.h"
+#include "core/clear.h"
+#include "core/dispatch.h"
+#include "core/endpoint_store.h"
+#include "core/history.h"
+#include "core/publish.h"
+#include "core/replica.h"
+#include "core/schedule.h"
+#include "core/settle.h"
+
+struct core *core_new(const struct core_options *options, struct reactor *reactor,
+                      struct store *store, struct registry *registry, struct outbound *outbound)
+{
+    struct core *core = calloc(1, sizeof(*core));
+    if (!core)
+        return NULL;
+    core->options = *options;
+    core->reactor = reactor;
+    core->store = store;
+    core->registry = registry;
+    core->outbound = outbound;
+    rng_seed(&core->rng, rng_u64());
+    core->publish = publish_new(core);
+    core->dispatch = dispatch_new(core);
+    core->attempts = attempts_new(core);
+    core->settle = settle_new(core);
+    core->schedule = schedule_new(core);
+    core->replica = replica_new(core);
+    core->history = history_new(core);
+    core->clear = clear_new(core);
+    core->endpoints = endpoint_store_new(core);
+    if (!core->publish || !core->dispatch || !core->attempts || !core->settle || !core->schedule ||
+        !core->replica || !core->history || !core->clear || !core->endpoints) {
+        core_free(core);
+        return NULL;
+    }
+    return core;
+}
+
+void core_free(struct core *core)
+{
+    if (!core)
+        return;
+    attempts_free(core->attempts);
+    publish_free(core->publish);
+    dispatch_free(core->dispatch);
+    clear_free(core->clear);
+    history_free(core->history);
+    replica_free(core->replica);
+    schedule_free(core->schedule);
+    settle_free(core->settle);
+    endpoint_store_free(core->endpoints);
+    free(core);
+}
+
+void core_store_state(struct core *core, bool ready)
+{
+    if (!ready)
+        return;
+    replica_store_ready(core->replica);
+    schedule_store_ready(core->schedule);
+    publish_store_ready(core->publish);
+}
+
+void core_stop(struct core *core)
+{
+    core->stopping = true;
+    dispatch_hand_back(core->dispatch);
+    history_flush(core->history);
+}
+
+bool core_idle(const struct core *core)
+{
+    return publish_unanswered(core->publish) == 0 && dispatch_open_batches(core->dispatch) == 0 &&
+           dispatch_deliveries(core->dispatch) == 0 && store_pending(core->store) == 0;
+}
+
+void core_abandon(struct core *core)
+{
+    attempts_cancel_all(core->attempts);
+}

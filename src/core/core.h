@@ -1,0 +1,99 @@
+/* core.h - what the modules of the data path share.
+ *
+ *     publish --> dispatch --> attempt --> settle
+ *                    ^                       |
+ *                    +------ schedule <------+
+ *
+ * publish stores events in batches; dispatch decides what may be sent now; attempt sends; settle
+ * records, retries or finishes; schedule brings back what waited. replica keeps this process's lease
+ * and adopts what dead ones left. Each module is a pointer here, made by core_new() in that order.
+ */
+#ifndef TROTLINE_CORE_CORE_H
+#define TROTLINE_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hist.h"
+#include "base/rng.h"
+#include "core/endpoint.h"
+#include "core/store.h"
+#include "net/outbound.h"
+#include "net/reactor.h"
+
+struct core_options {
+    /* Batches. */
+    uint32_t batch_events_max;
+    size_t batch_bytes_max;
+    uint64_t publish_timeout_ms; /* then a producer is told "outcome unknown" */
+    uint64_t journal_batches_max;
+    uint64_t idempotency_ttl_ms, idempotency_keys_max;
+    uint64_t history_ttl_ms, history_bytes_max;
+    uint32_t attempts_kept; /* for each endpoint */
+    /* Memory. */
+    size_t deliveries_max;         /* in hand */
+    size_t bytes_max;              /* of events in hand */
+    size_t queued_per_endpoint_max;
+    /* Sending. */
+    size_t in_flight_max;
+    uint64_t connect_timeout_ms;
+    size_t response_bytes_max;
+    uint64_t retry_after_max_ms;
+    bool allow_http;
+    /* Replicas. */
+    uint64_t lease_ms, heartbeat_ms;
+    bool sole_owner; /* the Redis is ours alone (embedded): other incarnations are dead */
+    size_t endpoints_max;
+};
+
+/* Counted where it is decided; written out by api/metrics.c. */
+struct core_stats {
+    uint64_t events_accepted, events_duplicate, events_refused;
+    uint64_t batches_stored, batches_closed, batches_adopted;
+    uint64_t attempts_ok, attempts_failed;
+    uint64_t failures[16]; /* by enum outbound_error; [0]: a status other than 2xx */
+    uint64_t deliveries_sent, deliveries_retried, deliveries_dead, deliveries_cancelled,
+        deliveries_moved;
+    uint64_t claims, leases_lost;
+    struct hist publish_us;  /* accepted to answered */
+    struct hist attempt_us;
+    struct hist delivery_us; /* accepted to sent, of first attempts */
+};
+
+struct core {
+    struct core_options options;
+    struct reactor *reactor;
+    struct store *store;
+    struct registry *registry;
+    struct outbound *outbound;
+    struct rng rng; /* jitter */
+    struct core_stats stats;
+    bool stopping;
+
+    struct publish *publish;
+    struct dispatch *dispatch;
+    struct attempts *attempts;
+    struct settle *settle;
+    struct schedule *schedule;
+    struct replica *replica;
+    struct history *history;
+    struct clear *clear;
+    struct endpoint_store *endpoints;
+};
+
+/* Takes nothing over: reactor, store, registry and outbound must outlive it. NULL: out of memory. */
+struct core *core_new(const struct core_options *options, struct reactor *reactor,
+                      struct store *store, struct registry *registry, struct outbound *outbound);
+void core_free(struct core *core);
+
+/* Redis became reachable, or was lost: from the store's callback. */
+void core_store_state(struct core *core, bool ready);
+
+/* No new events, no new claims; what is in hand is finished. */
+void core_stop(struct core *core);
+/* Nothing is in hand any more: batches closed, attempts settled. */
+bool core_idle(const struct core *core);
+/* Hands back what is still in hand, so that a successor has it at once. Attempts are cut. */
+void core_abandon(struct core *core);
+
+#endif

@@ -1,0 +1,266 @@
+/* endpoint_store.c - endpoints in Redis, and the registry kept in step.
+ *
+ * `config:endpoints` is a hash: endpoint id -> document. A deleted endpoint's document is the tombstone
+ * {"deleted":true} until its schedule is empty, so that a restart goes on clearing it.
+ */
+#include "core/endpoint_store.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/clear.h"
+#include "core/dispatch.h"
+#include "net/redis_script.h"
+
+#define TOMBSTONE SLICE("{\"deleted\":true}")
+
+enum { SCAN_COUNT = 512 };
+
+enum change_kind { CHANGE_CREATE, CHANGE_REPLACE, CHANGE_DELETE };
+
+struct change {
+    struct endpoint_store *endpoints;
+    enum change_kind kind;
+    struct id id;
+    struct endpoint *endpoint;      /* one reference; NULL for a new one */
+    struct endpoint_config *config; /* one reference; NULL for a deletion */
+    endpoint_store_fn *fn;          /* may be NULL */
+    void *arg;
+};
+
+struct endpoint_store {
+    struct core *core;
+    endpoint_store_loaded_fn *loaded;
+    void *loaded_arg;
+    bool loading;
+};
+
+/* ---- Consequences ------------------------------------------------------------------------------ */
+
+static void take_effect(struct endpoint_store *endpoints, struct endpoint *endpoint)
+{
+    struct core *core = endpoints->core;
+    dispatch_endpoint_changed(core->dispatch, endpoint);
+    if (endpoint->deleted || !endpoint->config->active)
+        clear_endpoint(core->clear, endpoint);
+}
+
+/* ---- Changes ----------------------------------------------------------------------------------- */
+
+static void change_free(struct change *change)
+{
+    if (change->endpoint)
+        endpoint_put(change->endpoint);
+    endpoint_config_put(change->config);
+    free(change);
+}
+
+static enum status apply(struct change *change, struct endpoint **endpoint)
+{
+    struct registry *registry = change->endpoints->core->registry;
+    if (change->kind == CHANGE_DELETE) {
+        *endpoint = change->endpoint;
+        if (!change->endpoint->deleted)
+            registry_remove(registry, change->endpoint);
+        return ST_OK;
+    }
+    struct endpoint_config *config = change->config;
+    change->config = NULL;
+    return registry_put(registry, &change->id, config, endpoint);
+}
+
+static void on_written(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct change *change = arg;
+    struct endpoint *endpoint = NULL;
+    if (status == ST_OK) {
+        if (reply_is(reply, 0, "missing"))
+            status = ST_NOTFOUND;
+        else if (reply_is(reply, 0, "full"))
+            status = ST_LIMIT;
+        else if (!reply_is(reply, 0, "ok"))
+            status = ST_REFUSED;
+        else
+            status = apply(change, &endpoint);
+    }
+    if (status == ST_OK)
+        take_effect(change->endpoints, endpoint);
+    if (change->fn)
+        change->fn(change->arg, status, endpoint);
+    change_free(change);
+}
+
+static enum status submit(struct endpoint_store *endpoints, enum change_kind kind,
+                          const struct id *id, struct endpoint *endpoint,
+                          struct endpoint_config *config, endpoint_store_fn *fn, void *arg)
+{
+    struct core *core = endpoints->core;
+    struct store *store = core->store;
+    struct change *change = calloc(1, sizeof(*change));
+    if (!change) {
+        endpoint_config_put(config);
+        return ST_NOMEM;
+    }
+    *change = (struct change){.endpoints = endpoints, .kind = kind, .id = *id, .config = config,
+                              .fn = fn, .arg = arg};
+    change->endpoint = endpoint ? endpoint_get(endpoint) : NULL;
+    char id_text[ID_TEXT_MAX];
+    id_format(id_text, "ep_", id);
+    struct store_key text[2];
+    struct slice keys[] = {store_key(store, &text[0], "config", "endpoints"),
+                           store_key(store, &text[1], "config", NULL)};
+    struct store_number most;
+    struct slice args[] = {
+        slice_str(id_text),
+        config ? slice_str(config->document) : TOMBSTONE,
+        kind == CHANGE_CREATE ? SLICE("create") : SLICE("replace"),
+        store_u64(&most, core->options.endpoints_max),
+    };
+    enum status status = store_query_script(store, store_script(store, "endpoint_put"), keys, 2,
+                                            args, 4, on_written, change);
+    if (status != ST_OK)
+        change_free(change);
+    return status;
+}
+
+enum status endpoint_store_create(struct endpoint_store *endpoints,
+                                  struct endpoint_config *config, endpoint_store_fn *fn, void *arg)
+{
+    struct id id;
+    id_new(&id, clock_wall_ms());
+    return submit(endpoints, CHANGE_CREATE, &id, NULL, config, fn, arg);
+}
+
+enum status endpoint_store_replace(struct endpoint_store *endpoints, struct endpoint *endpoint,
+                                   struct endpoint_config *config, endpoint_store_fn *fn,
+                                   void *arg)
+{
+    return submit(endpoints, CHANGE_REPLACE, &endpoint->id, endpoint, config, fn, arg);
+}
+
+enum status endpoint_store_delete(struct endpoint_store *endpoints, struct endpoint *endpoint,
+                                  endpoint_store_fn *fn, void *arg)
+{
+    return submit(endpoints, CHANGE_DELETE, &endpoint->id, endpoint, NULL, fn, arg);
+}
+
+void endpoint_store_disable(struct endpoint_store *endpoints, struct endpoint *endpoint,
+                            const char *reason)
+{
+    struct endpoint_config *config;
+    if (!endpoint->config->active)
+        return;
+    if (endpoint_config_switch(registry_rules(endpoints->core->registry), endpoint->config, false,
+                               reason, clock_wall_ms(), &config) != ST_OK) {
+        log_error("endpoint.disable_failed", "endpoint=%s reason=nomem", endpoint->id_text);
+        return;
+    }
+    log_warn("endpoint.disabled", "endpoint=%s reason=%s", endpoint->id_text, reason);
+    if (endpoint_store_replace(endpoints, endpoint, config, NULL, NULL) != ST_OK)
+        log_error("endpoint.disable_failed", "endpoint=%s reason=nomem", endpoint->id_text);
+}
+
+struct registry *endpoint_store_registry(struct endpoint_store *endpoints)
+{
+    return endpoints->core->registry;
+}
+
+/* ---- Loading ------------------------------------------------------------------------------------ */
+
+static void scan(struct endpoint_store *endpoints, struct slice cursor);
+
+static void load_one(struct endpoint_store *endpoints, struct slice id_text, struct slice document)
+{
+    struct core *core = endpoints->core;
+    struct id id;
+    struct endpoint_config *config;
+    struct endpoint *endpoint;
+    struct field_error error;
+    if (id_parse(id_text, "ep_", &id) != ST_OK) {
+        log_error("endpoint.bad_id", "id=%s", log_quote(id_text));
+        return;
+    }
+    if (slice_eq(document, TOMBSTONE)) {
+        endpoint = endpoint_new_deleted(core->registry, &id);
+        if (endpoint) {
+            clear_endpoint(core->clear, endpoint);
+            endpoint_put(endpoint);
+        }
+        return;
+    }
+    enum status status =
+        endpoint_config_load(registry_rules(core->registry), document, &config, &error);
+    if (status == ST_OK)
+        status = registry_put(core->registry, &id, config, &endpoint);
+    if (status != ST_OK) {
+        log_error("endpoint.not_loaded", "endpoint=" "%.*s" " reason=%s", SLICE_ARGS(id_text),
+                  log_quote(slice_str(status == ST_NOMEM ? "out of memory" : error.message)));
+        return;
+    }
+    if (!config->active)
+        clear_endpoint(core->clear, endpoint);
+}
+
+static void loaded(struct endpoint_store *endpoints, enum status status)
+{
+    endpoints->loading = false;
+    endpoints->loaded(endpoints->loaded_arg, status);
+}
+
+/* HSCAN's reply is [cursor, [field, value, ...]]. */
+static void on_scanned(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct endpoint_store *endpoints = arg;
+    if (status != ST_OK || redis_value_type(reply) != REDIS_ARRAY ||
+        redis_value_count(reply) != 2) {
+        loaded(endpoints, status == ST_OK ? ST_REFUSED : status);
+        return;
+    }
+    const struct redis_value *fields = redis_value_at(reply, 1);
+    for (size_t i = 0; i + 1 < redis_value_count(fields); i += 2)
+        load_one(endpoints, reply_text(fields, i), reply_text(fields, i + 1));
+    struct slice cursor = reply_text(reply, 0);
+    if (slice_eq(cursor, SLICE("0")))
+        loaded(endpoints, ST_OK);
+    else
+        scan(endpoints, cursor);
+}
+
+static void scan(struct endpoint_store *endpoints, struct slice cursor)
+{
+    struct store *store = endpoints->core->store;
+    struct store_key key;
+    struct store_number count;
+    struct slice args[] = {SLICE("HSCAN"), store_key(store, &key, "config", "endpoints"), cursor,
+                           SLICE("COUNT"), store_u64(&count, SCAN_COUNT)};
+    if (store_query(store, args, 5, on_scanned, endpoints) != ST_OK)
+        loaded(endpoints, ST_NOMEM);
+}
+
+void endpoint_store_load(struct endpoint_store *endpoints, endpoint_store_loaded_fn *done,
+                         void *arg)
+{
+    if (endpoints->loading)
+        return;
+    endpoints->loading = true;
+    endpoints->loaded = done;
+    endpoints->loaded_arg = arg;
+    scan(endpoints, SLICE("0"));
+}
+
+/* ---- Start and stop -------------------------------------------------------------------------------- */
+
+struct endpoint_store *endpoint_store_new(struct core *core)
+{
+    struct endpoint_store *endpoints = calloc(1, sizeof(*endpoints));
+    if (!endpoints)
+        return NULL;
+    endpoints->core = core;
+    return endpoints;
+}
+
+void endpoint_store_free(struct endpoint_store *endpoints)
+{
+    free(endpoints);
+}

@@ -1,0 +1,230 @@
+/* history.c - listed attempts of first-try successes, and the trimming of closed batches.
+ *
+ * Attempts: one buffer of packed records for each endpoint that had successes since the last flush, a
+ * ring of at most `attempts_kept`; together bounded by BYTES_MAX, beyond which successes are not listed
+ * until the next flush. So listing costs one call a second for each busy endpoint, whatever its rate.
+ *
+ * Trimming: close.lua tells the bytes of all closed batches; beyond the configured cap, and once a
+ * minute for what has expired by time, the oldest are dropped a page at a time.
+ */
+#include "core/history.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/store_batch.h"
+#include "core/store_schedule.h"
+
+enum { FLUSH_MS = 1000, TRIM_EVERY_MS = 60 * 1000, TRIM_PAGE = 64, BYTES_MAX = 8 * 1024 * 1024 };
+
+/* The successes of one endpoint since the last flush. */
+struct recent {
+    struct list node;
+    struct endpoint *endpoint; /* one reference */
+    uint32_t first, count, capacity;
+    struct buf records[]; /* a ring */
+};
+
+struct history {
+    struct core *core;
+    struct list recents;
+    size_t bytes;
+    struct reactor_timer *flush;
+    struct reactor_timer *trim;
+    int64_t closed_bytes;
+    bool trimming;
+};
+
+/* ---- Attempts --------------------------------------------------------------------------------- */
+
+static struct recent *recent_of(struct history *history, struct endpoint *endpoint)
+{
+    if (endpoint->recent)
+        return endpoint->recent;
+    uint32_t capacity = history->core->options.attempts_kept;
+    struct recent *recent = calloc(1, sizeof(*recent) + capacity * sizeof(struct buf));
+    if (!recent)
+        return NULL;
+    recent->capacity = capacity;
+    for (uint32_t i = 0; i < capacity; i++)
+        buf_init(&recent->records[i], 4096);
+    recent->endpoint = endpoint_get(endpoint);
+    endpoint->recent = recent;
+    list_push_back(&history->recents, &recent->node);
+    return recent;
+}
+
+void history_note_success(struct history *history, struct endpoint *endpoint,
+                          const struct attempt_record *record)
+{
+    if (history->core->options.attempts_kept == 0 || history->bytes > BYTES_MAX)
+        return;
+    struct recent *recent = recent_of(history, endpoint);
+    if (!recent)
+        return;
+    uint32_t at = (recent->first + recent->count) % recent->capacity;
+    if (recent->count == recent->capacity)
+        recent->first = (recent->first + 1) % recent->capacity;
+    else
+        recent->count++;
+    struct buf *buf = &recent->records[at];
+    history->bytes -= buf->len;
+    buf_clear(buf);
+    attempt_record_write(buf, record);
+    history->bytes += buf->len;
+    if (!reactor_timer_armed(history->flush))
+        reactor_timer_set(history->flush, FLUSH_MS);
+}
+
+static void on_listed(void *arg, enum status status, const struct redis_value *reply)
+{
+    (void)arg;
+    (void)status;
+    (void)reply;
+}
+
+static void recent_free(struct history *history, struct recent *recent)
+{
+    for (uint32_t i = 0; i < recent->capacity; i++) {
+        history->bytes -= recent->records[i].len;
+        buf_free(&recent->records[i]);
+    }
+    list_remove(&recent->node);
+    recent->endpoint->recent = NULL;
+    endpoint_put(recent->endpoint);
+    free(recent);
+}
+
+static void recent_flush(struct history *history, struct recent *recent)
+{
+    struct core *core = history->core;
+    struct slice *records = malloc(recent->count * sizeof(*records));
+    if (records) {
+        for (uint32_t i = 0; i < recent->count; i++)
+            records[i] = buf_slice(&recent->records[(recent->first + i) % recent->capacity]);
+        if (store_attempts_add(core->store, recent->endpoint->id_text, records, recent->count,
+                               core->options.attempts_kept, on_listed, NULL) != ST_OK)
+            log_warn("history.not_listed", "endpoint=%s reason=nomem", recent->endpoint->id_text);
+    }
+    free(records);
+    recent_free(history, recent);
+}
+
+void history_flush(struct history *history)
+{
+    LIST_FOREACH(node, &history->recents)
+        recent_flush(history, CONTAINER_OF(node, struct recent, node));
+}
+
+static void on_flush(void *arg)
+{
+    struct history *history = arg;
+    if (store_ready(history->core->store))
+        history_flush(history);
+    else
+        reactor_timer_set(history->flush, FLUSH_MS);
+}
+
+/* ---- Trimming --------------------------------------------------------------------------------- */
+
+static void trim_page(struct history *history);
+
+static void on_trimmed(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct history *history = arg;
+    history->trimming = false;
+    if (status != ST_OK)
+        return;
+    history->closed_bytes = reply_integer(reply, 0);
+    trim_page(history);
+}
+
+static uint64_t score_ms(struct slice score)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < score.len && score.ptr[i] >= '0' && score.ptr[i] <= '9'; i++)
+        value = value * 10 + (uint64_t)(score.ptr[i] - '0');
+    return value;
+}
+
+static void on_oldest(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct history *history = arg;
+    struct core *core = history->core;
+    struct slice members[TRIM_PAGE];
+    size_t count = 0;
+    history->trimming = false;
+    if (status != ST_OK)
+        return;
+    int64_t excess = history->closed_bytes - (int64_t)core->options.history_bytes_max;
+    uint64_t now_ms = store_redis_ms(core->store);
+    for (size_t i = 0; i + 1 < redis_value_count(reply) && count < TRIM_PAGE; i += 2) {
+        struct slice member = reply_text(reply, i);
+        if (excess <= 0 && score_ms(reply_text(reply, i + 1)) > now_ms)
+            break;
+        members[count++] = member;
+        const char *colon = memchr(member.ptr, ':', member.len);
+        if (colon)
+            excess -= (int64_t)score_ms(
+                slice_of(colon + 1, member.len - (size_t)(colon + 1 - member.ptr)));
+    }
+    if (count == 0)
+        return;
+    history->trimming = true;
+    if (store_trim(core->store, members, count, on_trimmed, history) != ST_OK)
+        history->trimming = false;
+}
+
+static void trim_page(struct history *history)
+{
+    if (history->trimming || !store_ready(history->core->store))
+        return;
+    history->trimming = true;
+    if (store_closed_oldest(history->core->store, TRIM_PAGE, on_oldest, history) != ST_OK)
+        history->trimming = false;
+}
+
+void history_saw_closed(struct history *history, int64_t bytes)
+{
+    history->closed_bytes = bytes;
+    if (bytes > (int64_t)history->core->options.history_bytes_max)
+        trim_page(history);
+}
+
+static void on_trim(void *arg)
+{
+    struct history *history = arg;
+    reactor_timer_set(history->trim, TRIM_EVERY_MS);
+    trim_page(history);
+}
+
+/* ---- Start and stop ------------------------------------------------------------------------------ */
+
+struct history *history_new(struct core *core)
+{
+    struct history *history = calloc(1, sizeof(*history));
+    if (!history)
+        return NULL;
+    history->core = core;
+    list_init(&history->recents);
+    history->flush = reactor_timer_new(core->reactor, on_flush, history);
+    history->trim = reactor_timer_new(core->reactor, on_trim, history);
+    if (!history->flush || !history->trim) {
+        history_free(history);
+        return NULL;
+    }
+    reactor_timer_set(history->trim, TRIM_EVERY_MS);
+    return history;
+}
+
+void history_free(struct history *history)
+{
+    if (!history)
+        return;
+    LIST_FOREACH(node, &history->recents)
+        recent_free(history, CONTAINER_OF(node, struct recent, node));
+    reactor_timer_free(history->flush);
+    reactor_timer_free(history->trim);
+    free(history);
+}

@@ -1,0 +1,127 @@
+/* outcome.c - what became of a delivery, in the three forms in which it is kept. */
+#include "core/outcome.h"
+
+#include <string.h>
+
+#include "wire/codec.h"
+
+enum { FORMAT = 1, STATE_MEMBERS = 8, ATTEMPT_MEMBERS = 10 };
+
+static void put_be(uint8_t *out, size_t bytes, uint64_t value)
+{
+    while (bytes > 0) {
+        out[--bytes] = (uint8_t)value;
+        value >>= 8;
+    }
+}
+
+static uint64_t get_be(const uint8_t *in, size_t bytes)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes; i++)
+        value = value << 8 | in[i];
+    return value;
+}
+
+void outcome_write(uint8_t out[OUTCOME_BYTES], const struct outcome *outcome)
+{
+    out[0] = (uint8_t)outcome->status;
+    out[1] = outcome->attempts;
+    put_be(out + 2, 2, outcome->status_code);
+    put_be(out + 4, 4, outcome->duration_ms);
+    put_be(out + 8, 4, outcome->at_ms / 1000);
+}
+
+struct outcome outcome_read(const uint8_t in[OUTCOME_BYTES])
+{
+    return (struct outcome){
+        .status = in[0] <= OUTCOME_DUPLICATE ? (enum outcome_status)in[0] : OUTCOME_NONE,
+        .attempts = in[1],
+        .status_code = (uint16_t)get_be(in + 2, 2),
+        .duration_ms = (uint32_t)get_be(in + 4, 4),
+        .at_ms = get_be(in + 8, 4) * 1000,
+    };
+}
+
+/* Both records are arrays whose first member is the format; members are only ever added at the end. */
+static void begin(struct mp_reader *reader, struct slice bytes, uint32_t members)
+{
+    mp_reader_init(reader, bytes);
+    uint32_t count = mp_read_array(reader);
+    uint64_t format = mp_read_u64(reader);
+    if (reader->error == ST_OK && (count < members || format != FORMAT))
+        reader->error = ST_SYNTAX;
+}
+
+void delivery_state_write(struct buf *buf, const struct delivery_state *state)
+{
+    mp_write_array(buf, STATE_MEMBERS);
+    mp_write_u64(buf, FORMAT);
+    mp_write_u64(buf, state->ordinal);
+    mp_write_u64(buf, state->attempts);
+    mp_write_bool(buf, state->dead);
+    mp_write_u64(buf, state->status_code);
+    mp_write_str(buf, state->error);
+    mp_write_u64(buf, state->last_at_ms);
+    mp_write_u64(buf, state->accepted_at_ms);
+}
+
+enum status delivery_state_read(struct slice bytes, struct delivery_state *state)
+{
+    struct mp_reader reader;
+    begin(&reader, bytes, STATE_MEMBERS);
+    *state = (struct delivery_state){.ordinal = (uint32_t)mp_read_u64(&reader)};
+    state->attempts = (uint32_t)mp_read_u64(&reader);
+    state->dead = mp_read_bool(&reader);
+    state->status_code = (uint16_t)mp_read_u64(&reader);
+    state->error = mp_read_str(&reader);
+    state->last_at_ms = mp_read_u64(&reader);
+    state->accepted_at_ms = mp_read_u64(&reader);
+    return reader.error;
+}
+
+static struct slice id_bytes(const struct id *id)
+{
+    return slice_of(id->bytes, sizeof(id->bytes));
+}
+
+static void read_id(struct mp_reader *reader, struct id *id)
+{
+    struct slice bytes = mp_read_bin(reader);
+    if (bytes.len == sizeof(id->bytes))
+        memcpy(id->bytes, bytes.ptr, bytes.len);
+    else if (reader->error == ST_OK)
+        reader->error = ST_SYNTAX;
+}
+
+void attempt_record_write(struct buf *buf, const struct attempt_record *record)
+{
+    mp_write_array(buf, ATTEMPT_MEMBERS);
+    mp_write_u64(buf, FORMAT);
+    mp_write_bin(buf, id_bytes(&record->id));
+    mp_write_bin(buf, id_bytes(&record->event_id));
+    mp_write_u64(buf, record->number);
+    mp_write_bool(buf, record->success);
+    mp_write_u64(buf, record->status_code);
+    mp_write_u64(buf, record->duration_ms);
+    mp_write_u64(buf, record->at_ms);
+    mp_write_str(buf, record->error);
+    mp_write_bin(buf, record->body);
+}
+
+enum status attempt_record_read(struct slice bytes, struct attempt_record *record)
+{
+    struct mp_reader reader;
+    begin(&reader, bytes, ATTEMPT_MEMBERS);
+    *record = (struct attempt_record){.number = 0};
+    read_id(&reader, &record->id);
+    read_id(&reader, &record->event_id);
+    record->number = (uint32_t)mp_read_u64(&reader);
+    record->success = mp_read_bool(&reader);
+    record->status_code = (uint16_t)mp_read_u64(&reader);
+    record->duration_ms = (uint32_t)mp_read_u64(&reader);
+    record->at_ms = mp_read_u64(&reader);
+    record->error = mp_read_str(&reader);
+    record->body = mp_read_bin(&reader);
+    return reader.error;
+}

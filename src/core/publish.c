@@ -1,0 +1,476 @@
+/* publish.c - from an accepted event to a stored batch.
+ *
+ *   publish_event() --> building --seal, once a turn--> sealed --at most 2--> storing --> dispatch
+ *                                                          |                    |
+ *                                                    deadline: 503        deadline: "unknown"
+ *
+ * Each event has a waiter, the producer's callback, answered exactly once:
+ *   - by the script's verdict, or
+ *   - when the batch's deadline passes: a batch that was not sent yet is dropped and nothing is stored;
+ *     one that was sent stays, its waiters are told `unknown`, and its fate is found out later: if it
+ *     was stored after all, it is delivered (DESIGN.md 5b.3-4).
+ *
+ * Rejected: an in-process table of keys under way. Two events with one key in one turn are judged by
+ * the script, in order, like any others.
+ */
+#include "core/publish.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "core/dispatch.h"
+#include "core/store_batch.h"
+#include "wire/digest.h"
+
+enum { STORING_MAX = 2, MEMBER_BYTES = 16, ID_TEXT_LEN = 31, ANSWER_BYTES = ID_TEXT_LEN + 8 + 4 };
+
+struct waiter {
+    publish_fn *fn; /* NULL once answered */
+    void *arg;
+    uint64_t accepted_us;
+    uint32_t deliveries;
+    uint64_t fingerprint;
+    bool has_idempotency, has_uid;
+    uint8_t idempotency[MEMBER_BYTES];
+    uint8_t uid[MEMBER_BYTES];
+};
+
+/* A batch on its way to Redis, with those who wait for it. */
+struct shipment {
+    struct list node; /* in publish->sealed or publish->storing */
+    struct publish *publish;
+    struct batch *batch;
+    uint64_t sequence;
+    uint64_t deadline_ms; /* monotonic */
+    bool sent;            /* the blob was sent at least once */
+    bool waiting;         /* for Redis to come back */
+    bool answered;        /* its waiters were told "unknown" */
+    uint32_t count, capacity;
+    struct waiter waiters[];
+};
+
+struct publish {
+    struct core *core;
+    struct shipment *building;
+    struct list sealed, storing;
+    uint32_t storing_count;
+    uint64_t nonce_high; /* this process's half of a batch's nonce */
+    uint32_t sequence;
+    struct buf targets;
+    struct reactor_timer *deadline;
+};
+
+const char *publish_verdict_name(enum publish_verdict verdict)
+{
+    static const char *const names[] = {
+        "accepted",     "duplicate",   "key_reused", "uid_taken",  "idempotency_full",
+        "journal_full", "unavailable", "store_full", "overloaded", "stopping",
+        "unknown"};
+    return names[verdict];
+}
+
+/* ---- Answering -------------------------------------------------------------------------------- */
+
+static void answer(struct publish *publish, struct waiter *waiter, enum publish_verdict verdict,
+                   const char *event_id, uint32_t deliveries)
+{
+    publish_fn *fn = waiter->fn;
+    if (!fn)
+        return;
+    waiter->fn = NULL;
+    struct core_stats *stats = &publish->core->stats;
+    if (verdict == PUBLISH_ACCEPTED) {
+        stats->events_accepted++;
+        hist_record(&stats->publish_us, clock_now_us() - waiter->accepted_us);
+    } else if (verdict == PUBLISH_DUPLICATE) {
+        stats->events_duplicate++;
+    } else {
+        stats->events_refused++;
+    }
+    fn(waiter->arg, verdict, event_id, deliveries);
+}
+
+static void answer_all(struct shipment *shipment, enum publish_verdict verdict)
+{
+    for (uint32_t i = 0; i < shipment->count; i++)
+        answer(shipment->publish, &shipment->waiters[i], verdict, "", 0);
+}
+
+/* Ends a shipment; the batch goes on without it, or was put by the caller. */
+static void shipment_end(struct shipment *shipment)
+{
+    struct publish *publish = shipment->publish;
+    if (shipment->sent)
+        publish->storing_count--;
+    list_remove(&shipment->node);
+    free(shipment);
+}
+
+static void shipment_refuse(struct shipment *shipment, enum publish_verdict verdict)
+{
+    answer_all(shipment, verdict);
+    batch_put(shipment->batch);
+    shipment_end(shipment);
+}
+
+/* ---- Storing ---------------------------------------------------------------------------------- */
+
+static bool send_shipment(struct shipment *shipment);
+
+static void answer_verdict(struct shipment *shipment, uint32_t index, struct slice verdict,
+                           struct batch *batch)
+{
+    struct waiter *waiter = &shipment->waiters[index];
+    struct message *message = &batch->messages[index];
+    if (verdict.len == 0) {
+        answer(shipment->publish, waiter, PUBLISH_ACCEPTED, message->id_text, waiter->deliveries);
+        return;
+    }
+    for (uint32_t i = 0; i < message->target_count; i++)
+        dispatch_skip(batch, message->first_ordinal + i);
+    if (verdict.ptr[0] == 'f' || verdict.len != 1 + ANSWER_BYTES) {
+        answer(shipment->publish, waiter, PUBLISH_IDEMPOTENCY_FULL, "", 0);
+        return;
+    }
+    char event_id[ID_TEXT_LEN + 1];
+    uint64_t fingerprint;
+    uint32_t deliveries;
+    memcpy(event_id, verdict.ptr + 1, ID_TEXT_LEN);
+    event_id[ID_TEXT_LEN] = '\0';
+    memcpy(&fingerprint, verdict.ptr + 1 + ID_TEXT_LEN, sizeof(fingerprint));
+    memcpy(&deliveries, verdict.ptr + 1 + ID_TEXT_LEN + 8, sizeof(deliveries));
+    enum publish_verdict what = verdict.ptr[0] == 'u'              ? PUBLISH_UID_TAKEN
+                                : fingerprint == waiter->fingerprint ? PUBLISH_DUPLICATE
+                                                                     : PUBLISH_KEY_REUSED;
+    answer(shipment->publish, waiter, what, event_id, deliveries);
+}
+
+static void on_accepted(struct shipment *shipment, const struct redis_value *reply)
+{
+    struct publish *publish = shipment->publish;
+    struct batch *batch = shipment->batch;
+    size_t verdict_at = 2;
+    list_remove(&shipment->node);
+    for (uint32_t i = 0; i < shipment->count; i++) {
+        const struct waiter *waiter = &shipment->waiters[i];
+        bool judged = waiter->has_idempotency || waiter->has_uid;
+        answer_verdict(shipment, i, judged ? reply_text(reply, verdict_at) : SLICE_NULL, batch);
+        verdict_at += judged;
+    }
+    publish->core->stats.batches_stored++;
+    shipment_end(shipment);
+    dispatch_open(publish->core->dispatch, batch); /* last: it takes the batch over */
+}
+
+static void on_published(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct shipment *shipment = arg;
+    struct publish *publish = shipment->publish;
+    reactor_wake(publish->core->reactor); /* the next batch may go */
+    if (status == ST_STOPPED) {
+        shipment_refuse(shipment, PUBLISH_UNKNOWN);
+        return;
+    }
+    if (status != ST_OK) {
+        shipment->waiting = true; /* until publish_store_ready() */
+        return;
+    }
+    store_saw_time(publish->core->store, reply_integer(reply, 1));
+    if (redis_value_type(reply) == REDIS_ERROR) {
+        struct slice error = redis_value_text(reply);
+        bool full = slice_starts(error, SLICE("OOM"));
+        log_warn("publish.refused", "batch=%s error=%s", shipment->batch->id_text,
+                 log_quote(error));
+        shipment_refuse(shipment, full ? PUBLISH_STORE_FULL : PUBLISH_UNAVAILABLE);
+    } else if (reply_is(reply, 0, "ok")) {
+        on_accepted(shipment, reply);
+    } else if (reply_is(reply, 0, "journal_full")) {
+        shipment_refuse(shipment, PUBLISH_JOURNAL_FULL);
+    } else if (shipment->answered) { /* noblob, and nobody waits: it was not stored */
+        shipment_refuse(shipment, PUBLISH_UNKNOWN);
+    } else { /* noblob: the SET was lost on the way, or refused */
+        shipment->sent = false;
+        publish->storing_count--;
+        list_remove(&shipment->node);
+        list_push_front(&publish->sealed, &shipment->node);
+    }
+}
+
+static enum status ship(struct shipment *shipment, bool script_only)
+{
+    struct core *core = shipment->publish->core;
+    const struct core_options *options = &core->options;
+    struct store_publish_options publish = {
+        .journal_batches_max = options->journal_batches_max,
+        .idempotency_keys_max = options->idempotency_keys_max,
+        .idempotency_ttl_ms = options->idempotency_ttl_ms,
+        .uids_max = options->idempotency_keys_max,
+        .uid_ttl_ms = options->history_ttl_ms,
+    };
+    struct store_key_claim claims[LIMIT_BATCH_EVENTS];
+    char answers[LIMIT_BATCH_EVENTS][ANSWER_BYTES];
+    size_t count = 0;
+    for (uint32_t i = 0; i < shipment->count; i++) {
+        const struct waiter *waiter = &shipment->waiters[i];
+        if (!waiter->has_idempotency && !waiter->has_uid)
+            continue;
+        const struct message *message = &shipment->batch->messages[i];
+        char *text = answers[count];
+        memcpy(text, message->id_text, ID_TEXT_LEN);
+        memcpy(text + ID_TEXT_LEN, &waiter->fingerprint, 8);
+        memcpy(text + ID_TEXT_LEN + 8, &waiter->deliveries, 4);
+        claims[count++] = (struct store_key_claim){
+            .idempotency = slice_of(waiter->idempotency, waiter->has_idempotency ? MEMBER_BYTES : 0),
+            .uid = slice_of(waiter->uid, waiter->has_uid ? MEMBER_BYTES : 0),
+            .answer = slice_of(text, ANSWER_BYTES),
+            .first_ordinal = message->first_ordinal,
+            .ordinals = message->target_count,
+        };
+    }
+    return store_publish(core->store, shipment->batch, shipment->sequence, claims, count, &publish,
+                         script_only, on_published, shipment);
+}
+
+/* False when nothing more can be sent now. */
+static bool send_shipment(struct shipment *shipment)
+{
+    struct publish *publish = shipment->publish;
+    enum status status = ship(shipment, shipment->sent);
+    if (status == ST_AGAIN || status == ST_LIMIT)
+        return false;
+    if (status != ST_OK) {
+        shipment_refuse(shipment, PUBLISH_OVERLOADED);
+        return true;
+    }
+    shipment->waiting = false;
+    if (!shipment->sent) {
+        shipment->sent = true;
+        publish->storing_count++;
+        shipment->batch->state = BATCH_STORING;
+        list_remove(&shipment->node);
+        list_push_back(&publish->storing, &shipment->node);
+    }
+    return true;
+}
+
+/* The turn's events become a batch. */
+static void seal(struct publish *publish)
+{
+    struct shipment *shipment = publish->building;
+    if (!shipment)
+        return;
+    publish->building = NULL;
+    enum status status = batch_parse(shipment->batch);
+    shipment->batch->state = BATCH_SEALED;
+    list_push_back(&publish->sealed, &shipment->node);
+    if (status != ST_OK)
+        shipment_refuse(shipment, PUBLISH_OVERLOADED);
+    else if (!reactor_timer_armed(publish->deadline))
+        reactor_timer_set(publish->deadline, 100);
+}
+
+/* Hook: once a turn. While two batches are on their way the next one goes on growing. */
+static void on_turn(void *arg)
+{
+    struct publish *publish = arg;
+    if (publish->storing_count < STORING_MAX && list_empty(&publish->sealed))
+        seal(publish);
+    LIST_FOREACH(node, &publish->sealed) {
+        if (publish->storing_count >= STORING_MAX ||
+            !send_shipment(CONTAINER_OF(node, struct shipment, node)))
+            break;
+    }
+}
+
+void publish_store_ready(struct publish *publish)
+{
+    LIST_FOREACH(node, &publish->storing) {
+        struct shipment *shipment = CONTAINER_OF(node, struct shipment, node);
+        if (shipment->waiting && !send_shipment(shipment))
+            break;
+    }
+    reactor_wake(publish->core->reactor);
+}
+
+/* ---- Deadlines -------------------------------------------------------------------------------- */
+
+static void on_deadline(void *arg)
+{
+    struct publish *publish = arg;
+    uint64_t now_ms = clock_mono_ms();
+    if (publish->building && publish->building->deadline_ms <= now_ms)
+        seal(publish);
+    LIST_FOREACH(node, &publish->sealed) {
+        struct shipment *shipment = CONTAINER_OF(node, struct shipment, node);
+        if (shipment->deadline_ms <= now_ms)
+            shipment_refuse(shipment, PUBLISH_UNAVAILABLE);
+    }
+    LIST_FOREACH(node, &publish->storing) {
+        struct shipment *shipment = CONTAINER_OF(node, struct shipment, node);
+        if (shipment->deadline_ms <= now_ms && !shipment->answered) {
+            shipment->answered = true;
+            answer_all(shipment, PUBLISH_UNKNOWN);
+        }
+        if (shipment->waiting && store_ready(publish->core->store))
+            (void)send_shipment(shipment); /* refused for lack of room: the next tick */
+    }
+    if (publish->building || !list_empty(&publish->sealed) || !list_empty(&publish->storing))
+        reactor_timer_set(publish->deadline, 100);
+}
+
+/* ---- Taking events ---------------------------------------------------------------------------- */
+
+static void collect_target(void *arg, struct endpoint *endpoint)
+{
+    struct publish *publish = arg;
+    buf_add(&publish->targets, endpoint->id.bytes, sizeof(endpoint->id.bytes));
+}
+
+/* The fixed-size member of an idempotency key or uid: half a SHA-256, so that memory is bounded. */
+static enum status key_member(struct slice application, struct slice key,
+                              uint8_t out[MEMBER_BYTES])
+{
+    uint8_t digest[DIGEST_SHA256_BYTES];
+    struct slice parts[] = {application, SLICE("\0"), key};
+    enum status status = digest_sha256(parts, 3, digest);
+    memcpy(out, digest, MEMBER_BYTES);
+    return status;
+}
+
+static struct shipment *building(struct publish *publish)
+{
+    if (publish->building)
+        return publish->building;
+    const struct core_options *options = &publish->core->options;
+    size_t size = sizeof(struct shipment) + options->batch_events_max * sizeof(struct waiter);
+    struct shipment *shipment = malloc(size);
+    if (!shipment)
+        return NULL;
+    *shipment = (struct shipment){.publish = publish,
+                                  .sequence = ++publish->sequence,
+                                  .deadline_ms = clock_mono_ms() + options->publish_timeout_ms,
+                                  .capacity = options->batch_events_max};
+    list_init(&shipment->node);
+    shipment->batch = batch_new(clock_wall_ms(), publish->nonce_high | publish->sequence,
+                                LIMIT_BATCH_BYTES);
+    if (!shipment->batch) {
+        free(shipment);
+        return NULL;
+    }
+    publish->building = shipment;
+    if (!reactor_timer_armed(publish->deadline))
+        reactor_timer_set(publish->deadline, 100);
+    return shipment;
+}
+
+static bool refused_now(const struct publish *publish, enum publish_verdict *why)
+{
+    const struct core *core = publish->core;
+    if (core->stopping)
+        *why = PUBLISH_STOPPING;
+    else if (!store_ready(core->store))
+        *why = PUBLISH_UNAVAILABLE;
+    else if (dispatch_overloaded(core->dispatch))
+        *why = PUBLISH_OVERLOADED;
+    else
+        return false;
+    return true;
+}
+
+static enum status add_waiter(struct shipment *shipment, const struct publish_item *item,
+                              publish_fn *fn, void *arg, uint32_t deliveries)
+{
+    struct waiter *waiter = &shipment->waiters[shipment->count];
+    *waiter = (struct waiter){.fn = fn,
+                              .arg = arg,
+                              .accepted_us = clock_now_us(),
+                              .deliveries = deliveries,
+                              .has_idempotency = item->idempotency_key.ptr != NULL,
+                              .has_uid = item->record.uid.ptr != NULL};
+    struct slice application = item->record.application;
+    if (waiter->has_idempotency) {
+        waiter->fingerprint = hash_stable(item->raw);
+        if (key_member(application, item->idempotency_key, waiter->idempotency) != ST_OK)
+            return ST_NOMEM;
+    }
+    if (waiter->has_uid && key_member(application, item->record.uid, waiter->uid) != ST_OK)
+        return ST_NOMEM;
+    return ST_OK;
+}
+
+enum status publish_event(struct publish *publish, const struct publish_item *item, publish_fn *fn,
+                          void *arg, enum publish_verdict *why)
+{
+    if (refused_now(publish, why))
+        return ST_REFUSED;
+    *why = PUBLISH_OVERLOADED;
+    buf_clear(&publish->targets);
+    registry_match(publish->core->registry, item->record.type, collect_target, publish);
+    if (buf_status(&publish->targets) != ST_OK)
+        return buf_status(&publish->targets);
+
+    struct shipment *shipment = building(publish);
+    if (!shipment)
+        return ST_NOMEM;
+    uint32_t deliveries = (uint32_t)(publish->targets.len / TARGET_BYTES);
+    enum status status = add_waiter(shipment, item, fn, arg, deliveries);
+    if (status != ST_OK)
+        return status;
+    struct id id;
+    status = batch_add(shipment->batch, &item->record, buf_slice(&publish->targets), &id);
+    if (status != ST_OK)
+        return status;
+    shipment->count++;
+    if (shipment->count == shipment->capacity ||
+        shipment->batch->blob.len >= publish->core->options.batch_bytes_max)
+        seal(publish);
+    return ST_OK;
+}
+
+/* ---- Start and stop --------------------------------------------------------------------------- */
+
+struct publish *publish_new(struct core *core)
+{
+    struct publish *publish = calloc(1, sizeof(*publish));
+    if (!publish)
+        return NULL;
+    publish->core = core;
+    publish->nonce_high = rng_u64() << 32;
+    list_init(&publish->sealed);
+    list_init(&publish->storing);
+    buf_init(&publish->targets, (size_t)LIMIT_BATCH_DELIVERIES * TARGET_BYTES);
+    publish->deadline = reactor_timer_new(core->reactor, on_deadline, publish);
+    if (!publish->deadline) {
+        free(publish);
+        return NULL;
+    }
+    reactor_add_hook(core->reactor, "publish", on_turn, publish);
+    return publish;
+}
+
+void publish_free(struct publish *publish)
+{
+    if (!publish)
+        return;
+    seal(publish);
+    LIST_FOREACH(node, &publish->sealed)
+        shipment_refuse(CONTAINER_OF(node, struct shipment, node), PUBLISH_STOPPING);
+    assert(list_empty(&publish->storing)); /* the store, which is freed first, has answered them */
+    reactor_timer_free(publish->deadline);
+    buf_free(&publish->targets);
+    free(publish);
+}
+
+size_t publish_unanswered(const struct publish *publish)
+{
+    size_t count = publish->building ? 1 : 0;
+    LIST_FOREACH(sealed, &publish->sealed)
+        count++;
+    LIST_FOREACH(storing, &publish->storing)
+        count++;
+    return count;
+}

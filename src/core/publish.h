@@ -1,0 +1,54 @@
+/* publish.h - from an accepted event to a stored batch.
+ *
+ * Events of one turn of the loop are packed in one batch; its blob and script travel in one write; at
+ * most two batches are on their way at once, so batches grow under load by themselves. The producer
+ * is answered when Redis has answered, never before.
+ */
+#ifndef TROTLINE_CORE_PUBLISH_H
+#define TROTLINE_CORE_PUBLISH_H
+
+#include "core/batch.h"
+#include "core/core.h"
+
+struct publish;
+
+enum publish_verdict {
+    PUBLISH_ACCEPTED,
+    PUBLISH_DUPLICATE,        /* same idempotency key, same body: event_id is the first one's */
+    PUBLISH_KEY_REUSED,       /* same idempotency key, another body */
+    PUBLISH_UID_TAKEN,        /* event_id has it */
+    PUBLISH_IDEMPOTENCY_FULL, /* no room for the key; not stored */
+    PUBLISH_JOURNAL_FULL,     /* not stored */
+    PUBLISH_UNAVAILABLE,      /* Redis is away; not stored */
+    PUBLISH_STORE_FULL,       /* Redis is out of memory; not stored */
+    PUBLISH_OVERLOADED,       /* our own memory limits; not stored */
+    PUBLISH_STOPPING,         /* not stored */
+    PUBLISH_UNKNOWN           /* it may or may not be stored */
+};
+const char *publish_verdict_name(enum publish_verdict verdict);
+
+struct publish_item {
+    struct event_record record;   /* deliver_at_ms: Redis's clock */
+    struct slice idempotency_key; /* SLICE_NULL: none */
+    struct slice raw;             /* the item's bytes as received: their hash tells a reused key */
+};
+
+/* event_id and deliveries are valid for the first four verdicts, during the call only. */
+typedef void publish_fn(void *arg, enum publish_verdict verdict, const char *event_id,
+                        uint32_t deliveries);
+
+struct publish *publish_new(struct core *core);
+void publish_free(struct publish *publish);
+
+/* Matches, packs, and calls back once, later, never before it returns. Copies everything. Any status
+ * but ST_OK: it will not call back; *why says what to answer. */
+MUST_CHECK enum status publish_event(struct publish *publish, const struct publish_item *item,
+                                     publish_fn *fn, void *arg, enum publish_verdict *why);
+
+/* Redis is back: outcomes that were left open are asked for again. */
+void publish_store_ready(struct publish *publish);
+
+/* Batches not yet answered by Redis. */
+size_t publish_unanswered(const struct publish *publish);
+
+#endif

@@ -1,0 +1,455 @@
+/* schedule.c - brings back what waited.
+ *
+ *   timer --> peek(lanes that are due) --> endpoint->backlog, into dispatch's round
+ *                                                     |
+ *   schedule_lease() <-- its turn, with free slots ---+
+ *        |
+ *   lease --> read each event --> delivery --> attempt
+ *
+ * next_at[lane] is the earliest time worth a peek, in Redis's ms; NEVER when the lane is empty. It is
+ * kept by the replies of all scripts that add to a lane, so no polling is needed; a sweep over all
+ * lanes every few seconds covers additions by other processes.
+ *
+ * A claimed delivery's lease ends on its own; those in hand are renewed at half time. A lease that was
+ * claimed and whose reply was lost simply ends.
+ */
+#include "core/schedule.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "core/attempt.h"
+#include "core/clear.h"
+#include "core/dispatch.h"
+#include "core/settle.h"
+#include "core/store_schedule.h"
+
+#define NEVER UINT64_MAX
+
+enum {
+    LEASE_MS = 10 * 1000,
+    SWEEP_MS = 5 * 1000,
+    NAMES_MOST = 256,      /* endpoints a lane names in one peek */
+    NAMES_AGAIN_MS = 200,  /* when it named as many as it may */
+    TICK_MS = 250,         /* looking after attempts under way */
+    LONG_ATTEMPT_MS = 1000 /* then its batch need not wait for it */
+};
+
+struct schedule {
+    struct core *core;
+    uint64_t next_at_ms[STORE_LANES];
+    uint64_t sweep_at_ms; /* monotonic */
+    bool peeking;
+    uint32_t peeked[STORE_LANES];
+    size_t peeked_count;
+    struct map in_hand; /* leased deliveries, by event and endpoint */
+    struct reactor_timer *timer;
+    struct reactor_timer *tick;
+};
+
+/* ---- In hand ---------------------------------------------------------------------------------- */
+
+static uint64_t hand_hash(const struct id *event, const struct id *endpoint)
+{
+    uint8_t both[2 * sizeof(event->bytes)];
+    memcpy(both, event->bytes, sizeof(event->bytes));
+    memcpy(both + sizeof(event->bytes), endpoint->bytes, sizeof(endpoint->bytes));
+    return hash_bytes(slice_of(both, sizeof(both)));
+}
+
+static struct delivery *find_in_hand(struct schedule *schedule, const struct id *event,
+                                     const struct endpoint *endpoint)
+{
+    struct map_node *node = map_first(&schedule->in_hand, hand_hash(event, &endpoint->id));
+    for (; node; node = map_next_same(node)) {
+        struct delivery *delivery = CONTAINER_OF(node, struct delivery, in_hand);
+        if (delivery->endpoint == endpoint && id_eq(&delivery->message->id, event))
+            return delivery;
+    }
+    return NULL;
+}
+
+void schedule_hold(struct schedule *schedule, struct delivery *delivery)
+{
+    uint64_t hash = hand_hash(&delivery->message->id, &delivery->endpoint->id);
+    delivery->held_in_hand =
+        map_insert(&schedule->in_hand, &delivery->in_hand, hash) == ST_OK;
+}
+
+void schedule_forget(struct schedule *schedule, struct delivery *delivery)
+{
+    if (delivery->held_in_hand)
+        map_remove(&schedule->in_hand, &delivery->in_hand);
+    delivery->held_in_hand = false;
+}
+
+/* ---- The timer -------------------------------------------------------------------------------- */
+
+static void arm(struct schedule *schedule)
+{
+    struct core *core = schedule->core;
+    if (schedule->peeking || core->stopping || !store_ready(core->store))
+        return;
+    uint64_t next_at_ms = NEVER;
+    for (uint32_t lane = 0; lane < STORE_LANES; lane++)
+        if (schedule->next_at_ms[lane] < next_at_ms)
+            next_at_ms = schedule->next_at_ms[lane];
+    uint64_t now_ms = store_redis_ms(core->store);
+    uint64_t in_ms = next_at_ms > now_ms ? next_at_ms - now_ms : 0;
+    uint64_t mono_ms = clock_mono_ms();
+    uint64_t sweep_in_ms = schedule->sweep_at_ms > mono_ms ? schedule->sweep_at_ms - mono_ms : 0;
+    reactor_timer_set(schedule->timer, in_ms < sweep_in_ms ? in_ms : sweep_in_ms);
+}
+
+void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms)
+{
+    if (due_at_ms <= 0 || (uint64_t)due_at_ms >= schedule->next_at_ms[lane])
+        return;
+    schedule->next_at_ms[lane] = (uint64_t)due_at_ms;
+    arm(schedule);
+}
+
+/* ---- Peek ------------------------------------------------------------------------------------- */
+
+static void named(struct schedule *schedule, struct slice endpoint_id)
+{
+    struct core *core = schedule->core;
+    struct id id;
+    if (id_parse(endpoint_id, "ep_", &id) != ST_OK)
+        return;
+    struct endpoint *endpoint = registry_find(core->registry, &id);
+    if (!endpoint || endpoint->deleted)
+        return; /* being cleared */
+    if (!endpoint->config->active) {
+        clear_endpoint(core->clear, endpoint);
+        return;
+    }
+    endpoint->backlog = true;
+    dispatch_endpoint_ready(core->dispatch, endpoint);
+}
+
+static void on_peeked(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct schedule *schedule = arg;
+    schedule->peeking = false;
+    if (status != ST_OK)
+        return; /* schedule_store_ready() starts anew */
+    int64_t now_ms = reply_integer(reply, 0);
+    store_saw_time(schedule->core->store, now_ms);
+    size_t at = 1;
+    for (size_t i = 0; i < schedule->peeked_count; i++) {
+        int64_t next_at_ms = reply_integer(reply, at);
+        int64_t names = reply_integer(reply, at + 1);
+        at += 2;
+        for (int64_t j = 0; j < names; j++)
+            named(schedule, reply_text(reply, at++));
+        if (next_at_ms > 0)
+            schedule_note(schedule, schedule->peeked[i], next_at_ms);
+        if (names >= NAMES_MOST)
+            schedule_note(schedule, schedule->peeked[i], now_ms + NAMES_AGAIN_MS);
+    }
+    arm(schedule);
+}
+
+static void on_timer(void *arg)
+{
+    struct schedule *schedule = arg;
+    struct core *core = schedule->core;
+    if (schedule->peeking || core->stopping || !store_ready(core->store))
+        return;
+    bool sweep = schedule->sweep_at_ms <= clock_mono_ms();
+    uint64_t now_ms = store_redis_ms(core->store);
+    schedule->peeked_count = 0;
+    for (uint32_t lane = 0; lane < STORE_LANES; lane++) {
+        if (!sweep && schedule->next_at_ms[lane] > now_ms)
+            continue;
+        schedule->next_at_ms[lane] = NEVER; /* the reply, and what comes meanwhile, sets it */
+        schedule->peeked[schedule->peeked_count++] = lane;
+    }
+    if (sweep)
+        schedule->sweep_at_ms = clock_mono_ms() + SWEEP_MS;
+    if (schedule->peeked_count == 0) {
+        arm(schedule);
+        return;
+    }
+    schedule->peeking = true;
+    if (store_peek(core->store, schedule->peeked, schedule->peeked_count, NAMES_MOST, on_peeked,
+                   schedule) != ST_OK) {
+        schedule->peeking = false;
+        schedule->sweep_at_ms = 0;
+        reactor_timer_set(schedule->timer, 1000);
+    }
+}
+
+void schedule_store_ready(struct schedule *schedule)
+{
+    schedule->sweep_at_ms = 0;
+    arm(schedule);
+}
+
+/* ---- Lease ------------------------------------------------------------------------------------ */
+
+struct lease {
+    struct schedule *schedule;
+    struct endpoint *endpoint; /* one reference */
+    size_t slots;              /* reserved */
+};
+
+/* One claimed delivery on its way into memory. */
+struct claim {
+    struct schedule *schedule;
+    struct endpoint *endpoint; /* one reference and one reserved slot */
+    struct id event;
+    char event_id[ID_TEXT_MAX];
+    uint64_t lease;
+};
+
+static void give_slots(struct schedule *schedule, struct endpoint *endpoint, size_t slots)
+{
+    attempts_unreserve(schedule->core->attempts, slots);
+    endpoint->claiming -= slots;
+    dispatch_endpoint_ready(schedule->core->dispatch, endpoint);
+    reactor_wake(schedule->core->reactor); /* others may have waited for these slots */
+}
+
+static void claim_end(struct claim *claim)
+{
+    give_slots(claim->schedule, claim->endpoint, 1);
+    endpoint_put(claim->endpoint);
+    free(claim);
+}
+
+static void on_dropped(void *arg, enum status status, const struct redis_value *reply)
+{
+    (void)arg;
+    (void)status;
+    (void)reply;
+}
+
+/* An entry without its event: takes it out, or it would come up for ever. */
+static void drop_entry(struct claim *claim)
+{
+    struct core *core = claim->schedule->core;
+    log_error("schedule.no_event", "event=%s endpoint=%s", claim->event_id,
+              claim->endpoint->id_text);
+    struct store_settle args = {.event = &claim->event,
+                                .event_id = claim->event_id,
+                                .endpoint = claim->endpoint,
+                                .lease = claim->lease,
+                                .kind = STORE_SETTLE_DONE,
+                                .outcome = SLICE(""),
+                                .attempts_kept = 1};
+    if (store_settle(core->store, &args, on_dropped, NULL) != ST_OK)
+        log_error("schedule.drop_failed", "reason=nomem");
+}
+
+static struct delivery *delivery_of_claim(struct claim *claim, const struct redis_value *reply)
+{
+    struct slice record = reply_text(reply, 0), state_bytes = reply_text(reply, 1);
+    struct delivery_state state;
+    struct message *message;
+    if (!record.ptr || !state_bytes.ptr ||
+        delivery_state_read(state_bytes, &state) != ST_OK ||
+        message_load(&claim->event, record, &message) != ST_OK) {
+        drop_entry(claim);
+        return NULL;
+    }
+    struct delivery *delivery = delivery_new(claim->endpoint, message, state.ordinal);
+    message_put(message);
+    if (!delivery)
+        return NULL; /* its lease ends */
+    delivery->attempts = state.attempts;
+    delivery->accepted_at_ms = state.accepted_at_ms;
+    delivery->lease = claim->lease;
+    return delivery;
+}
+
+static void start(struct core *core, struct delivery *delivery)
+{
+    if (delivery->endpoint->deleted)
+        settle_cancel(core->settle, delivery);
+    else if (!delivery->endpoint->config->active)
+        settle_dead(core->settle, delivery, "endpoint_disabled");
+    else if (core->stopping || attempt_start(core->attempts, delivery) != ST_OK)
+        settle_postpone(core->settle, delivery, 0);
+}
+
+static void on_event(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct claim *claim = arg;
+    struct schedule *schedule = claim->schedule;
+    struct delivery *delivery = status == ST_OK ? delivery_of_claim(claim, reply) : NULL;
+    claim_end(claim);
+    if (!delivery)
+        return;
+    dispatch_took(schedule->core->dispatch, delivery);
+    schedule_hold(schedule, delivery);
+    start(schedule->core, delivery);
+}
+
+/* Reads one claimed event. False when its slot was not taken over. */
+static bool read_claim(struct lease *lease, struct slice event_id, uint64_t lease_end)
+{
+    struct schedule *schedule = lease->schedule;
+    struct id event;
+    if (id_parse(event_id, "msg_", &event) != ST_OK)
+        return false;
+    struct delivery *known = find_in_hand(schedule, &event, lease->endpoint);
+    if (known) {
+        known->lease = lease_end; /* it had lapsed; its settle uses the new one */
+        return false;
+    }
+    struct claim *claim = malloc(sizeof(*claim));
+    if (!claim)
+        return false;
+    *claim = (struct claim){.schedule = schedule, .event = event, .lease = lease_end};
+    id_format(claim->event_id, "msg_", &event);
+    claim->endpoint = endpoint_get(lease->endpoint);
+    if (store_event_read(schedule->core->store, claim->event_id, claim->endpoint->id_text,
+                         on_event, claim) != ST_OK) {
+        endpoint_put(claim->endpoint);
+        free(claim);
+        return false;
+    }
+    return true;
+}
+
+static void on_leased(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct lease *lease = arg;
+    struct schedule *schedule = lease->schedule;
+    struct core *core = schedule->core;
+    struct endpoint *endpoint = lease->endpoint;
+    size_t taken = 0;
+    if (status == ST_OK) {
+        int64_t now_ms = reply_integer(reply, 0), left_ms = reply_integer(reply, 2);
+        store_saw_time(core->store, now_ms);
+        endpoint->backlog = left_ms >= 0 && left_ms <= now_ms;
+        if (left_ms > now_ms)
+            schedule_note(schedule, endpoint->lane, left_ms);
+        size_t count = redis_value_count(reply);
+        for (size_t i = 3; i < count; i++)
+            taken += read_claim(lease, reply_text(reply, i), (uint64_t)reply_integer(reply, 1));
+        core->stats.claims += count > 3 ? count - 3 : 0;
+    } else {
+        schedule_note(schedule, endpoint->lane, (int64_t)store_redis_ms(core->store) + 1000);
+        endpoint->backlog = false;
+    }
+    assert(taken <= lease->slots);
+    give_slots(schedule, endpoint, lease->slots - taken);
+    endpoint_put(endpoint);
+    free(lease);
+}
+
+void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t count)
+{
+    struct lease *lease = malloc(sizeof(*lease));
+    if (!lease)
+        return;
+    *lease = (struct lease){schedule, endpoint_get(endpoint), count};
+    attempts_reserve(schedule->core->attempts, count);
+    endpoint->claiming += count;
+    if (store_lease(schedule->core->store, endpoint, count, LEASE_MS, on_leased, lease) != ST_OK) {
+        attempts_unreserve(schedule->core->attempts, count);
+        endpoint->claiming -= count;
+        endpoint_put(endpoint);
+        free(lease);
+    }
+}
+
+/* ---- Attempts under way ------------------------------------------------------------------------- */
+
+struct renewal {
+    struct schedule *schedule;
+    struct delivery *delivery;
+};
+
+static void on_renewed(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct renewal *renewal = arg;
+    struct delivery *delivery = renewal->delivery;
+    struct core *core = renewal->schedule->core;
+    free(renewal);
+    delivery->renewing = false;
+    if (status == ST_OK && reply_integer(reply, 2) == 1)
+        delivery->lease = (uint64_t)reply_integer(reply, 1);
+    settle_release_held(core->settle, delivery);
+}
+
+static void renew(struct schedule *schedule, struct delivery *delivery)
+{
+    struct renewal *renewal = malloc(sizeof(*renewal));
+    if (!renewal)
+        return;
+    *renewal = (struct renewal){schedule, delivery};
+    delivery->renewing = true;
+    if (store_renew(schedule->core->store, delivery->endpoint, delivery->message->id_text,
+                    delivery->lease, LEASE_MS, on_renewed, renewal) != ST_OK) {
+        delivery->renewing = false;
+        free(renewal);
+    }
+}
+
+static void on_tick(void *arg)
+{
+    struct schedule *schedule = arg;
+    struct core *core = schedule->core;
+    reactor_timer_set(schedule->tick, TICK_MS);
+    if (!store_ready(core->store))
+        return;
+    uint64_t now_ms = clock_mono_ms(), redis_ms = store_redis_ms(core->store);
+    LIST_FOREACH(node, attempts_sending(core->attempts)) {
+        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+        if (now_ms - delivery->sending_since_ms < LONG_ATTEMPT_MS)
+            break;
+        if (delivery->moving || delivery->renewing)
+            continue;
+        if (delivery->lease == 0)
+            settle_move_leased(core->settle, delivery, LEASE_MS);
+        else if (delivery->lease < redis_ms + LEASE_MS / 2)
+            renew(schedule, delivery);
+    }
+}
+
+/* ---- Start and stop ----------------------------------------------------------------------------- */
+
+uint64_t schedule_lag_ms(const struct schedule *schedule)
+{
+    uint64_t now_ms = store_redis_ms(schedule->core->store), earliest_ms = NEVER;
+    for (uint32_t lane = 0; lane < STORE_LANES; lane++)
+        if (schedule->next_at_ms[lane] < earliest_ms)
+            earliest_ms = schedule->next_at_ms[lane];
+    return earliest_ms < now_ms ? now_ms - earliest_ms : 0;
+}
+
+struct schedule *schedule_new(struct core *core)
+{
+    struct schedule *schedule = calloc(1, sizeof(*schedule));
+    if (!schedule)
+        return NULL;
+    schedule->core = core;
+    map_init(&schedule->in_hand);
+    for (uint32_t lane = 0; lane < STORE_LANES; lane++)
+        schedule->next_at_ms[lane] = NEVER;
+    schedule->timer = reactor_timer_new(core->reactor, on_timer, schedule);
+    schedule->tick = reactor_timer_new(core->reactor, on_tick, schedule);
+    if (!schedule->timer || !schedule->tick) {
+        schedule_free(schedule);
+        return NULL;
+    }
+    reactor_timer_set(schedule->tick, TICK_MS);
+    return schedule;
+}
+
+void schedule_free(struct schedule *schedule)
+{
+    if (!schedule)
+        return;
+    reactor_timer_free(schedule->timer);
+    reactor_timer_free(schedule->tick);
+    map_free(&schedule->in_hand);
+    free(schedule);
+}

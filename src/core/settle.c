@@ -1,0 +1,459 @@
+/* settle.c - records what became of a delivery, and retries or finishes it.
+ *
+ * Memory path (the batch is open):    sent, cancelled -> an outcome in the batch, nothing to Redis now
+ *                                     anything else   -> move.lua, then the ordinal is moved
+ * Schedule path (leased from `due`):  everything      -> settle.lua, fenced by the lease
+ *
+ * A delivery that is being moved or renewed while its attempt ends keeps the result (struct settlement)
+ * until the answer is there, because the answer brings the fence.
+ *
+ * When there is no memory for a call the delivery is dropped from this process and stays what it is in
+ * Redis: its lease ends, or its batch stays in the journal until a restart. Nothing is lost.
+ */
+#include "core/settle.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/attempt.h"
+#include "core/dispatch.h"
+#include "core/endpoint_store.h"
+#include "core/history.h"
+#include "core/schedule.h"
+#include "core/store_schedule.h"
+
+struct settle {
+    struct core *core;
+    size_t pending;
+};
+
+/* What an attempt's end means for its delivery. */
+struct settlement {
+    struct delivery *delivery;
+    enum retry_verdict verdict;
+    bool counted;      /* an attempt was made: it is recorded */
+    uint64_t delay_ms; /* RETRY_LATER */
+    struct attempt_record record;
+    char error[32];
+    char body[LIMIT_ATTEMPT_BODY_BYTES];
+};
+
+/* ---- After Redis's answer ------------------------------------------------------------------------ */
+
+/* A delivery that waits for the answer to a move or a settle. */
+struct waiting {
+    struct core *core;
+    struct delivery *delivery;
+    bool to_schedule; /* it goes on in the schedule: its due time is noted */
+};
+
+static struct waiting *waiting_new(struct core *core, struct delivery *delivery, bool to_schedule)
+{
+    struct waiting *waiting = malloc(sizeof(*waiting));
+    if (!waiting)
+        return NULL;
+    *waiting = (struct waiting){core, delivery, to_schedule};
+    core->settle->pending++;
+    return waiting;
+}
+
+static void drop(struct core *core, struct delivery *delivery)
+{
+    if (delivery->lease)
+        schedule_forget(core->schedule, delivery);
+    dispatch_release(core->dispatch, delivery);
+}
+
+static void on_moved(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct waiting *waiting = arg;
+    struct core *core = waiting->core;
+    struct delivery *delivery = waiting->delivery;
+    core->settle->pending--;
+    if (status == ST_OK) {
+        store_saw_time(core->store, reply_integer(reply, 1));
+        core->stats.deliveries_moved++;
+        if (waiting->to_schedule)
+            schedule_note(core->schedule, delivery->endpoint->lane, reply_integer(reply, 2));
+        dispatch_moved(core->dispatch, delivery->message->batch, delivery->ordinal);
+    }
+    drop(core, delivery);
+    free(waiting);
+}
+
+static void on_settled(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct waiting *waiting = arg;
+    struct core *core = waiting->core;
+    struct delivery *delivery = waiting->delivery;
+    core->settle->pending--;
+    if (status == ST_OK) {
+        store_saw_time(core->store, reply_integer(reply, 1));
+        if (reply_is(reply, 0, "stale"))
+            core->stats.leases_lost++;
+        else if (waiting->to_schedule)
+            schedule_note(core->schedule, delivery->endpoint->lane, reply_integer(reply, 2));
+    }
+    drop(core, delivery);
+    free(waiting);
+}
+
+/* ---- Calls to Redis ------------------------------------------------------------------------------- */
+
+static void write_state(struct buf *buf, const struct delivery *delivery, bool dead,
+                        const char *error, int status_code)
+{
+    struct delivery_state state = {
+        .ordinal = delivery->ordinal,
+        .attempts = delivery->attempts,
+        .dead = dead,
+        .status_code = (uint16_t)status_code,
+        .error = slice_str(error),
+        .last_at_ms = delivery->attempts > 0 ? clock_wall_ms() : 0,
+        .accepted_at_ms = delivery->accepted_at_ms,
+    };
+    delivery_state_write(buf, &state);
+}
+
+/* Moves a delivery of the memory path. */
+static void move(struct core *core, struct delivery *delivery, enum store_move_kind kind,
+                 uint64_t value, struct slice state, struct slice attempt)
+{
+    struct message *message = delivery->message;
+    struct waiting *waiting = waiting_new(core, delivery, kind != STORE_MOVE_DEAD);
+    struct store_move args = {
+        .batch = message->batch->id_text,
+        .ordinal = delivery->ordinal,
+        .event_id = message->id_text,
+        .endpoint = delivery->endpoint,
+        .record = message->raw,
+        .state = state,
+        .kind = kind,
+        .value = value,
+        .attempt = attempt,
+        .attempts_kept = core->options.attempts_kept,
+    };
+    if (waiting && store_move(core->store, &args, on_moved, waiting) == ST_OK)
+        return;
+    if (waiting)
+        on_moved(waiting, ST_NOMEM, NULL);
+    else
+        drop(core, delivery);
+    log_error("settle.failed", "reason=nomem");
+}
+
+/* Settles a leased delivery. */
+static void settle_leased(struct core *core, struct delivery *delivery,
+                          enum store_settle_kind kind, uint64_t delay_ms, struct slice state,
+                          struct slice outcome, struct slice attempt)
+{
+    struct message *message = delivery->message;
+    struct waiting *waiting = waiting_new(core, delivery, kind == STORE_SETTLE_RETRY);
+    struct store_settle args = {
+        .event = &message->id,
+        .event_id = message->id_text,
+        .endpoint = delivery->endpoint,
+        .lease = delivery->lease,
+        .kind = kind,
+        .delay_ms = delay_ms,
+        .state = state,
+        .ordinal = delivery->ordinal,
+        .outcome = outcome,
+        .attempt = attempt,
+        .attempts_kept = core->options.attempts_kept,
+    };
+    if (waiting && store_settle(core->store, &args, on_settled, waiting) == ST_OK)
+        return;
+    if (waiting)
+        on_settled(waiting, ST_NOMEM, NULL);
+    else
+        drop(core, delivery);
+    log_error("settle.failed", "reason=nomem");
+}
+
+/* ---- The three ends -------------------------------------------------------------------------------- */
+
+static void finish(struct core *core, struct delivery *delivery, const struct outcome *outcome,
+                   struct slice attempt)
+{
+    if (outcome->status == OUTCOME_SENT)
+        core->stats.deliveries_sent++;
+    else
+        core->stats.deliveries_cancelled++;
+    delivery->phase = DELIVERY_SETTLING;
+    if (delivery->lease) {
+        uint8_t bytes[OUTCOME_BYTES];
+        outcome_write(bytes, outcome);
+        settle_leased(core, delivery, STORE_SETTLE_DONE, 0, SLICE(""),
+                      slice_of(bytes, sizeof(bytes)), attempt);
+        return;
+    }
+    struct batch *batch = delivery->message->batch;
+    batch_get(batch);
+    uint32_t ordinal = delivery->ordinal;
+    dispatch_release(core->dispatch, delivery);
+    dispatch_finished(core->dispatch, batch, ordinal, outcome);
+    batch_put(batch);
+}
+
+static void postpone(struct core *core, struct delivery *delivery, enum store_move_kind kind,
+                     uint64_t value, const char *error, int status_code, struct slice attempt)
+{
+    struct buf state;
+    buf_init(&state, 512);
+    write_state(&state, delivery, kind == STORE_MOVE_DEAD, error, status_code);
+    delivery->phase = DELIVERY_SETTLING;
+    if (delivery->lease == 0) {
+        move(core, delivery, kind, value, buf_slice(&state), attempt);
+    } else {
+        uint64_t now_ms = store_redis_ms(core->store);
+        uint64_t in_ms = kind == STORE_MOVE_AT ? (value > now_ms ? value - now_ms : 0) : value;
+        settle_leased(core, delivery,
+                      kind == STORE_MOVE_DEAD ? STORE_SETTLE_DEAD : STORE_SETTLE_RETRY, in_ms,
+                      buf_slice(&state), SLICE(""), attempt);
+    }
+    buf_free(&state);
+}
+
+void settle_postpone(struct settle *settle, struct delivery *delivery, uint64_t due_at_ms)
+{
+    postpone(settle->core, delivery, due_at_ms ? STORE_MOVE_AT : STORE_MOVE_IN, due_at_ms, "", 0,
+             SLICE(""));
+}
+
+void settle_dead(struct settle *settle, struct delivery *delivery, const char *reason)
+{
+    settle->core->stats.deliveries_dead++;
+    postpone(settle->core, delivery, STORE_MOVE_DEAD, 0, reason, 0, SLICE(""));
+}
+
+void settle_cancel(struct settle *settle, struct delivery *delivery)
+{
+    struct outcome outcome = {.status = OUTCOME_CANCELLED,
+                              .attempts = (uint8_t)delivery->attempts,
+                              .at_ms = clock_wall_ms()};
+    finish(settle->core, delivery, &outcome, SLICE(""));
+}
+
+/* ---- An attempt's end ------------------------------------------------------------------------------ */
+
+static void log_failure(const struct delivery *delivery, const struct settlement *settlement,
+                        const char *detail)
+{
+    log_info("delivery.failed",
+             "endpoint=%s event=%s attempt=%u status=%u error=%s verdict=%s retry_in_ms=%llu "
+             "detail=%s",
+             delivery->endpoint->id_text, delivery->message->id_text, delivery->attempts,
+             settlement->record.status_code, settlement->error,
+             retry_verdict_name(settlement->verdict), (unsigned long long)settlement->delay_ms,
+             log_quote(slice_str(detail)));
+}
+
+static void finish_success(struct core *core, struct settlement *settlement)
+{
+    struct delivery *delivery = settlement->delivery;
+    const struct attempt_record *record = &settlement->record;
+    struct outcome outcome = {
+        .status = OUTCOME_SENT,
+        .attempts = delivery->attempts > 255 ? 255 : (uint8_t)delivery->attempts,
+        .status_code = record->status_code,
+        .duration_ms = record->duration_ms,
+        .at_ms = record->at_ms + record->duration_ms,
+    };
+    if (delivery->accepted_us)
+        hist_record(&core->stats.delivery_us, clock_now_us() - delivery->accepted_us);
+    if (delivery->lease == 0) {
+        history_note_success(core->history, delivery->endpoint, record);
+        finish(core, delivery, &outcome, SLICE(""));
+        return;
+    }
+    struct buf attempt;
+    buf_init(&attempt, 4096);
+    attempt_record_write(&attempt, record);
+    finish(core, delivery, &outcome, buf_slice(&attempt));
+    buf_free(&attempt);
+}
+
+static void finish_failure(struct core *core, struct settlement *settlement)
+{
+    struct delivery *delivery = settlement->delivery;
+    struct buf attempt;
+    buf_init(&attempt, 4096);
+    attempt_record_write(&attempt, &settlement->record);
+    bool retry = settlement->verdict == RETRY_LATER && delivery->endpoint->config->active;
+    core->stats.deliveries_retried += retry;
+    core->stats.deliveries_dead += !retry;
+    postpone(core, delivery, retry ? STORE_MOVE_IN : STORE_MOVE_DEAD,
+             retry ? settlement->delay_ms : 0, settlement->error, settlement->record.status_code,
+             buf_slice(&attempt));
+    buf_free(&attempt);
+}
+
+static void conclude(struct core *core, struct settlement *settlement)
+{
+    struct delivery *delivery = settlement->delivery;
+    struct endpoint *endpoint = endpoint_get(delivery->endpoint);
+    if (!settlement->counted)
+        settle_postpone(core->settle, delivery,
+                        settlement->delay_ms ? store_redis_ms(core->store) + settlement->delay_ms
+                                             : 0);
+    else if (settlement->verdict == RETRY_SUCCESS)
+        finish_success(core, settlement);
+    else if (endpoint->deleted)
+        settle_cancel(core->settle, delivery);
+    else
+        finish_failure(core, settlement);
+    if (settlement->counted && settlement->verdict == RETRY_GONE && !endpoint->deleted)
+        endpoint_store_disable(core->endpoints, endpoint, "gone");
+    endpoint_put(endpoint);
+}
+
+static void judge(struct core *core, struct settlement *settlement,
+                  const struct outbound_result *result, uint64_t started_at_ms)
+{
+    enum { INTERNAL_DELAY_MS = 1000 };
+    struct delivery *delivery = settlement->delivery;
+    settlement->counted =
+        result->error != OUTBOUND_CANCELLED && result->error != OUTBOUND_INTERNAL;
+    settlement->delay_ms = result->error == OUTBOUND_INTERNAL ? INTERNAL_DELAY_MS : 0;
+    if (!settlement->counted)
+        return;
+    delivery->attempts++;
+    struct retry_decision decision =
+        retry_decide(&delivery->endpoint->config->retry, delivery->attempts, result->error,
+                     result->status_code, result->retry_after_ms,
+                     core->options.retry_after_max_ms, &core->rng);
+    settlement->verdict = decision.verdict;
+    settlement->delay_ms = decision.delay_ms;
+    const char *error = outbound_error_name(result->error);
+    if (!error[0] && decision.verdict != RETRY_SUCCESS)
+        error = "http_status";
+    snprintf(settlement->error, sizeof(settlement->error), "%s", error);
+    size_t len = result->body_head.len < sizeof(settlement->body) ? result->body_head.len
+                                                                   : sizeof(settlement->body);
+    if (len > 0)
+        memcpy(settlement->body, result->body_head.ptr, len);
+    settlement->record = (struct attempt_record){
+        .event_id = delivery->message->id,
+        .number = delivery->attempts,
+        .success = decision.verdict == RETRY_SUCCESS,
+        .status_code = (uint16_t)result->status_code,
+        .duration_ms = (uint32_t)(result->duration_us / 1000),
+        .at_ms = started_at_ms,
+        .error = slice_str(settlement->error),
+        .body = slice_of(settlement->body, len),
+    };
+    id_new(&settlement->record.id, started_at_ms);
+    if (!settlement->record.success)
+        log_failure(delivery, settlement, result->detail);
+}
+
+void settle_attempt(struct settle *settle, struct delivery *delivery,
+                    const struct outbound_result *result, uint64_t started_at_ms)
+{
+    struct settlement settlement = {.delivery = delivery};
+    judge(settle->core, &settlement, result, started_at_ms);
+    if (!delivery->moving && !delivery->renewing) {
+        conclude(settle->core, &settlement);
+        return;
+    }
+    delivery->phase = DELIVERY_SETTLING;
+    delivery->held = malloc(sizeof(settlement));
+    if (!delivery->held) {
+        log_error("settle.failed", "reason=nomem"); /* the answer to the move drops it */
+        return;
+    }
+    *delivery->held = settlement;
+    delivery->held->record.error = slice_str(delivery->held->error);
+    delivery->held->record.body.ptr = delivery->held->body;
+    settle->pending++;
+}
+
+void settle_release_held(struct settle *settle, struct delivery *delivery)
+{
+    struct settlement *held = delivery->held;
+    if (delivery->phase != DELIVERY_SETTLING || delivery->moving || delivery->renewing)
+        return;
+    delivery->held = NULL;
+    if (!held) {
+        drop(settle->core, delivery);
+        return;
+    }
+    settle->pending--;
+    conclude(settle->core, held);
+    free(held);
+}
+
+/* ---- Long attempts --------------------------------------------------------------------------------- */
+
+static void on_moved_leased(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct waiting *waiting = arg;
+    struct core *core = waiting->core;
+    struct delivery *delivery = waiting->delivery;
+    free(waiting);
+    core->settle->pending--;
+    delivery->moving = false;
+    if (status == ST_OK && !reply_is(reply, 0, "gone")) {
+        store_saw_time(core->store, reply_integer(reply, 1));
+        delivery->lease = (uint64_t)reply_integer(reply, 2);
+        schedule_note(core->schedule, delivery->endpoint->lane, reply_integer(reply, 2));
+        schedule_hold(core->schedule, delivery);
+        core->stats.deliveries_moved++;
+        dispatch_moved(core->dispatch, delivery->message->batch, delivery->ordinal);
+    }
+    settle_release_held(core->settle, delivery);
+}
+
+void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64_t lease_ms)
+{
+    struct core *core = settle->core;
+    struct message *message = delivery->message;
+    struct waiting *waiting = waiting_new(core, delivery, true);
+    if (!waiting)
+        return; /* the next tick tries again */
+    struct buf state;
+    buf_init(&state, 512);
+    write_state(&state, delivery, false, "", 0);
+    struct store_move args = {
+        .batch = message->batch->id_text,
+        .ordinal = delivery->ordinal,
+        .event_id = message->id_text,
+        .endpoint = delivery->endpoint,
+        .record = message->raw,
+        .state = buf_slice(&state),
+        .kind = STORE_MOVE_IN,
+        .value = lease_ms,
+        .attempt = SLICE(""),
+        .attempts_kept = core->options.attempts_kept,
+    };
+    delivery->moving = true;
+    if (store_move(core->store, &args, on_moved_leased, waiting) != ST_OK) {
+        delivery->moving = false;
+        core->settle->pending--;
+        free(waiting);
+    }
+    buf_free(&state);
+}
+
+/* ---- Start and stop --------------------------------------------------------------------------------- */
+
+size_t settle_pending(const struct settle *settle)
+{
+    return settle->pending;
+}
+
+struct settle *settle_new(struct core *core)
+{
+    struct settle *settle = calloc(1, sizeof(*settle));
+    if (settle)
+        settle->core = core;
+    return settle;
+}
+
+void settle_free(struct settle *settle)
+{
+    free(settle);
+}

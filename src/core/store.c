@@ -1,0 +1,397 @@
+/* store.c - Redis as the core sees it.
+ *
+ * A call (struct store_op) is in one of two lists:
+ *
+ *      store_call() --> waiting --sent--> (in flight) --answered--> its callback, freed
+ *                          ^                  |
+ *                          +--- lost, busy ---+
+ *
+ * Calls are repeated in the order in which they were made. A repeated call may have been executed
+ * before; every script in lua/ says why that is harmless.
+ *
+ * Error replies: what passes (LOADING, BUSY, READONLY, MASTERDOWN, ...) is tried again after a while; the rest is a
+ * fault of ours or of the data, logged and given to the caller as ST_REFUSED.
+ */
+#include "core/store.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/embedded.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "net/redis_script.h"
+
+extern const struct embedded_file lua_scripts[];
+extern const size_t lua_scripts_count;
+
+enum { REPEAT_MS = 200, CLOCK_WINDOW_MS = 10 * 1000 };
+
+struct store {
+    struct reactor *reactor;
+    struct store_options options;
+    struct redis_scripts *scripts;
+    struct redis_conn *work;    /* claims, settles, heartbeats, queries */
+    struct redis_conn *batches; /* large writes */
+    store_state_fn *on_state;
+    void *state_arg;
+    bool ready;
+    struct list waiting; /* to be sent */
+    struct list sent;
+    size_t pending;
+    struct reactor_timer *repeat;
+
+    /* Redis's clock less ours, in ms. A reply is never younger than Redis's reading, so the largest
+     * difference seen is the best; two windows let it follow a clock that is set back. */
+    int64_t offset_ms, window_offset_ms;
+    uint64_t window_started_ms;
+    bool offset_known;
+};
+
+struct store_op {
+    struct list node;
+    struct store *store;
+    const struct redis_script *script; /* NULL: a plain command */
+    store_reply_fn *fn;
+    void *arg;
+    bool once; /* a query: not repeated */
+    enum status failure; /* of a query that could not be sent: answered from the timer */
+    size_t key_count, arg_count;
+    struct slice words[]; /* keys, then args; their bytes follow */
+};
+
+static void send_waiting(struct store *store);
+
+/* ---- Start and stop --------------------------------------------------------------------------- */
+
+static void on_conn_state(void *arg, bool ready)
+{
+    (void)ready;
+    struct store *store = arg;
+    bool now = store->work && store->batches && redis_conn_ready(store->work) &&
+               redis_conn_ready(store->batches);
+    if (now == store->ready)
+        return;
+    store->ready = now;
+    if (now)
+        send_waiting(store);
+    store->on_state(store->state_arg, now);
+}
+
+static void on_repeat(void *arg)
+{
+    send_waiting(arg);
+}
+
+static void on_turn(void *arg)
+{
+    struct store *store = arg;
+    if (!list_empty(&store->waiting) && !reactor_timer_armed(store->repeat))
+        send_waiting(store);
+}
+
+struct store *store_new(struct reactor *reactor, const struct store_options *options,
+                        store_state_fn *on_state, void *arg)
+{
+    struct store *store = calloc(1, sizeof(*store));
+    if (!store)
+        return NULL;
+    store->reactor = reactor;
+    store->options = *options;
+    store->on_state = on_state;
+    store->state_arg = arg;
+    list_init(&store->waiting);
+    list_init(&store->sent);
+    struct redis_options redis = options->redis;
+    store->repeat = reactor_timer_new(reactor, on_repeat, store);
+    store->scripts = redis_scripts_new(lua_scripts, lua_scripts_count);
+    if (!store->repeat || !store->scripts)
+        goto fail;
+    redis.client_name = "trotline-work";
+    store->work = redis_conn_new(reactor, &redis, on_conn_state, store);
+    redis.client_name = "trotline-batches";
+    store->batches = redis_conn_new(reactor, &redis, on_conn_state, store);
+    if (!store->work || !store->batches)
+        goto fail;
+    redis_conn_set_scripts(store->work, store->scripts);
+    redis_conn_set_scripts(store->batches, store->scripts);
+    reactor_add_hook(reactor, "store", on_turn, store);
+    return store;
+fail:
+    redis_conn_free(store->work);
+    redis_conn_free(store->batches);
+    redis_scripts_free(store->scripts);
+    reactor_timer_free(store->repeat);
+    free(store);
+    return NULL;
+}
+
+static void finish(struct store_op *op, enum status status, const struct redis_value *reply)
+{
+    struct store *store = op->store;
+    store->pending--;
+    list_remove(&op->node);
+    op->fn(op->arg, status, reply);
+    free(op);
+}
+
+void store_free(struct store *store)
+{
+    if (!store)
+        return;
+    store->on_state = NULL;
+    redis_conn_free(store->work);
+    redis_conn_free(store->batches);
+    LIST_FOREACH(node, &store->waiting)
+        finish(CONTAINER_OF(node, struct store_op, node), ST_STOPPED, NULL);
+    assert(list_empty(&store->sent));
+    redis_scripts_free(store->scripts);
+    reactor_timer_free(store->repeat);
+    free(store);
+}
+
+bool store_ready(const struct store *store)
+{
+    return store->ready;
+}
+
+const char *store_error(const struct store *store)
+{
+    const char *error = redis_conn_error(store->work);
+    return error[0] ? error : redis_conn_error(store->batches);
+}
+
+const char *store_incarnation(const struct store *store)
+{
+    return store->options.incarnation;
+}
+
+struct reactor *store_reactor(const struct store *store)
+{
+    return store->reactor;
+}
+
+struct redis_conn *store_batch_conn(struct store *store)
+{
+    return store->batches;
+}
+
+size_t store_pending(const struct store *store)
+{
+    return store->pending;
+}
+
+const struct redis_script *store_script(const struct store *store, const char *name)
+{
+    const struct redis_script *script = redis_script_find(store->scripts, name);
+    assert(script);
+    return script;
+}
+
+/* ---- Calls ------------------------------------------------------------------------------------ */
+
+/* Errors that pass by themselves. */
+static bool passes(struct slice error)
+{
+    static const char *const prefixes[] = {"LOADING",  "BUSY",     "READONLY",    "MASTERDOWN",
+                                           "TRYAGAIN", "NOSCRIPT", "CLUSTERDOWN", "MISCONF"};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+        if (slice_starts(error, slice_str(prefixes[i])))
+            return true;
+    return false;
+}
+
+static void on_reply(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct store_op *op = arg;
+    struct store *store = op->store;
+    if (status == ST_OK && redis_value_type(reply) == REDIS_ERROR) {
+        struct slice text = redis_value_text(reply);
+        if (!op->once && passes(text)) {
+            list_remove(&op->node);
+            list_push_back(&store->waiting, &op->node);
+            reactor_timer_set(store->repeat, REPEAT_MS);
+            return;
+        }
+        log_error("store.refused", "script=%s error=%s",
+                  op->script ? op->script->name : "-", log_quote(text));
+        finish(op, ST_REFUSED, reply);
+        return;
+    }
+    if (status == ST_LOST && !op->once) {
+        list_remove(&op->node);
+        list_push_back(&store->waiting, &op->node);
+        return;
+    }
+    finish(op, status, reply);
+}
+
+static enum status send_op(struct store_op *op)
+{
+    struct redis_conn *conn = op->store->work;
+    if (op->script)
+        return redis_script_call(conn, op->script, op->words, op->key_count,
+                                 op->words + op->key_count, op->arg_count, on_reply, op);
+    return redis_command(conn, op->words, op->arg_count, on_reply, op);
+}
+
+static void send_waiting(struct store *store)
+{
+    LIST_FOREACH(node, &store->waiting) {
+        struct store_op *op = CONTAINER_OF(node, struct store_op, node);
+        enum status status = op->failure ? op->failure : send_op(op);
+        if (status == ST_OK) {
+            list_remove(&op->node);
+            list_push_back(&store->sent, &op->node);
+        } else if (op->once) {
+            finish(op, status, NULL);
+        } else {
+            return; /* not ready, or too much in flight: the next turn, or readiness, tries again */
+        }
+    }
+}
+
+static size_t total(const struct slice *words, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += words[i].len;
+    return bytes;
+}
+
+static enum status submit(struct store *store, bool once, const struct redis_script *script,
+                          const struct slice *keys, size_t key_count, const struct slice *args,
+                          size_t arg_count, store_reply_fn *fn, void *arg)
+{
+    size_t words = key_count + arg_count;
+    size_t bytes = total(keys, key_count) + total(args, arg_count);
+    struct store_op *op = malloc(sizeof(*op) + words * sizeof(op->words[0]) + bytes);
+    if (!op)
+        return ST_NOMEM;
+    *op = (struct store_op){.store = store, .script = script, .fn = fn, .arg = arg, .once = once,
+                            .key_count = key_count, .arg_count = arg_count};
+    char *place = (char *)(op->words + words);
+    for (size_t i = 0; i < words; i++) {
+        struct slice word = i < key_count ? keys[i] : args[i - key_count];
+        if (word.len > 0)
+            memcpy(place, word.ptr, word.len);
+        op->words[i] = slice_of(place, word.len);
+        place += word.len;
+    }
+    store->pending++;
+    /* Behind others that wait, so that order is kept. */
+    enum status status = list_empty(&store->waiting) ? send_op(op) : ST_AGAIN;
+    if (status == ST_OK) {
+        list_push_back(&store->sent, &op->node);
+    } else {
+        op->failure = once && status != ST_AGAIN ? status : ST_OK;
+        list_push_back(&store->waiting, &op->node);
+        reactor_wake(store->reactor);
+    }
+    return ST_OK;
+}
+
+enum status store_call(struct store *store, const struct redis_script *script,
+                       const struct slice *keys, size_t key_count, const struct slice *args,
+                       size_t arg_count, store_reply_fn *fn, void *arg)
+{
+    return submit(store, false, script, keys, key_count, args, arg_count, fn, arg);
+}
+
+enum status store_query(struct store *store, const struct slice *args, size_t count,
+                        store_reply_fn *fn, void *arg)
+{
+    return submit(store, true, NULL, NULL, 0, args, count, fn, arg);
+}
+
+enum status store_query_script(struct store *store, const struct redis_script *script,
+                               const struct slice *keys, size_t key_count,
+                               const struct slice *args, size_t arg_count, store_reply_fn *fn,
+                               void *arg)
+{
+    return submit(store, true, script, keys, key_count, args, arg_count, fn, arg);
+}
+
+/* ---- Redis's clock ------------------------------------------------------------------------------ */
+
+void store_saw_time(struct store *store, int64_t redis_now_ms)
+{
+    if (redis_now_ms <= 0)
+        return;
+    uint64_t now_ms = clock_mono_ms();
+    int64_t offset_ms = redis_now_ms - (int64_t)now_ms;
+    if (!store->offset_known || now_ms - store->window_started_ms > CLOCK_WINDOW_MS) {
+        store->offset_ms = store->offset_known ? store->window_offset_ms : offset_ms;
+        store->window_offset_ms = offset_ms;
+        store->window_started_ms = now_ms;
+        store->offset_known = true;
+    }
+    if (offset_ms > store->window_offset_ms)
+        store->window_offset_ms = offset_ms;
+    if (offset_ms > store->offset_ms)
+        store->offset_ms = offset_ms;
+}
+
+uint64_t store_redis_ms(const struct store *store)
+{
+    if (!store->offset_known)
+        return clock_wall_ms();
+    return (uint64_t)((int64_t)clock_mono_ms() + store->offset_ms);
+}
+
+/* ---- Keys, numbers, replies --------------------------------------------------------------------- */
+
+struct slice store_key(const struct store *store, struct store_key *key, const char *kind,
+                       const char *name)
+{
+    int len = snprintf(key->text, sizeof(key->text), "%s:{0}:%s%s%s", store->options.key_prefix,
+                       kind, name ? ":" : "", name ? name : "");
+    assert(len > 0 && (size_t)len < sizeof(key->text));
+    key->len = (size_t)len;
+    return slice_of(key->text, key->len);
+}
+
+struct slice store_key_lane(const struct store *store, struct store_key *key, uint32_t lane)
+{
+    struct store_number number;
+    store_u64(&number, lane);
+    return store_key(store, key, "lane", number.text);
+}
+
+struct slice store_key_progress(const struct store *store, struct store_key *key,
+                                const char *batch, const char *incarnation)
+{
+    char name[96];
+    snprintf(name, sizeof(name), "%s:%s", batch, incarnation);
+    return store_key(store, key, "progress", name);
+}
+
+struct slice store_u64(struct store_number *number, uint64_t value)
+{
+    int len = snprintf(number->text, sizeof(number->text), "%llu", (unsigned long long)value);
+    return slice_of(number->text, (size_t)len);
+}
+
+int64_t reply_integer(const struct redis_value *reply, size_t index)
+{
+    if (!reply || redis_value_type(reply) != REDIS_ARRAY || index >= redis_value_count(reply))
+        return 0;
+    const struct redis_value *value = redis_value_at(reply, index);
+    return redis_value_type(value) == REDIS_INTEGER ? redis_value_integer(value) : 0;
+}
+
+struct slice reply_text(const struct redis_value *reply, size_t index)
+{
+    if (!reply || redis_value_type(reply) != REDIS_ARRAY || index >= redis_value_count(reply))
+        return SLICE_NULL;
+    const struct redis_value *value = redis_value_at(reply, index);
+    enum redis_type type = redis_value_type(value);
+    return type == REDIS_STRING || type == REDIS_STATUS ? redis_value_text(value) : SLICE_NULL;
+}
+
+bool reply_is(const struct redis_value *reply, size_t index, const char *text)
+{
+    return slice_eq(reply_text(reply, index), slice_str(text));
+}

@@ -1,0 +1,105 @@
+/* store.h - Redis as the core sees it: two connections, calls that are repeated until they are
+ * answered, the names of all keys, and Redis's clock.
+ *
+ * Everything that changes state goes through store_call(): a script that may be repeated, which the
+ * store sends again after a lost connection until Redis has answered. So the callers never ask what
+ * happened to a settle; they wait for its answer, and their own bounds (deliveries in hand, batches in
+ * hand) bound what waits here. Reads go through store_query() and fail when Redis is away.
+ *
+ * Two connections: batches travel on their own, so that claims, settles and heartbeats never queue
+ * behind large writes (DESIGN.md 5b.22).
+ */
+#ifndef TROTLINE_CORE_STORE_H
+#define TROTLINE_CORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "net/reactor.h"
+#include "net/redis_conn.h"
+
+struct store;
+
+enum { STORE_LANES = 256, STORE_KEY_MAX = 160 };
+
+struct store_options {
+    struct redis_options redis;
+    const char *key_prefix;  /* "tl" */
+    const char *incarnation; /* this process's name in journals and leases; [0-9a-f]{16} */
+};
+
+/* Called when both connections have become ready, and when the first of them is lost. */
+typedef void store_state_fn(void *arg, bool ready);
+
+/* The options' strings must outlive the store. NULL: out of memory. */
+struct store *store_new(struct reactor *reactor, const struct store_options *options,
+                        store_state_fn *on_state, void *arg);
+/* Calls still waiting are answered with ST_STOPPED. */
+void store_free(struct store *store);
+
+bool store_ready(const struct store *store);
+const char *store_error(const struct store *store); /* why not; "" */
+const char *store_incarnation(const struct store *store);
+struct reactor *store_reactor(const struct store *store);
+
+/* ---- Scripts, by the file's name in lua/ without .lua; NULL is a programmer's error ------------- */
+const struct redis_script *store_script(const struct store *store, const char *name);
+
+/* `reply` is valid during the call only. ST_OK: the script's reply. ST_REFUSED: an error reply that
+ * repeating will not cure (logged). ST_STOPPED: the store is being freed. ST_LOST, ST_AGAIN, ST_LIMIT:
+ * queries and publishes only. */
+typedef void store_reply_fn(void *arg, enum status status, const struct redis_value *reply);
+
+/* Repeated until answered. Copies keys and args. ST_NOMEM: nothing will be called. */
+MUST_CHECK enum status store_call(struct store *store, const struct redis_script *script,
+                                  const struct slice *keys, size_t key_count,
+                                  const struct slice *args, size_t arg_count, store_reply_fn *fn,
+                                  void *arg);
+
+/* A plain command or a script, sent once. Calls back exactly once, never before it returns; on a
+ * failure to send it answers through the callback too. ST_NOMEM: nothing will be called. */
+MUST_CHECK enum status store_query(struct store *store, const struct slice *args, size_t count,
+                                   store_reply_fn *fn, void *arg);
+MUST_CHECK enum status store_query_script(struct store *store, const struct redis_script *script,
+                                          const struct slice *keys, size_t key_count,
+                                          const struct slice *args, size_t arg_count,
+                                          store_reply_fn *fn, void *arg);
+
+/* For batches: the connection of large writes, without repetition. */
+struct redis_conn *store_batch_conn(struct store *store);
+
+/* Calls that wait for Redis, sent or not: the measure of how far behind it is. */
+size_t store_pending(const struct store *store);
+
+/* ---- Redis's clock ------------------------------------------------------------------------------ */
+/* Every script's reply carries Redis's time; the store keeps the best estimate of the difference to
+ * our monotonic clock. Unix ms. Before the first reply: our own wall clock. */
+void store_saw_time(struct store *store, int64_t redis_now_ms);
+uint64_t store_redis_ms(const struct store *store);
+
+/* ---- Key names: "<prefix>:{0}:<kind>[:<name>]" ------------------------------------------------- */
+struct store_key {
+    char text[STORE_KEY_MAX];
+    size_t len;
+};
+/* Fills in a key and returns it as a slice that lives as long as `key`. */
+struct slice store_key(const struct store *store, struct store_key *key, const char *kind,
+                       const char *name);
+struct slice store_key_lane(const struct store *store, struct store_key *key, uint32_t lane);
+struct slice store_key_progress(const struct store *store, struct store_key *key,
+                                const char *batch, const char *incarnation);
+
+/* A number as an argument. */
+struct store_number {
+    char text[24];
+};
+struct slice store_u64(struct store_number *number, uint64_t value);
+
+/* ---- Reading replies: 0 / "" when the element is missing or of another type ---------------------- */
+int64_t reply_integer(const struct redis_value *reply, size_t index);
+struct slice reply_text(const struct redis_value *reply, size_t index);
+bool reply_is(const struct redis_value *reply, size_t index, const char *text);
+
+#endif

@@ -1,0 +1,57 @@
+/* store_batch.h - batches in Redis: publish, progress, close, trim, adopt. */
+#ifndef TROTLINE_CORE_STORE_BATCH_H
+#define TROTLINE_CORE_STORE_BATCH_H
+
+#include "core/batch.h"
+#include "core/store.h"
+
+/* What the script judges for one event that carries an idempotency key or a uid. */
+struct store_key_claim {
+    struct slice idempotency; /* fixed-size member, or empty */
+    struct slice uid;         /* the same */
+    struct slice answer;      /* event id (31 bytes) and the caller's own bytes */
+    uint32_t first_ordinal, ordinals;
+};
+
+struct store_publish_options {
+    uint64_t journal_batches_max;
+    uint64_t idempotency_keys_max, idempotency_ttl_ms;
+    uint64_t uids_max, uid_ttl_ms;
+};
+
+/* Sends the blob (SET … NX EX) and the script in one write, on the batches' connection; `script_only`
+ * after a lost reply. fn gets the script's reply once, or ST_LOST; ST_AGAIN/ST_LIMIT are returned when
+ * nothing was sent. */
+MUST_CHECK enum status store_publish(struct store *store, const struct batch *batch,
+                                     uint64_t sequence, const struct store_key_claim *claims,
+                                     size_t claim_count,
+                                     const struct store_publish_options *options,
+                                     bool script_only, store_reply_fn *fn, void *arg);
+
+/* Marks ordinals as finished. Reply: progress.lua's. */
+MUST_CHECK enum status store_progress(struct store *store, const char *batch,
+                                      const uint32_t *ordinals, size_t count, store_reply_fn *fn,
+                                      void *arg);
+
+/* Closes a batch with the outcomes of its finished slots. Reply: close.lua's. */
+MUST_CHECK enum status store_close(struct store *store, const struct batch *batch,
+                                   uint64_t history_ttl_ms, store_reply_fn *fn, void *arg);
+
+/* The oldest closed batches with their expiry: ZRANGE … WITHSCORES. */
+MUST_CHECK enum status store_closed_oldest(struct store *store, size_t most, store_reply_fn *fn,
+                                           void *arg);
+/* Drops closed batches; members as store_closed_oldest gave them. Reply: trim.lua's. */
+MUST_CHECK enum status store_trim(struct store *store, const struct slice *members, size_t count,
+                                  store_reply_fn *fn, void *arg);
+
+/* The first batches of another incarnation's journal: ZRANGE. */
+MUST_CHECK enum status store_journal_list(struct store *store, const char *incarnation,
+                                          size_t most, store_reply_fn *fn, void *arg);
+/* Takes one into my journal. Reply: adopt.lua's. */
+MUST_CHECK enum status store_adopt(struct store *store, const char *incarnation,
+                                   const char *batch, store_reply_fn *fn, void *arg);
+/* A batch of my journal: [blob or nil, my progress bitmap or nil]. */
+MUST_CHECK enum status store_batch_read(struct store *store, const char *batch,
+                                        store_reply_fn *fn, void *arg);
+
+#endif

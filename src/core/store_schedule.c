@@ -1,0 +1,245 @@
+/* store_schedule.c - the schedule and the dead letters in Redis.
+ *
+ * Each function lays out the keys and arguments of one script or command; what they mean, and why a
+ * repeated call does no harm, is said at the top of the script.
+ */
+#include "core/store_schedule.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum status store_move(struct store *store, const struct store_move *move, store_reply_fn *fn,
+                       void *arg)
+{
+    static const char *const kinds[] = {"in", "at", "dead"};
+    const char *endpoint = move->endpoint->id_text;
+    struct store_key text[8];
+    struct slice keys[] = {
+        store_key(store, &text[0], "journal", store_incarnation(store)),
+        store_key_progress(store, &text[1], move->batch, store_incarnation(store)),
+        store_key(store, &text[2], "event", move->event_id),
+        store_key(store, &text[3], "due", endpoint),
+        store_key_lane(store, &text[4], move->endpoint->lane),
+        store_key(store, &text[5], "attempts", endpoint),
+        store_key(store, &text[6], "dead", endpoint),
+        store_key(store, &text[7], "dead", NULL),
+    };
+    struct store_number ordinal, value, kept;
+    struct slice args[] = {
+        slice_str(move->batch),
+        store_u64(&ordinal, move->ordinal),
+        slice_str(move->event_id),
+        slice_str(endpoint),
+        move->record,
+        move->state,
+        slice_str(kinds[move->kind]),
+        store_u64(&value, move->value),
+        move->attempt,
+        store_u64(&kept, move->attempts_kept),
+    };
+    return store_call(store, store_script(store, "move"), keys, COUNT(keys), args, COUNT(args), fn,
+                      arg);
+}
+
+enum status store_settle(struct store *store, const struct store_settle *settle,
+                         store_reply_fn *fn, void *arg)
+{
+    static const char *const kinds[] = {"done", "retry", "dead"};
+    const char *endpoint = settle->endpoint->id_text;
+    char batch[BATCH_ID_TEXT];
+    batch_name_of(settle->event, batch);
+    struct store_key text[8];
+    struct slice keys[] = {
+        store_key(store, &text[0], "due", endpoint),
+        store_key_lane(store, &text[1], settle->endpoint->lane),
+        store_key(store, &text[2], "event", settle->event_id),
+        store_key(store, &text[3], "attempts", endpoint),
+        store_key(store, &text[4], "dead", endpoint),
+        store_key(store, &text[5], "dead", NULL),
+        store_key(store, &text[6], "batch", batch),
+        store_key(store, &text[7], "outcome", batch),
+    };
+    struct store_number lease, delay, offset, kept;
+    struct slice args[] = {
+        slice_str(settle->event_id),
+        slice_str(endpoint),
+        settle->lease ? store_u64(&lease, settle->lease) : SLICE(""),
+        slice_str(kinds[settle->kind]),
+        store_u64(&delay, settle->delay_ms),
+        settle->state,
+        store_u64(&offset, (uint64_t)settle->ordinal * OUTCOME_BYTES),
+        settle->outcome,
+        settle->attempt,
+        store_u64(&kept, settle->attempts_kept),
+    };
+    return store_call(store, store_script(store, "settle"), keys, COUNT(keys), args, COUNT(args),
+                      fn, arg);
+}
+
+enum status store_peek(struct store *store, const uint32_t *lanes, size_t count, size_t most,
+                       store_reply_fn *fn, void *arg)
+{
+    struct store_key text[STORE_LANES];
+    struct slice keys[STORE_LANES];
+    for (size_t i = 0; i < count; i++)
+        keys[i] = store_key_lane(store, &text[i], lanes[i]);
+    struct store_number number;
+    struct slice args[] = {store_u64(&number, most)};
+    return store_query_script(store, store_script(store, "peek"), keys, count, args, 1, fn, arg);
+}
+
+enum status store_lease(struct store *store, const struct endpoint *endpoint, size_t count,
+                        uint64_t lease_ms, store_reply_fn *fn, void *arg)
+{
+    struct store_key text[2];
+    struct slice keys[] = {store_key(store, &text[0], "due", endpoint->id_text),
+                           store_key_lane(store, &text[1], endpoint->lane)};
+    struct store_number most, length;
+    struct slice args[] = {slice_str(endpoint->id_text), store_u64(&most, count),
+                           store_u64(&length, lease_ms), SLICE("0")};
+    return store_query_script(store, store_script(store, "lease"), keys, COUNT(keys), args,
+                              COUNT(args), fn, arg);
+}
+
+enum status store_renew(struct store *store, const struct endpoint *endpoint, const char *event_id,
+                        uint64_t lease, uint64_t lease_ms, store_reply_fn *fn, void *arg)
+{
+    struct store_key text;
+    struct slice key = store_key(store, &text, "due", endpoint->id_text);
+    struct store_number length, held;
+    struct slice args[] = {store_u64(&length, lease_ms), store_u64(&held, lease),
+                           slice_str(event_id)};
+    return store_query_script(store, store_script(store, "renew"), &key, 1, args, COUNT(args), fn,
+                              arg);
+}
+
+enum status store_event_read(struct store *store, const char *event_id, const char *endpoint_id,
+                             store_reply_fn *fn, void *arg)
+{
+    struct store_key key;
+    struct slice args[] = {SLICE("HMGET"), store_key(store, &key, "event", event_id), SLICE("e"),
+                           slice_str(endpoint_id)};
+    return store_query(store, args, COUNT(args), fn, arg);
+}
+
+enum status store_event_read_all(struct store *store, const char *event_id, store_reply_fn *fn,
+                                 void *arg)
+{
+    struct store_key key;
+    struct slice args[] = {SLICE("HGETALL"), store_key(store, &key, "event", event_id)};
+    return store_query(store, args, COUNT(args), fn, arg);
+}
+
+static const char *set_name(enum store_set set)
+{
+    return set == STORE_DUE ? "due" : "dead";
+}
+
+enum status store_set_read(struct store *store, enum store_set set, const char *endpoint_id,
+                           size_t first, size_t most, store_reply_fn *fn, void *arg)
+{
+    struct store_key key;
+    struct store_number from, to;
+    struct slice args[] = {SLICE("ZRANGE"), store_key(store, &key, set_name(set), endpoint_id),
+                           store_u64(&from, first), store_u64(&to, first + most - 1),
+                           SLICE("WITHSCORES")};
+    return store_query(store, args, COUNT(args), fn, arg);
+}
+
+enum status store_dead_range(struct store *store, const char *endpoint_id, uint64_t since_ms,
+                             uint64_t until_ms, size_t first, size_t most, store_reply_fn *fn,
+                             void *arg)
+{
+    struct store_key key;
+    struct store_number since, until, from, count;
+    struct slice args[] = {SLICE("ZRANGEBYSCORE"),
+                           store_key(store, &key, "dead", endpoint_id),
+                           store_u64(&since, since_ms),
+                           store_u64(&until, until_ms),
+                           SLICE("WITHSCORES"),
+                           SLICE("LIMIT"),
+                           store_u64(&from, first),
+                           store_u64(&count, most)};
+    return store_query(store, args, COUNT(args), fn, arg);
+}
+
+enum status store_dead_endpoints(struct store *store, const char *after, size_t most,
+                                 store_reply_fn *fn, void *arg)
+{
+    struct store_key key;
+    struct store_number count;
+    char from[64] = "-";
+    if (after[0])
+        snprintf(from, sizeof(from), "(%s", after);
+    struct slice args[] = {SLICE("ZRANGEBYLEX"), store_key(store, &key, "dead", NULL),
+                           slice_str(from),      SLICE("+"),
+                           SLICE("LIMIT"),       SLICE("0"),
+                           store_u64(&count, most)};
+    return store_query(store, args, COUNT(args), fn, arg);
+}
+
+enum status store_set_score(struct store *store, enum store_set set, const char *endpoint_id,
+                            const char *event_id, store_reply_fn *fn, void *arg)
+{
+    struct store_key key;
+    struct slice args[] = {SLICE("ZSCORE"), store_key(store, &key, set_name(set), endpoint_id),
+                           slice_str(event_id)};
+    return store_query(store, args, COUNT(args), fn, arg);
+}
+
+enum status store_dead_replay(struct store *store, const struct store_dead *dead,
+                              store_reply_fn *fn, void *arg)
+{
+    char batch[BATCH_ID_TEXT];
+    batch_name_of(dead->event, batch);
+    struct store_key text[7];
+    struct slice keys[] = {
+        store_key(store, &text[0], "dead", dead->endpoint_id),
+        store_key(store, &text[1], "due", dead->endpoint_id),
+        store_key_lane(store, &text[2], dead->lane),
+        store_key(store, &text[3], "event", dead->event_id),
+        store_key(store, &text[4], "dead", NULL),
+        store_key(store, &text[5], "batch", batch),
+        store_key(store, &text[6], "outcome", batch),
+    };
+    struct store_number offset;
+    struct slice args[] = {slice_str(dead->event_id),
+                           slice_str(dead->endpoint_id),
+                           dead->discard ? SLICE("discard") : SLICE("replay"),
+                           dead->state,
+                           store_u64(&offset, (uint64_t)dead->ordinal * OUTCOME_BYTES),
+                           dead->outcome};
+    return store_call(store, store_script(store, "dead_replay"), keys, COUNT(keys), args,
+                      COUNT(args), fn, arg);
+}
+
+enum status store_attempts_read(struct store *store, const char *endpoint_id, size_t most,
+                                store_reply_fn *fn, void *arg)
+{
+    struct store_key key;
+    struct store_number last;
+    struct slice args[] = {SLICE("LRANGE"), store_key(store, &key, "attempts", endpoint_id),
+                           SLICE("0"), store_u64(&last, most - 1)};
+    return store_query(store, args, COUNT(args), fn, arg);
+}
+
+enum status store_attempts_add(struct store *store, const char *endpoint_id,
+                               const struct slice *records, size_t count, uint32_t kept,
+                               store_reply_fn *fn, void *arg)
+{
+    struct store_key text;
+    struct slice key = store_key(store, &text, "attempts", endpoint_id);
+    struct store_number number;
+    struct slice *args = malloc((count + 1) * sizeof(*args));
+    if (!args)
+        return ST_NOMEM;
+    args[0] = store_u64(&number, kept);
+    for (size_t i = 0; i < count; i++)
+        args[i + 1] = records[i];
+    enum status status = store_call(store, store_script(store, "attempts_add"), &key, 1, args,
+                                    count + 1, fn, arg);
+    free(args);
+    return status;
+}

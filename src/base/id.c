@@ -1,9 +1,8 @@
 /* id.c - ids that sort by time.
  *
- * The digits come from the number five at a time: the 160 bits are five limbs of 32, and one pass
- * over them divides by 62^5, which fits a limb. The compiler turns divisions by a constant into
- * multiplications, and the passes overlap in the processor. Dividing by 62 digit by digit takes
- * some 120 divisions of limbs, this 20.
+ * The digits are worked on ten at a time, because 62^10 just fits 64 bits: 160 bits are three
+ * chunks, of 7, 10 and 10 digits, and three divisions of 128 by 64 bits separate them. Dividing the
+ * whole number by 62 for each digit would take some 120 divisions of 32-bit limbs, by 62^5 20.
  */
 #include "base/id.h"
 
@@ -12,13 +11,38 @@
 
 #include "base/rng.h"
 
-enum { LIMBS = 5, TIME_BYTES = 5, CHUNK_DIGITS = 5, HEAD_DIGITS = ID_DIGITS % CHUNK_DIGITS };
+enum { TIME_BYTES = 5, CHUNK_DIGITS = 10, HEAD_DIGITS = ID_DIGITS - 2 * CHUNK_DIGITS };
 
 #define EPOCH_S    1400000000u
-#define CHUNK_BASE 916132832u /* 62^5 */
+#define CHUNK_BASE UINT64_C(839299365868340224) /* 62^10 */
+
+typedef unsigned __int128 uint128;
 
 /* Padded to 64, so that six bits of anything are a valid index. */
 static const char alphabet[64] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/* The 20 bytes as one number. */
+struct number {
+    uint32_t high;
+    uint64_t middle, low;
+};
+
+static struct number load(const struct id *id)
+{
+    struct number n;
+    memcpy(&n.high, id->bytes, 4);
+    memcpy(&n.middle, id->bytes + 4, 8);
+    memcpy(&n.low, id->bytes + 12, 8);
+    return (struct number){be32toh(n.high), be64toh(n.middle), be64toh(n.low)};
+}
+
+static void store(struct id *id, struct number n)
+{
+    n = (struct number){htobe32(n.high), htobe64(n.middle), htobe64(n.low)};
+    memcpy(id->bytes, &n.high, 4);
+    memcpy(id->bytes + 4, &n.middle, 8);
+    memcpy(id->bytes + 12, &n.low, 8);
+}
 
 void id_new(struct id *id, uint64_t wall_ms)
 {
@@ -46,52 +70,52 @@ uint64_t id_time_ms(const struct id *id)
     return (EPOCH_S + (uint64_t)be32toh(seconds)) * 1000 + id->bytes[4] * 4u;
 }
 
+/* Writes the number as `len` digits. */
+static void put_chunk(char *digits, size_t len, uint64_t number)
+{
+    while (len > 0) {
+        digits[--len] = alphabet[number % 62];
+        number /= 62;
+    }
+}
+
 size_t id_format(char out[ID_TEXT_MAX], const char *prefix, const struct id *id)
 {
-    /* The number shrinks by 29.8 bits in each pass: where its first limb that is not 0 can be. */
-    static const uint8_t first_limb[] = {0, 0, 1, 2, 3, 4};
     size_t prefix_len = strlen(prefix);
     assert(prefix_len + ID_DIGITS < ID_TEXT_MAX);
     memcpy(out, prefix, prefix_len);
     char *digits = out + prefix_len;
 
-    uint32_t limbs[LIMBS];
-    memcpy(limbs, id->bytes, sizeof(limbs));
-    for (size_t i = 0; i < LIMBS; i++)
-        limbs[i] = be32toh(limbs[i]);
-    size_t at = ID_DIGITS;
-    for (size_t pass = 0; pass < sizeof(first_limb); pass++) {
-        uint64_t rest = 0;
-        for (size_t i = first_limb[pass]; i < LIMBS; i++) {
-            uint64_t part = rest << 32 | limbs[i];
-            limbs[i] = (uint32_t)(part / CHUNK_BASE);
-            rest = part % CHUNK_BASE;
-        }
-        uint32_t chunk = (uint32_t)rest;
-        size_t stop = at > CHUNK_DIGITS ? at - CHUNK_DIGITS : 0;
-        while (at > stop) {
-            digits[--at] = alphabet[chunk % 62];
-            chunk /= 62;
-        }
-    }
+    struct number number = load(id);
+    uint128 rest = (uint128)number.high << 64 | number.middle;
+    uint128 quotient_high = rest / CHUNK_BASE; /* 37 bits */
+    rest = (rest - quotient_high * CHUNK_BASE) << 64 | number.low;
+    uint64_t quotient_low = (uint64_t)(rest / CHUNK_BASE);
+    uint64_t tail = (uint64_t)(rest - (uint128)quotient_low * CHUNK_BASE);
+    rest = quotient_high << 64 | quotient_low;
+    uint64_t head = (uint64_t)(rest / CHUNK_BASE);
+    uint64_t body = (uint64_t)(rest - (uint128)head * CHUNK_BASE);
+
+    put_chunk(digits, HEAD_DIGITS, head);
+    put_chunk(digits + HEAD_DIGITS, CHUNK_DIGITS, body);
+    put_chunk(digits + HEAD_DIGITS + CHUNK_DIGITS, CHUNK_DIGITS, tail);
     digits[ID_DIGITS] = '\0';
     return prefix_len + ID_DIGITS;
 }
 
-/* Reads `len` digits into `chunk`; false when one is none. Without branches on the digits, which
- * are random and would be mispredicted. */
-static bool read_chunk(const char *digits, size_t len, uint32_t *chunk)
+/* Reads `len` digits; false when one is none. Without branches on the digits, which are random and
+ * would be mispredicted. */
+static bool read_chunk(const char *digits, size_t len, uint64_t *number)
 {
-    unsigned char wrong = 0;
-    uint32_t number = 0;
+    unsigned wrong = 0;
+    uint64_t value = 0;
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)digits[i];
-        uint32_t value = (uint32_t)c - '0' - 7 * (c >= 'A') - 6 * (c >= 'a');
-        wrong |= (unsigned char)(c ^ (unsigned char)alphabet[value & 63]);
-        wrong |= value >= 62;
-        number = number * 62 + (value & 63);
+        unsigned digit = (unsigned)c - '0' - 7 * (c >= 'A') - 6 * (c >= 'a');
+        wrong |= (digit >= 62) | (c ^ (unsigned char)alphabet[digit & 63]);
+        value = value * 62 + (digit & 63);
     }
-    *chunk = number;
+    *number = value;
     return wrong == 0;
 }
 
@@ -101,24 +125,17 @@ enum status id_parse(struct slice text, const char *prefix, struct id *id)
     if (text.len != prefix_len + ID_DIGITS || memcmp(text.ptr, prefix, prefix_len) != 0)
         return ST_SYNTAX;
     const char *digits = text.ptr + prefix_len;
-    uint32_t limbs[LIMBS] = {0};
-    size_t len = HEAD_DIGITS;
-    for (size_t at = 0; at < ID_DIGITS; at += len, len = CHUNK_DIGITS) {
-        uint32_t chunk;
-        if (!read_chunk(digits + at, len, &chunk))
-            return ST_SYNTAX;
-        uint64_t carry = chunk;
-        for (size_t i = LIMBS; i-- > 0;) {
-            carry += (uint64_t)limbs[i] * CHUNK_BASE;
-            limbs[i] = (uint32_t)carry;
-            carry >>= 32;
-        }
-        if (carry != 0)
-            return ST_SYNTAX; /* 62^27 is more than 2^160 */
-    }
-    for (size_t i = 0; i < LIMBS; i++)
-        limbs[i] = htobe32(limbs[i]);
-    memcpy(id->bytes, limbs, sizeof(limbs));
+    uint64_t head, body, tail;
+    if (!read_chunk(digits, HEAD_DIGITS, &head) ||
+        !read_chunk(digits + HEAD_DIGITS, CHUNK_DIGITS, &body) ||
+        !read_chunk(digits + HEAD_DIGITS + CHUNK_DIGITS, CHUNK_DIGITS, &tail))
+        return ST_SYNTAX;
+    uint128 upper = (uint128)head * CHUNK_BASE + body; /* 102 bits */
+    uint128 low = (uint128)(uint64_t)upper * CHUNK_BASE + tail;
+    uint128 high = (upper >> 64) * CHUNK_BASE + (uint64_t)(low >> 64);
+    if (high >> 96 != 0)
+        return ST_SYNTAX; /* 62^27 is more than 2^160 */
+    store(id, (struct number){(uint32_t)(high >> 64), (uint64_t)high, (uint64_t)low});
     return ST_OK;
 }
 

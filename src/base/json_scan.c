@@ -32,8 +32,11 @@ struct scan {
 
 const char *json_type_name(enum json_type type)
 {
-    static const char *const names[] = {"object", "array", "string", "number",
-                                        "true",   "false", "null"};
+    static const char *const names[] = {
+        [JSON_OBJECT] = "object", [JSON_ARRAY] = "array", [JSON_STRING] = "string",
+        [JSON_NUMBER] = "number", [JSON_TRUE] = "true",   [JSON_FALSE] = "false",
+        [JSON_NULL] = "null",
+    };
     return names[type];
 }
 

@@ -20,15 +20,21 @@
 #include "base/slice.h"
 #include "base/status.h"
 
+/* jansson.h has constants of the same names, and these are its numbers. A file that needs both
+ * headers includes jansson.h first, and converts a `type` to int before it compares. */
+#ifndef JANSSON_H
 enum json_type {
     JSON_OBJECT,
     JSON_ARRAY,
     JSON_STRING,
-    JSON_NUMBER,
-    JSON_TRUE,
+    JSON_NUMBER, /* jansson has two kinds */
+    JSON_TRUE = 5,
     JSON_FALSE,
     JSON_NULL
 };
+#else
+enum json_type { JSON_NUMBER = JSON_INTEGER };
+#endif
 
 /* "object", "array", "string", "number", "true", "false", "null". Static memory. */
 const char *json_type_name(enum json_type type);

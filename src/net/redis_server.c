@@ -101,17 +101,21 @@ static uint64_t now_ms(void)
 
 /* ---- The program and its configuration ------------------------------------------------------ */
 
-/* An absolute path of something executable in this directory, or NULL. */
+/* An absolute path of something executable, or NULL. Links are not resolved: Debian's redis-server
+ * is a link to redis-check-rdb, and the program goes by the name it is called with. */
 static char *executable(const char *dir, size_t dir_len, const char *name)
 {
     char path[PATH_MAX];
-    int len = dir_len ? snprintf(path, sizeof(path), "%.*s/%s", (int)dir_len, dir, name)
-                      : snprintf(path, sizeof(path), "%s", name);
+    char here[PATH_MAX] = "";
     struct stat info;
+    if (*(dir_len ? dir : name) != '/' && !getcwd(here, sizeof(here)))
+        return NULL;
+    int len = snprintf(path, sizeof(path), "%s%s%.*s%s%s", here, here[0] ? "/" : "", (int)dir_len,
+                       dir, dir_len ? "/" : "", name);
     if (len >= (int)sizeof(path) || stat(path, &info) != 0 || !S_ISREG(info.st_mode) ||
         access(path, X_OK) != 0)
         return NULL;
-    return realpath(path, NULL);
+    return strdup(path);
 }
 
 static char *find_program(const char *name)

@@ -41,6 +41,10 @@
 #define LIMIT_BATCH_DELIVERIES (1024 * 1024)     /* resolved deliveries of one batch */
 #define LIMIT_BATCH_BYTES      (16 * 1024 * 1024) /* packed size */
 
+/* ---- Redis ---------------------------------------------------------------------------------- */
+#define LIMIT_REDIS_REPLY_BYTES     (64 * 1024 * 1024) /* one reply; more ends the connection: page big reads */
+#define LIMIT_REDIS_IN_FLIGHT_BYTES (32 * 1024 * 1024) /* unless the options say otherwise; two full batches */
+
 /* ---- Attempts ------------------------------------------------------------------------------- */
 #define LIMIT_ATTEMPT_BODY_BYTES 1024 /* the head of a response that is kept with an attempt */
 

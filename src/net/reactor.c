@@ -127,6 +127,7 @@ static void run_hooks(struct reactor *reactor)
 enum status reactor_run(struct reactor *reactor)
 {
     reactor->stopping = false;
+    reap_all(reactor); /* what was queued while no turn was running */
     while (!reactor->stopping) {
         int flags = EVLOOP_ONCE | (reactor->wake ? EVLOOP_NONBLOCK : 0);
         reactor->wake = false;

@@ -1,0 +1,876 @@
+/* redis_conn.c - the queue of commands, the handshake, the timeouts, and beginning again.
+ *
+ *      WAITING --timer--> DIALING --connected--> HANDSHAKE --PONG--> READY
+ *         ^                  |                       |                | "READONLY …"
+ *         |                  |                       |                v
+ *         +------ drop ------+-----------------------+------------ RETIRING (answers only)
+ *                                                   any of them --free--> DEAD
+ *
+ * A command is an object (struct op) that holds its bytes on the wire until it is answered:
+ *
+ *      redis_command -> queue -> sent -> answered: callback, freed
+ *                         ^       `-> NOSCRIPT: refused -.
+ *                         `---- scripts, then refused ---'
+ *
+ * The first op of `queue` may be written in part (`queue_offset`). Since ops keep their bytes,
+ * there is no output buffer: one sendmsg gathers them, nothing is copied twice, a partial write
+ * moves no memory, and a refused script call can be repeated.
+ *
+ * Writing happens on the reactor's reap list, which runs at the end of a turn, behind all callbacks
+ * and hooks; so a turn's commands make one system call, and the write event is armed only when the
+ * socket is full. When a write fails nothing is dropped yet: replies may still be waiting to be
+ * read, and reading will come to the end by itself.
+ *
+ * On the first NOSCRIPT the connection holds: it sends nothing new until all that is on its way is
+ * answered, collecting further refusals in order, and then sends SCRIPT LOADs, the refused calls,
+ * and the queue. That costs a round trip, which is rare, and buys an order that can be stated
+ * (redis_script.h).
+ *
+ * Callbacks are called from the read event, the timer and redis_conn_free() only, never with work
+ * of ours half done: after each call the state is looked at again, as the connection may be DEAD.
+ * DEAD memory lives until the reap list has run.
+ *
+ * One timer serves all deadlines. It is not set anew for each command: when it fires it looks at
+ * the oldest one and sets itself to what is left.
+ */
+#include "net/redis_conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "net/redis_dial.h"
+#include "net/redis_script.h"
+
+enum {
+    CONNECT_TIMEOUT_MS = 5000,
+    COMMAND_TIMEOUT_MS = 5000,
+    IDLE_PING_MS = 30 * 1000,
+    BACKOFF_FIRST_MS = 50,
+    BACKOFF_LAST_MS = 2000,
+    WRITE_FAILED_GRACE_MS = 1000, /* for reading what came before the end */
+    IOV_PER_WRITE = 256,
+    READ_BYTES = 64 * 1024,
+    FEED_BYTES = 16 * 1024, /* see redis_reply.c */
+    READS_PER_TURN = 4,     /* then others have their turn */
+    SCRIPT_TRIES = 3,
+    ERROR_BYTES = 256
+};
+
+enum conn_state { WAITING, DIALING, HANDSHAKE, READY, RETIRING, DEAD };
+
+enum op_kind {
+    OP_COMMAND,
+    OP_SCRIPT, /* may be repeated after NOSCRIPT */
+    OP_LOAD,   /* the rest are our own, without a callback */
+    OP_PING,
+    OP_HELLO,         /* must succeed */
+    OP_HELLO_ROLE,    /* may be forbidden, must not say "slave" */
+    OP_HELLO_NAME,    /* may fail */
+    OP_HELLO_FINISHED /* the last one: ready */
+};
+
+struct op {
+    struct list node;
+    enum op_kind kind;
+    unsigned tries;
+    redis_reply_fn *fn;
+    void *arg;
+    uint64_t since_ms;
+    size_t len;
+    char bytes[];
+};
+
+struct redis_conn {
+    struct reactor *reactor;
+    redis_state_fn *state_fn;
+    void *arg;
+    struct redis_options options;
+    char *strings; /* of the options */
+    size_t strings_bytes;
+    const struct redis_scripts *scripts;
+
+    enum conn_state state;
+    struct redis_dial *dial; /* DIALING */
+    int fd;                  /* -1 unless HANDSHAKE, READY, RETIRING; as are the next three */
+    struct event *readable;
+    struct event *writable;
+    struct redis_reader *reader;
+    bool write_armed;
+    bool write_failed;
+    bool holding; /* a script call was refused */
+
+    struct list queue;   /* not yet written, or in part */
+    struct list sent;    /* awaiting replies, in order */
+    struct list refused; /* answered NOSCRIPT, to be repeated */
+    struct list lost;    /* being called back with ST_LOST */
+    size_t queue_offset; /* bytes of the queue's first op that are written */
+    size_t in_flight;    /* callbacks to come */
+    size_t in_flight_bytes;
+
+    struct reactor_timer *timer;
+    uint64_t timer_at_ms;
+    uint64_t last_io_ms;
+    unsigned attempts; /* since it was last ready */
+    struct reap flush;
+    struct reap death;
+    struct redis_conn_stats stats;
+    char error[ERROR_BYTES];
+};
+
+static void conn_drop(struct redis_conn *conn, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void on_turn_end(struct reap *reap);
+
+static const char *conn_name(const struct redis_conn *conn)
+{
+    return conn->options.client_name ? conn->options.client_name : "redis";
+}
+
+static bool conn_open(const struct redis_conn *conn)
+{
+    return conn->fd >= 0;
+}
+
+static void set_timer(struct redis_conn *conn, uint64_t in_ms)
+{
+    conn->timer_at_ms = clock_mono_ms() + in_ms;
+    reactor_timer_set(conn->timer, in_ms);
+}
+
+/* ---- Ops: a command and its bytes ----------------------------------------------------------- */
+
+static size_t digits(size_t value)
+{
+    size_t count = 1;
+    for (; value >= 10; value /= 10)
+        count++;
+    return count;
+}
+
+/* `<kind><number>\r\n`; returns what is behind it. */
+static char *put_number(char *to, char kind, size_t value)
+{
+    size_t count = digits(value);
+    *to++ = kind;
+    for (size_t i = count; i > 0; i--, value /= 10)
+        to[i - 1] = (char)('0' + value % 10);
+    to += count;
+    *to++ = '\r';
+    *to++ = '\n';
+    return to;
+}
+
+static void put_words(char *to, const struct redis_part *parts, size_t part_count, size_t words)
+{
+    to = put_number(to, '*', words);
+    for (size_t p = 0; p < part_count; p++) {
+        for (size_t i = 0; i < parts[p].count; i++) {
+            struct slice word = parts[p].words[i];
+            to = put_number(to, '$', word.len);
+            if (word.len > 0)
+                memcpy(to, word.ptr, word.len);
+            to += word.len;
+            *to++ = '\r';
+            *to++ = '\n';
+        }
+    }
+}
+
+static struct op *op_new(enum op_kind kind, const struct redis_part *parts, size_t part_count)
+{
+    size_t words = 0;
+    size_t len = 0;
+    for (size_t p = 0; p < part_count; p++) {
+        words += parts[p].count;
+        for (size_t i = 0; i < parts[p].count; i++)
+            len += parts[p].words[i].len + digits(parts[p].words[i].len) + 5;
+    }
+    assert(words > 0);
+    len += digits(words) + 3;
+    struct op *op = malloc(sizeof(*op) + len);
+    if (!op)
+        return NULL;
+    *op = (struct op){.kind = kind, .since_ms = clock_mono_ms(), .len = len};
+    list_init(&op->node);
+    put_words(op->bytes, parts, part_count, words);
+    return op;
+}
+
+static bool op_is_callers(const struct op *op)
+{
+    return op->kind == OP_COMMAND || op->kind == OP_SCRIPT;
+}
+
+/* The op goes, its callback is the caller's business. AUTH's password does not stay in the heap. */
+static void op_forget(struct redis_conn *conn, struct op *op)
+{
+    list_remove(&op->node);
+    conn->in_flight_bytes -= op->len;
+    if (op_is_callers(op))
+        conn->in_flight--;
+    else if (op->kind == OP_HELLO)
+        explicit_bzero(op->bytes, op->len);
+    free(op);
+}
+
+/* Into the queue, before `place`; written at the end of the turn. */
+static void enqueue(struct redis_conn *conn, struct list *place, struct op *op)
+{
+    list_insert_before(place, &op->node);
+    conn->in_flight_bytes += op->len;
+    if (op_is_callers(op))
+        conn->in_flight++;
+    reactor_reap(conn->reactor, &conn->flush, on_turn_end);
+}
+
+/* One of our own commands, to the queue's end. */
+MUST_CHECK static bool enqueue_own(struct redis_conn *conn, enum op_kind kind,
+                                   const struct slice *words, size_t count)
+{
+    struct redis_part part = {words, count};
+    struct op *op = op_new(kind, &part, 1);
+    if (op)
+        enqueue(conn, &conn->queue, op);
+    return op != NULL;
+}
+
+enum status redis_command_parts(struct redis_conn *conn, const struct redis_part *parts,
+                                size_t part_count, bool repeatable, redis_reply_fn *fn, void *arg)
+{
+    if (conn->state != READY)
+        return ST_AGAIN;
+    struct op *op = op_new(repeatable ? OP_SCRIPT : OP_COMMAND, parts, part_count);
+    if (!op)
+        return ST_NOMEM;
+    size_t used = conn->in_flight_bytes;
+    if (used > 0 && (used > conn->options.in_flight_bytes_max ||
+                     op->len > conn->options.in_flight_bytes_max - used)) {
+        free(op);
+        return ST_LIMIT;
+    }
+    op->fn = fn;
+    op->arg = arg;
+    enqueue(conn, &conn->queue, op);
+    conn->stats.commands++;
+    if (conn->timer_at_ms > op->since_ms + conn->options.command_timeout_ms)
+        set_timer(conn, conn->options.command_timeout_ms);
+    return ST_OK;
+}
+
+enum status redis_command(struct redis_conn *conn, const struct slice *args, size_t count,
+                          redis_reply_fn *fn, void *arg)
+{
+    struct redis_part part = {args, count};
+    return redis_command_parts(conn, &part, 1, false, fn, arg);
+}
+
+/* ---- Writing -------------------------------------------------------------------------------- */
+
+static void arm_write(struct redis_conn *conn, bool armed)
+{
+    if (armed == conn->write_armed)
+        return;
+    int failed = armed ? event_add(conn->writable, NULL) : event_del(conn->writable);
+    if (failed)
+        log_error("redis.event_failed", "conn=%s errno=%d", conn_name(conn), errno);
+    else
+        conn->write_armed = armed;
+}
+
+/* The next bytes to write. While holding, only the rest of an op that is already half there. */
+static size_t gather(const struct redis_conn *conn, struct iovec *iov)
+{
+    size_t count = 0;
+    size_t offset = conn->queue_offset;
+    size_t max = !conn->holding ? IOV_PER_WRITE : offset > 0 ? 1 : 0;
+    LIST_FOREACH(node, &conn->queue)
+    {
+        if (count == max)
+            break;
+        struct op *op = CONTAINER_OF(node, struct op, node);
+        iov[count++] = (struct iovec){op->bytes + offset, op->len - offset};
+        offset = 0;
+    }
+    return count;
+}
+
+static void written(struct redis_conn *conn, size_t bytes)
+{
+    conn->stats.bytes_out += bytes;
+    conn->queue_offset += bytes;
+    while (conn->queue_offset > 0) {
+        struct op *op = CONTAINER_OF(conn->queue.next, struct op, node);
+        if (conn->queue_offset < op->len)
+            break;
+        conn->queue_offset -= op->len;
+        list_remove(&op->node);
+        list_push_back(&conn->sent, &op->node);
+    }
+}
+
+static void conn_write(struct redis_conn *conn)
+{
+    struct iovec iov[IOV_PER_WRITE];
+    struct msghdr message = {.msg_iov = iov};
+    while ((message.msg_iovlen = gather(conn, iov)) > 0) {
+        ssize_t bytes = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+        if (bytes < 0 && errno == EINTR)
+            continue;
+        conn->stats.writes++;
+        if (bytes < 0 && errno != EAGAIN) {
+            conn->write_failed = true;
+            arm_write(conn, false);
+            set_timer(conn, WRITE_FAILED_GRACE_MS);
+            return;
+        }
+        if (bytes < 0) {
+            arm_write(conn, true);
+            return;
+        }
+        conn->last_io_ms = clock_mono_ms();
+        written(conn, (size_t)bytes);
+    }
+    arm_write(conn, false);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    conn_write(arg);
+}
+
+static void on_turn_end(struct reap *reap)
+{
+    struct redis_conn *conn = CONTAINER_OF(reap, struct redis_conn, flush);
+    if (conn_open(conn) && !conn->write_armed && !conn->write_failed)
+        conn_write(conn);
+}
+
+/* ---- Losing it, and beginning again --------------------------------------------------------- */
+
+static void conn_close(struct redis_conn *conn)
+{
+    redis_dial_cancel(conn->dial);
+    conn->dial = NULL;
+    if (conn->readable)
+        event_free(conn->readable);
+    if (conn->writable)
+        event_free(conn->writable);
+    conn->readable = conn->writable = NULL;
+    redis_reader_free(conn->reader);
+    conn->reader = NULL;
+    if (conn->fd >= 0)
+        close(conn->fd);
+    conn->fd = -1;
+    conn->write_armed = conn->write_failed = conn->holding = false;
+    conn->queue_offset = 0;
+}
+
+/* In the order in which they were made: a refused op was sent before what is in `sent` now. */
+static void move_all(struct redis_conn *conn, struct list *to)
+{
+    struct list *const from[] = {&conn->refused, &conn->sent, &conn->queue};
+    for (size_t i = 0; i < 3; i++) {
+        struct list *node;
+        while ((node = list_pop_front(from[i])) != NULL)
+            list_push_back(to, node);
+    }
+}
+
+/* Calls back and forgets all on the list, which callbacks may take over by freeing the connection.
+ */
+static void fail_all(struct redis_conn *conn, struct list *ops, enum status status)
+{
+    while (!list_empty(ops)) {
+        struct op *op = CONTAINER_OF(ops->next, struct op, node);
+        bool callers = op_is_callers(op);
+        redis_reply_fn *fn = op->fn;
+        void *arg = op->arg;
+        op_forget(conn, op);
+        if (callers) {
+            conn->stats.lost += status == ST_LOST;
+            fn(arg, status, NULL);
+        }
+    }
+}
+
+/* Half of the doubled pause is certain, half is chance, so that many do not come back at once. */
+static uint64_t backoff_ms(unsigned attempts)
+{
+    uint64_t most = BACKOFF_LAST_MS;
+    if (attempts < 6 && (BACKOFF_FIRST_MS << attempts) < BACKOFF_LAST_MS)
+        most = (uint64_t)BACKOFF_FIRST_MS << attempts;
+    uint32_t chance = 0;
+    if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) != sizeof(chance))
+        chance = (uint32_t)clock_now_us();
+    return most / 2 + chance % (most / 2 + 1);
+}
+
+/* Says why it is not ready, once for each reason. */
+static void set_error(struct redis_conn *conn, const char *text)
+{
+    if (strcmp(conn->error, text) == 0)
+        return;
+    snprintf(conn->error, sizeof(conn->error), "%s", text);
+    log_warn("redis.not_ready", "conn=%s reason=%s", conn_name(conn), log_quote(slice_str(text)));
+}
+
+static void tell_state(struct redis_conn *conn, bool ready)
+{
+    if (conn->state_fn)
+        conn->state_fn(conn->arg, ready);
+}
+
+/* The one end of a connection or an attempt; another one follows. */
+static void conn_drop(struct redis_conn *conn, const char *format, ...)
+{
+    char text[ERROR_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args); /* before what it may quote goes */
+    va_end(args);
+    bool was_ready = conn->state == READY;
+    if (conn->state != RETIRING) /* which knows a better reason */
+        set_error(conn, text);
+    conn->stats.failures++;
+    conn_close(conn);
+    conn->state = WAITING;
+    move_all(conn, &conn->lost);
+    set_timer(conn, backoff_ms(conn->attempts++));
+    fail_all(conn, &conn->lost, ST_LOST);
+    if (was_ready && conn->state != DEAD)
+        tell_state(conn, false);
+}
+
+/* The server will not serve: take no more, let the rest be answered, and then begin anew. */
+static void conn_retire(struct redis_conn *conn, const struct redis_value *why)
+{
+    char text[ERROR_BYTES];
+    snprintf(text, sizeof(text), "the server says %.*s", SLICE_ARGS(redis_value_text(why)));
+    conn->state = RETIRING;
+    set_error(conn, text);
+}
+
+/* ---- Replies -------------------------------------------------------------------------------- */
+
+/* Everything that was on its way is answered: scripts first, then what was refused, then the rest.
+ */
+static void release_hold(struct redis_conn *conn)
+{
+    struct list *place = conn->queue.next;
+    uint64_t since_ms = CONTAINER_OF(conn->refused.next, struct op, node)->since_ms;
+    conn->holding = false;
+    for (size_t i = 0; i < redis_scripts_count(conn->scripts); i++) {
+        const struct redis_script *script = redis_scripts_at(conn->scripts, i);
+        const struct slice words[] = {SLICE("SCRIPT"), SLICE("LOAD"),
+                                      slice_of(script->text, script->len)};
+        struct op *op = op_new(OP_LOAD, &(struct redis_part){words, 3}, 1);
+        if (!op) {
+            conn_drop(conn, "out of memory");
+            return;
+        }
+        op->since_ms = since_ms; /* the refused call's time is running */
+        enqueue(conn, place, op);
+    }
+    struct list *node;
+    while ((node = list_pop_front(&conn->refused)) != NULL) {
+        list_insert_before(place, node);
+        conn->stats.repeated++;
+    }
+    log_warn("redis.scripts_reloaded", "conn=%s", conn_name(conn));
+}
+
+static void become_ready(struct redis_conn *conn)
+{
+    conn->state = READY;
+    conn->attempts = 0;
+    conn->error[0] = '\0';
+    conn->stats.connects++;
+    set_timer(conn, conn->options.idle_ping_ms);
+    log_info("redis.ready", "conn=%s", conn_name(conn));
+    tell_state(conn, true);
+}
+
+/* A reply to one of our own commands. */
+static void take_own(struct redis_conn *conn, enum op_kind kind, const struct redis_value *reply)
+{
+    struct slice error = SLICE_NULL;
+    if (redis_value_type(reply) == REDIS_ERROR)
+        error = redis_value_text(reply);
+    switch (kind) {
+    case OP_HELLO:
+        if (error.ptr)
+            conn_drop(conn, "the server says %.*s", SLICE_ARGS(error));
+        break;
+    case OP_HELLO_ROLE:
+        if (error.ptr && !redis_value_is_error(reply, "NOPERM"))
+            conn_drop(conn, "the server says %.*s", SLICE_ARGS(error));
+        else if (slice_eq(redis_value_text(redis_value_at(reply, 0)), SLICE("slave")))
+            conn_drop(conn, "the server is a replica");
+        break;
+    case OP_HELLO_FINISHED:
+        if (error.ptr)
+            conn_drop(conn, "the server says %.*s", SLICE_ARGS(error));
+        else
+            become_ready(conn);
+        break;
+    case OP_HELLO_NAME:
+    case OP_LOAD:
+    case OP_PING:
+        if (error.ptr)
+            log_warn("redis.refused", "conn=%s error=%s", conn_name(conn), log_quote(error));
+        break;
+    case OP_COMMAND:
+    case OP_SCRIPT:
+        break;
+    }
+}
+
+static bool means_not_ready(const struct redis_value *reply)
+{
+    return redis_value_is_error(reply, "READONLY") || redis_value_is_error(reply, "LOADING") ||
+           redis_value_is_error(reply, "MASTERDOWN");
+}
+
+static void take_callers(struct redis_conn *conn, struct op *op, const struct redis_value *reply)
+{
+    if (op->kind == OP_SCRIPT && conn->scripts && redis_value_is_error(reply, "NOSCRIPT") &&
+        ++op->tries <= SCRIPT_TRIES) {
+        list_remove(&op->node);
+        list_push_back(&conn->refused, &op->node);
+        conn->holding = true;
+        return;
+    }
+    redis_reply_fn *fn = op->fn;
+    void *arg = op->arg;
+    op_forget(conn, op);
+    conn->stats.replies++;
+    bool retire = conn->state == READY && means_not_ready(reply);
+    if (retire)
+        conn_retire(conn, reply);
+    fn(arg, ST_OK, reply);
+    if (retire && conn->state == RETIRING)
+        tell_state(conn, false);
+}
+
+static void take_reply(struct redis_conn *conn, const struct redis_value *reply)
+{
+    if (list_empty(&conn->sent)) {
+        conn_drop(conn, "the server says unasked: %.*s", SLICE_ARGS(redis_value_text(reply)));
+        return;
+    }
+    struct op *op = CONTAINER_OF(conn->sent.next, struct op, node);
+    if (op_is_callers(op)) {
+        take_callers(conn, op, reply);
+    } else {
+        enum op_kind kind = op->kind;
+        op_forget(conn, op);
+        take_own(conn, kind, reply);
+    }
+    if (!conn_open(conn))
+        return;
+    if (conn->holding && list_empty(&conn->sent) && conn->queue_offset == 0)
+        release_hold(conn);
+    if (conn->state == RETIRING && conn->in_flight == 0)
+        conn_drop(conn, "retired");
+}
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+static void take_bytes(struct redis_conn *conn, const char *bytes, size_t len)
+{
+    const struct redis_reader *reader = conn->reader;
+    for (size_t at = 0; at < len; at += FEED_BYTES) {
+        size_t piece = len - at < FEED_BYTES ? len - at : FEED_BYTES;
+        const struct redis_value *reply;
+        enum status status = redis_reader_feed(conn->reader, bytes + at, piece);
+        while (status == ST_OK && (status = redis_reader_next(conn->reader, &reply)) == ST_OK &&
+               reply) {
+            take_reply(conn, reply);
+            if (!conn_open(conn))
+                return;
+        }
+        if (status != ST_OK) {
+            conn_drop(conn, "bad reply: %s", redis_reader_error(reader));
+            return;
+        }
+    }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    static char bytes[READ_BYTES]; /* callbacks do not run the loop, so one is enough */
+    (void)what;
+    struct redis_conn *conn = arg;
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        ssize_t len = recv((int)fd, bytes, sizeof(bytes), 0);
+        conn->stats.reads++;
+        if (len < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (len <= 0) {
+            conn_drop(conn, "connection lost: %s",
+                      len == 0 ? "closed by the server" : strerror(errno));
+            return;
+        }
+        conn->last_io_ms = clock_mono_ms();
+        conn->stats.bytes_in += (size_t)len;
+        take_bytes(conn, bytes, (size_t)len);
+        if (!conn_open(conn) || len < READ_BYTES)
+            return;
+    }
+}
+
+/* ---- Connecting ----------------------------------------------------------------------------- */
+
+/* Everything the server must agree to, in one go. PING is last: a server that is still loading
+ * answers ROLE, but not PING. */
+static bool send_hello(struct redis_conn *conn)
+{
+    const struct redis_options *options = &conn->options;
+    char database[16];
+    int len = snprintf(database, sizeof(database), "%d", options->database);
+    struct slice auth[3] = {SLICE("AUTH"), slice_str(options->username), SLICE_NULL};
+    size_t auth_count = options->username ? 2 : 1;
+    auth[auth_count++] = slice_str(options->password);
+    const struct slice select[] = {SLICE("SELECT"), slice_of(database, (size_t)len)};
+    const struct slice name[] = {SLICE("CLIENT"), SLICE("SETNAME"),
+                                 slice_str(options->client_name)};
+    const struct slice role[] = {SLICE("ROLE")};
+    const struct slice ping[] = {SLICE("PING")};
+    bool ok = (!options->password || enqueue_own(conn, OP_HELLO, auth, auth_count)) &&
+              (options->database == 0 || enqueue_own(conn, OP_HELLO, select, 2)) &&
+              enqueue_own(conn, OP_HELLO_ROLE, role, 1) &&
+              (!options->client_name || enqueue_own(conn, OP_HELLO_NAME, name, 3));
+    size_t scripts = conn->scripts ? redis_scripts_count(conn->scripts) : 0;
+    for (size_t i = 0; ok && i < scripts; i++) {
+        const struct redis_script *script = redis_scripts_at(conn->scripts, i);
+        const struct slice load[] = {SLICE("SCRIPT"), SLICE("LOAD"),
+                                     slice_of(script->text, script->len)};
+        ok = enqueue_own(conn, OP_HELLO, load, 3);
+    }
+    return ok && enqueue_own(conn, OP_HELLO_FINISHED, ping, 1);
+}
+
+static void on_dialed(void *arg, int fd, const char *error)
+{
+    struct redis_conn *conn = arg;
+    struct event_base *base = reactor_base(conn->reactor);
+    conn->dial = NULL;
+    if (fd < 0) {
+        conn_drop(conn, "%s", error);
+        return;
+    }
+    conn->fd = fd;
+    conn->state = HANDSHAKE;
+    conn->reader = redis_reader_new();
+    conn->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, conn);
+    conn->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
+    if (!conn->reader || !conn->readable || !conn->writable ||
+        event_add(conn->readable, NULL) != 0 || !send_hello(conn))
+        conn_drop(conn, "out of memory");
+}
+
+static void conn_begin(struct redis_conn *conn)
+{
+    const struct redis_options *options = &conn->options;
+    conn->state = DIALING;
+    set_timer(conn, options->connect_timeout_ms);
+    conn->dial = redis_dial_start(conn->reactor, options->host, options->port, options->unix_path,
+                                  conn->attempts, on_dialed, conn);
+    if (!conn->dial)
+        conn_drop(conn, "out of memory");
+}
+
+/* ---- Time ----------------------------------------------------------------------------------- */
+
+/* When the oldest command not answered was made; UINT64_MAX when all are. */
+static uint64_t oldest_ms(const struct redis_conn *conn)
+{
+    const struct list *const lists[] = {&conn->refused, &conn->sent, &conn->queue};
+    uint64_t oldest = UINT64_MAX;
+    for (size_t i = 0; i < 3; i++) {
+        if (list_empty(lists[i]))
+            continue;
+        const struct op *op = CONTAINER_OF(lists[i]->next, struct op, node);
+        if (op->since_ms < oldest)
+            oldest = op->since_ms;
+    }
+    return oldest;
+}
+
+static void check_deadlines(struct redis_conn *conn)
+{
+    static const struct slice ping = SLICE("PING");
+    const struct redis_options *options = &conn->options;
+    uint64_t now_ms = clock_mono_ms();
+    uint64_t oldest = oldest_ms(conn);
+    if (conn->write_failed) {
+        conn_drop(conn, "connection lost: write failed");
+    } else if (oldest != UINT64_MAX && now_ms - oldest >= options->command_timeout_ms) {
+        conn_drop(conn, "no reply within %llu ms", (unsigned long long)options->command_timeout_ms);
+    } else if (oldest != UINT64_MAX) {
+        set_timer(conn, oldest + options->command_timeout_ms - now_ms);
+    } else if (now_ms - conn->last_io_ms < options->idle_ping_ms) {
+        set_timer(conn, conn->last_io_ms + options->idle_ping_ms - now_ms);
+    } else if (enqueue_own(conn, OP_PING, &ping, 1)) {
+        set_timer(conn, options->command_timeout_ms);
+    } else {
+        conn_drop(conn, "out of memory");
+    }
+}
+
+static void on_timer(void *arg)
+{
+    struct redis_conn *conn = arg;
+    switch (conn->state) {
+    case WAITING:
+        conn_begin(conn);
+        break;
+    case DIALING:
+    case HANDSHAKE:
+        conn_drop(conn, "no connection within %llu ms",
+                  (unsigned long long)conn->options.connect_timeout_ms);
+        break;
+    case READY:
+    case RETIRING:
+        check_deadlines(conn);
+        break;
+    case DEAD:
+        break;
+    }
+}
+
+/* ---- Life ----------------------------------------------------------------------------------- */
+
+static size_t string_bytes(const char *string)
+{
+    return string ? strlen(string) + 1 : 0;
+}
+
+static const char *copy_string(char **place, const char *string)
+{
+    size_t bytes = string_bytes(string);
+    if (bytes == 0)
+        return NULL;
+    char *copy = *place;
+    memcpy(copy, string, bytes);
+    *place += bytes;
+    return copy;
+}
+
+static bool copy_options(struct redis_conn *conn, const struct redis_options *from)
+{
+    struct redis_options *to = &conn->options;
+    conn->strings_bytes = string_bytes(from->host) + string_bytes(from->unix_path) +
+                          string_bytes(from->username) + string_bytes(from->password) +
+                          string_bytes(from->client_name);
+    conn->strings = malloc(conn->strings_bytes);
+    if (!conn->strings)
+        return false;
+    char *place = conn->strings;
+    *to = *from;
+    to->host = copy_string(&place, from->host);
+    to->unix_path = copy_string(&place, from->unix_path);
+    to->username = copy_string(&place, from->username);
+    to->password = copy_string(&place, from->password);
+    to->client_name = copy_string(&place, from->client_name);
+    if (!to->connect_timeout_ms)
+        to->connect_timeout_ms = CONNECT_TIMEOUT_MS;
+    if (!to->command_timeout_ms)
+        to->command_timeout_ms = COMMAND_TIMEOUT_MS;
+    if (!to->idle_ping_ms)
+        to->idle_ping_ms = IDLE_PING_MS;
+    if (!to->in_flight_bytes_max)
+        to->in_flight_bytes_max = LIMIT_REDIS_IN_FLIGHT_BYTES;
+    return true;
+}
+
+static void conn_release(struct redis_conn *conn)
+{
+    reactor_timer_free(conn->timer);
+    if (conn->strings)
+        explicit_bzero(conn->strings, conn->strings_bytes);
+    free(conn->strings);
+    free(conn);
+}
+
+static void on_reap(struct reap *reap)
+{
+    conn_release(CONTAINER_OF(reap, struct redis_conn, death));
+}
+
+struct redis_conn *redis_conn_new(struct reactor *reactor, const struct redis_options *options,
+                                  redis_state_fn *state_fn, void *arg)
+{
+    assert(options->host || options->unix_path);
+    struct redis_conn *conn = calloc(1, sizeof(*conn));
+    if (!conn)
+        return NULL;
+    conn->reactor = reactor;
+    conn->state_fn = state_fn;
+    conn->arg = arg;
+    conn->fd = -1;
+    list_init(&conn->queue);
+    list_init(&conn->sent);
+    list_init(&conn->refused);
+    list_init(&conn->lost);
+    snprintf(conn->error, sizeof(conn->error), "not connected yet");
+    conn->timer = reactor_timer_new(reactor, on_timer, conn);
+    if (!conn->timer || !copy_options(conn, options)) {
+        conn_release(conn);
+        return NULL;
+    }
+    set_timer(conn, 0);
+    return conn;
+}
+
+void redis_conn_free(struct redis_conn *conn)
+{
+    if (!conn || conn->state == DEAD)
+        return;
+    conn_close(conn);
+    conn->state = DEAD;
+    reactor_timer_cancel(conn->timer);
+    move_all(conn, &conn->lost);
+    fail_all(conn, &conn->lost, ST_STOPPED);
+    reactor_reap(conn->reactor, &conn->death, on_reap);
+}
+
+void redis_conn_set_scripts(struct redis_conn *conn, const struct redis_scripts *scripts)
+{
+    conn->scripts = scripts;
+}
+
+bool redis_conn_ready(const struct redis_conn *conn)
+{
+    return conn->state == READY;
+}
+
+const char *redis_conn_error(const struct redis_conn *conn)
+{
+    return conn->error;
+}
+
+size_t redis_conn_in_flight(const struct redis_conn *conn)
+{
+    return conn->in_flight;
+}
+
+const struct redis_conn_stats *redis_conn_stats(const struct redis_conn *conn)
+{
+    return &conn->stats;
+}

@@ -1,0 +1,122 @@
+/* redis_conn.h - one connection to Redis, which mends itself.
+ *
+ * A connection is made for the life of the process. It connects, authenticates, selects its
+ * database, loads its scripts, checks that it talks to a master, and then is `ready`. When the
+ * socket ends or the server stops answering it fails what was on its way with ST_LOST, and begins
+ * again after a pause (50 ms doubling to 2 s, jittered) for ever.
+ *
+ * All commands of a turn are written at its end with one system call as far as the socket takes
+ * them, and answered in order. Nothing is ever repeated behind the caller's back, except script
+ * calls that Redis refused because it did not know the script (redis_script.h), which never ran.
+ *
+ * A server that says LOADING, MASTERDOWN or READONLY, or is a replica, is not ready: the connection
+ * lets what is on its way be answered, then starts anew.
+ *
+ * No subscriptions: a reply that nobody asked for ends the connection. Blocking commands work if
+ * the command timeout is longer than they block, and hold up everything behind them: give them a
+ * connection of their own.
+ */
+#ifndef TROTLINE_NET_REDIS_CONN_H
+#define TROTLINE_NET_REDIS_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "base/status.h"
+#include "net/reactor.h"
+#include "net/redis_reply.h"
+
+struct redis_conn;
+struct redis_scripts;
+
+struct redis_options {
+    const char *host; /* a number or a name; looked up anew for every attempt */
+    uint16_t port;
+    const char *unix_path; /* instead of host and port */
+    const char *username;  /* NULL: the default user */
+    const char *password;  /* NULL: no AUTH */
+    int database;
+    const char *client_name; /* for CLIENT SETNAME and the log; NULL: none */
+    /* 0 takes the default, which is in brackets. */
+    uint64_t connect_timeout_ms; /* lookup, connect and handshake together [5000] */
+    uint64_t command_timeout_ms; /* from redis_command() to its reply [5000] */
+    uint64_t idle_ping_ms;      /* a PING when nothing was sent or received for this long [30000] */
+    size_t in_flight_bytes_max; /* [LIMIT_REDIS_IN_FLIGHT_BYTES] */
+};
+
+/* Fills in where to connect from `redis://[[user]:password@]host[:port][/database]` (user and
+ * password percent-encoded where needed, host may be a name, a number or `[IPv6]`) or `unix:PATH`;
+ * the other members stay as they are. The strings live in `storage`, which must be empty and may
+ * not be touched while the options are in use. ST_SYNTAX, ST_RANGE (port, database, length of the
+ * path), ST_UNSUPPORTED (other schemes) or ST_NOMEM with a sentence in *reason (static; it never
+ * quotes the password); *options is then unchanged. */
+MUST_CHECK enum status redis_options_parse(struct redis_options *options, struct slice url,
+                                           struct buf *storage, const char **reason);
+
+/* ST_OK: a reply, which may be an error reply (REDIS_ERROR). It is valid during the call.
+ * ST_LOST: the connection ended first; whether the command ran is unknown. `reply` is NULL.
+ * ST_STOPPED: the connection was freed first; otherwise the same. `reply` is NULL.
+ * Freeing the connection from here ends the reply's life, too. */
+typedef void redis_reply_fn(void *arg, enum status status, const struct redis_value *reply);
+
+/* Ready, or no longer so. In the second case the commands on their way have been called back, or,
+ * when the server refused to serve, are still going to be. */
+typedef void redis_state_fn(void *arg, bool ready);
+
+/* Starts connecting in the next turn. The options are copied. `state_fn` may be NULL; it is called
+ * from the loop only. NULL when out of memory. */
+struct redis_conn *redis_conn_new(struct reactor *reactor, const struct redis_options *options,
+                                  redis_state_fn *state_fn, void *arg);
+
+/* The scripts to load whenever a connection is made. Call it before the loop runs again. The set
+ * must outlive the connection. */
+void redis_conn_set_scripts(struct redis_conn *conn, const struct redis_scripts *scripts);
+
+/* Closes at once. Outstanding callbacks are called with ST_STOPPED, in order, before this returns;
+ * `state_fn` is not called. May be called from any callback of this connection. The memory goes
+ * back at the end of the turn. Accepts NULL. */
+void redis_conn_free(struct redis_conn *conn);
+
+bool redis_conn_ready(const struct redis_conn *conn);
+
+/* Why it is not ready; "" when it is. Valid until the loop runs again. */
+const char *redis_conn_error(const struct redis_conn *conn);
+
+/* Sends a command of `count` >= 1 words, which are copied. Either fails without ever calling back:
+ * ST_AGAIN when not ready, ST_LIMIT when more than in_flight_bytes_max would be outstanding (a
+ * single command of any size goes when nothing else is), ST_NOMEM; or calls back exactly once,
+ * later, from the loop or redis_conn_free(). */
+MUST_CHECK enum status redis_command(struct redis_conn *conn, const struct slice *args,
+                                     size_t count, redis_reply_fn *fn, void *arg);
+
+/* The same with words that stand in several places. With `repeatable`, a reply NOSCRIPT makes the
+ * connection load its scripts and send the command again: for redis_script.c. */
+struct redis_part {
+    const struct slice *words;
+    size_t count;
+};
+MUST_CHECK enum status redis_command_parts(struct redis_conn *conn, const struct redis_part *parts,
+                                           size_t part_count, bool repeatable, redis_reply_fn *fn,
+                                           void *arg);
+
+/* Callbacks still to come. */
+size_t redis_conn_in_flight(const struct redis_conn *conn);
+
+struct redis_conn_stats {
+    uint64_t commands; /* accepted from callers */
+    uint64_t replies;  /* given to callers */
+    uint64_t lost;     /* given ST_LOST */
+    uint64_t repeated; /* sent again after NOSCRIPT */
+    uint64_t bytes_out;
+    uint64_t bytes_in;
+    uint64_t writes;   /* system calls */
+    uint64_t reads;    /* system calls */
+    uint64_t connects; /* times it became ready */
+    uint64_t failures; /* connections lost and attempts that failed */
+};
+const struct redis_conn_stats *redis_conn_stats(const struct redis_conn *conn);
+
+#endif

@@ -1,0 +1,189 @@
+/* redis_options.c - where Redis is, from a URL. Pure.
+ *
+ * Everything is decoded into the caller's storage, which is reserved once, so that the strings do
+ * not move: the decoded parts and their NULs are never longer than the URL and a few bytes.
+ */
+#include "net/redis_conn.h"
+
+#include "net/redis_dial.h"
+
+enum { DEFAULT_PORT = 6379, PORT_MAX = 65535, DATABASE_MAX = 65535 };
+
+struct parse {
+    struct buf *storage;
+    const char *reason;
+};
+
+static enum status fail(struct parse *parse, enum status status, const char *reason)
+{
+    parse->reason = reason;
+    return status;
+}
+
+/* Where `c` is in `s`; s.len when it is not. */
+static size_t find(struct slice s, char c)
+{
+    const char *at = s.len ? memchr(s.ptr, c, s.len) : NULL;
+    return at ? (size_t)(at - s.ptr) : s.len;
+}
+
+static size_t find_last(struct slice s, char c)
+{
+    const char *at = s.len ? memrchr(s.ptr, c, s.len) : NULL;
+    return at ? (size_t)(at - s.ptr) : s.len;
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+        return (c | 0x20) - 'a' + 10;
+    return -1;
+}
+
+/* Keeps `text` as a string. */
+static const char *keep(struct parse *parse, struct slice text)
+{
+    const char *place = parse->storage->ptr + parse->storage->len;
+    buf_add_slice(parse->storage, text);
+    buf_add_char(parse->storage, '\0');
+    return place;
+}
+
+/* The same, percent-decoded; NULL when the encoding is wrong or hides a NUL. */
+static const char *keep_decoded(struct parse *parse, struct slice text)
+{
+    const char *place = parse->storage->ptr + parse->storage->len;
+    for (size_t i = 0; i < text.len; i++) {
+        int c = (unsigned char)text.ptr[i];
+        if (c == '%') {
+            int high = i + 2 < text.len ? hex(text.ptr[i + 1]) : -1;
+            int low = high >= 0 ? hex(text.ptr[i + 2]) : -1;
+            c = low >= 0 ? high * 16 + low : 0;
+            i += 2;
+        }
+        if (c == 0)
+            return NULL;
+        buf_add_char(parse->storage, (char)c);
+    }
+    buf_add_char(parse->storage, '\0');
+    return place;
+}
+
+/* Digits only; false beyond `max`. */
+static bool number(struct slice text, unsigned max, unsigned *value)
+{
+    *value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+        *value = *value * 10 + (unsigned)(text.ptr[i] - '0');
+        if (*value > max)
+            return false;
+    }
+    return text.len > 0;
+}
+
+/* `[user]:password`. Both may be needed to reach the server, so half of them is a mistake. */
+static enum status parse_user(struct parse *parse, struct redis_options *to, struct slice text)
+{
+    size_t colon = find(text, ':');
+    if (colon == text.len || colon + 1 == text.len)
+        return fail(parse, ST_SYNTAX, "the part before @ must be user:password or :password");
+    if (colon > 0 && !(to->username = keep_decoded(parse, slice_of(text.ptr, colon))))
+        return fail(parse, ST_SYNTAX, "the user is not percent-encoded correctly");
+    to->password = keep_decoded(parse, slice_from(text, colon + 1));
+    if (!to->password)
+        return fail(parse, ST_SYNTAX, "the password is not percent-encoded correctly");
+    return ST_OK;
+}
+
+static enum status parse_host(struct parse *parse, struct redis_options *to, struct slice text)
+{
+    struct slice host;
+    struct slice rest;
+    if (text.len > 0 && text.ptr[0] == '[') {
+        size_t end = find(text, ']');
+        if (end == text.len)
+            return fail(parse, ST_SYNTAX, "the host's ] is missing");
+        host = slice_of(text.ptr + 1, end - 1);
+        rest = slice_from(text, end + 1);
+    } else {
+        size_t end = find(text, ':');
+        host = slice_of(text.ptr, end);
+        rest = slice_from(text, end);
+    }
+    if (host.len == 0)
+        return fail(parse, ST_SYNTAX, "the host is missing");
+    to->host = keep(parse, host);
+    to->port = DEFAULT_PORT;
+    if (rest.len == 0)
+        return ST_OK;
+    unsigned port;
+    if (rest.ptr[0] != ':')
+        return fail(parse, ST_SYNTAX, "the host must be followed by :port or /database");
+    if (!number(slice_from(rest, 1), PORT_MAX, &port) || port == 0)
+        return fail(parse, ST_RANGE, "the port must be a number from 1 to 65535");
+    to->port = (uint16_t)port;
+    return ST_OK;
+}
+
+static enum status parse_redis(struct parse *parse, struct redis_options *to, struct slice text)
+{
+    size_t at = find_last(text, '@'); /* the last: a password may hold one, if its owner is lax */
+    if (at < text.len) {
+        enum status status = parse_user(parse, to, slice_of(text.ptr, at));
+        if (status != ST_OK)
+            return status;
+        text = slice_from(text, at + 1);
+    }
+    if (find(text, '?') < text.len || find(text, '#') < text.len)
+        return fail(parse, ST_SYNTAX, "the URL takes no ? and no #");
+    size_t slash = find(text, '/');
+    struct slice path = slice_from(text, slash + 1);
+    if (path.len > 0) {
+        unsigned database;
+        if (!number(path, DATABASE_MAX, &database))
+            return fail(parse, ST_RANGE, "the database must be a number from 0 to 65535");
+        to->database = (int)database;
+    }
+    return parse_host(parse, to, slice_of(text.ptr, slash));
+}
+
+static enum status parse_unix(struct parse *parse, struct redis_options *to, struct slice path)
+{
+    if (path.len == 0)
+        return fail(parse, ST_SYNTAX, "the path is missing after unix:");
+    if (path.len > REDIS_UNIX_PATH_MAX)
+        return fail(parse, ST_RANGE, "the path of a unix socket has at most 107 bytes");
+    to->unix_path = keep(parse, path);
+    return ST_OK;
+}
+
+enum status redis_options_parse(struct redis_options *options, struct slice url,
+                                struct buf *storage, const char **reason)
+{
+    static const struct slice redis = SLICE("redis://");
+    static const struct slice unix_socket = SLICE("unix:");
+    struct parse parse = {.storage = storage, .reason = ""};
+    struct redis_options to = *options;
+    enum status status;
+    to.host = to.unix_path = to.username = to.password = NULL;
+    to.port = 0;
+    to.database = 0;
+    if (find(url, '\0') < url.len)
+        status = fail(&parse, ST_SYNTAX, "a NUL byte is in the URL");
+    else if (!buf_reserve(storage, url.len + 4))
+        status = fail(&parse, buf_status(storage), "the URL is too long, or memory is out");
+    else if (slice_starts(url, redis))
+        status = parse_redis(&parse, &to, slice_from(url, redis.len));
+    else if (slice_starts(url, unix_socket))
+        status = parse_unix(&parse, &to, slice_from(url, unix_socket.len));
+    else
+        status = fail(&parse, ST_UNSUPPORTED, "it must begin with redis:// or unix:");
+    if (status == ST_OK)
+        *options = to;
+    *reason = parse.reason;
+    return status;
+}

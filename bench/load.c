@@ -254,7 +254,7 @@ static struct {
 
 static struct addrinfo *address;
 static int epoll;
-static struct connection **idle;
+static struct connection *connections, **idle;
 static unsigned idle_count;
 
 static void connection_open(struct connection *connection)
@@ -565,7 +565,7 @@ static void connections_open(void)
     }
     epoll = epoll_create1(EPOLL_CLOEXEC);
     idle = calloc(option.connections, sizeof *idle);
-    struct connection *connections = calloc(option.connections, sizeof *connections);
+    connections = calloc(option.connections, sizeof *connections);
     char *request = request_render();
     if (epoll < 0 || !idle || !connections)
         die("connections");

@@ -1,0 +1,93 @@
+"""Fixtures of the black-box and fault tests, and the rule that nothing may be skipped."""
+
+import itertools
+import re
+
+import pytest
+from harness import Daemon, RedisServer, Sink
+from harness.clients import NodeReceiver
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    """A test that does not run proves nothing: skipped and expected failures fail the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    idle = sum((reporter.stats.get(kind, []) for kind in ("skipped", "xfailed", "xpassed")), [])
+    if idle and session.exitstatus in (0, pytest.ExitCode.OK):
+        reporter.write_line(f"{len(idle)} tests were skipped, which counts as failure", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def start_daemon(tmp_path):
+    """start_daemon(…): a server of this test's own; arguments as for Daemon. Checked at the end."""
+    daemons = []
+
+    def start(*arguments, started=True, **options):
+        daemon = Daemon(tmp_path / f"server{len(daemons)}", *arguments, **options)
+        daemons.append(daemon)
+        return daemon.start() if started else daemon
+
+    yield start
+    _finish_all(daemons)
+
+
+def _finish_all(daemons):
+    problems = []
+    for daemon in daemons:
+        try:
+            daemon.finish()
+        except AssertionError as error:
+            problems.append(str(error))
+    assert not problems, "\n\n".join(problems)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One server for the tests of a module that only use its API. Checked at the module's end."""
+    daemon = Daemon(tmp_path_factory.mktemp("server"))
+    daemon.start()
+    yield daemon
+    daemon.finish()
+
+
+@pytest.fixture
+def client(server):
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def sink():
+    with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def redis_server():
+    """An external Redis that keeps what it acknowledged: append-only, synced with every write."""
+    with RedisServer(appendonly="yes", appendfsync="always") as server:
+        yield server
+
+
+@pytest.fixture
+def node_receiver():
+    """node_receiver(library, secret): a receiver that verifies with a real client library."""
+    receivers = []
+
+    def start(library, secret):
+        receivers.append(NodeReceiver(library, secret))
+        return receivers[-1]
+
+    yield start
+    for receiver in receivers:
+        receiver.close()
+
+
+@pytest.fixture
+def event_type(request):
+    """A type no other test uses, so that tests can share a server: `t7.webhooks`."""
+    return f"t{next(_numbers)}.{re.sub(r'[^a-z]+', '_', request.node.originalname[5:])[:40]}"
+
+
+_numbers = itertools.count(1)

@@ -30,6 +30,11 @@
 #define LIMIT_BATCH_DELIVERIES (1024 * 1024)     /* resolved deliveries of one batch */
 #define LIMIT_BATCH_BYTES      (16 * 1024 * 1024) /* packed size */
 
+/* ---- Configuration -------------------------------------------------------------------------- */
+#define LIMIT_CONFIG_BYTES       (1024 * 1024) /* the file; more is refused unread */
+#define LIMIT_CONFIG_VALUE_BYTES 4096          /* one value, after ${NAME} is replaced */
+#define LIMIT_CONFIG_LIST        1024          /* entries of one list */
+
 /* ---- Attempts ------------------------------------------------------------------------------- */
 #define LIMIT_ATTEMPT_BODY_BYTES 1024 /* the head of a response that is kept with an attempt */
 

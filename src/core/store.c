@@ -27,12 +27,13 @@
 extern const struct embedded_file lua_scripts[];
 extern const size_t lua_scripts_count;
 
-enum { REPEAT_MS = 200, CLOCK_WINDOW_MS = 10 * 1000 };
+enum { REPEAT_MS = 200, CLOCK_WINDOW_MS = 10 * 1000, SCRIPTS_MAX = 64, SCRIPT_NAME_MAX = 32 };
 
 struct store {
     struct reactor *reactor;
     struct store_options options;
     struct redis_scripts *scripts;
+    char script_names[SCRIPTS_MAX][SCRIPT_NAME_MAX];
     struct redis_conn *work;    /* claims, settles, heartbeats, queries */
     struct redis_conn *batches; /* large writes */
     store_state_fn *on_state;
@@ -92,6 +93,22 @@ static void on_turn(void *arg)
         send_waiting(store);
 }
 
+/* The scripts' files are named `verb.lua`; a script is called by its verb. */
+static struct redis_scripts *embedded_scripts(struct store *store)
+{
+    static const struct slice suffix = {".lua", 4};
+    struct redis_script_source sources[SCRIPTS_MAX];
+    assert(lua_scripts_count <= SCRIPTS_MAX);
+    for (size_t i = 0; i < lua_scripts_count; i++) {
+        struct slice name = slice_str(lua_scripts[i].name);
+        assert(slice_ends(name, suffix) && name.len < SCRIPT_NAME_MAX);
+        memcpy(store->script_names[i], name.ptr, name.len - suffix.len);
+        sources[i] = (struct redis_script_source){store->script_names[i], lua_scripts[i].text,
+                                                  lua_scripts[i].len};
+    }
+    return redis_scripts_new(sources, lua_scripts_count);
+}
+
 struct store *store_new(struct reactor *reactor, const struct store_options *options,
                         store_state_fn *on_state, void *arg)
 {
@@ -106,7 +123,7 @@ struct store *store_new(struct reactor *reactor, const struct store_options *opt
     list_init(&store->sent);
     struct redis_options redis = options->redis;
     store->repeat = reactor_timer_new(reactor, on_repeat, store);
-    store->scripts = redis_scripts_new(lua_scripts, lua_scripts_count);
+    store->scripts = embedded_scripts(store);
     if (!store->repeat || !store->scripts)
         goto fail;
     redis.client_name = "trotline-work";

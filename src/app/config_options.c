@@ -1,0 +1,525 @@
+/* config_options.c - the table of options.
+ *
+ * One row an option: name, type, field, default, range, unit, help. From it come the YAML schema
+ * (config_file.c), the checks (config_value.c), --help and the sample file (config_print.c). Rows
+ * of one group stand together, because the sample file prints them under one heading.
+ *
+ * Ranges are wide: they refuse what cannot work or is surely a slip (a timeout of 0, a body limit
+ * of 1 PiB), not what is merely unusual.
+ */
+#include "app/config_option.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MS      UINT64_C(1)
+#define SECONDS (1000 * MS)
+#define MINUTES (60 * SECONDS)
+#define HOURS   (60 * MINUTES)
+#define DAYS    (24 * HOURS)
+#define KIB     UINT64_C(1024)
+#define MIB     (1024 * KIB)
+#define GIB     (1024 * MIB)
+#define TIB     (1024 * GIB)
+
+static const char *const durability_names[] = {"always", "everysec", "memory", NULL};
+static const char *const log_level_names[] = {"error", "warn", "info", "debug", NULL};
+
+static bool valid_not_empty(const char *text)
+{
+    return text[0] != '\0';
+}
+
+static bool valid_redis(const char *text)
+{
+    return strcmp(text, "embedded") == 0 ||
+           (strncasecmp(text, "redis://", 8) == 0 && text[8] != '\0') ||
+           (strncmp(text, "unix:", 5) == 0 && text[5] != '\0');
+}
+
+/* A Redis hash tag is added behind it, so braces of its own would move all keys to one slot. */
+static bool valid_key_prefix(const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++) {
+        if (!isalnum((unsigned char)text[i]) && !strchr("_-.", text[i]))
+            return false;
+    }
+    return len >= 1 && len <= 32;
+}
+
+/* It travels in an Authorization header (RFC 6750 section 2.1: b64token), and a short one can be
+ * guessed. */
+static bool valid_api_key(const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++) {
+        if (!isalnum((unsigned char)text[i]) && !strchr("-._~+/=", text[i]))
+            return false;
+    }
+    return len >= 16 && len <= 512;
+}
+
+static bool valid_cidr(const char *text)
+{
+    char host[INET6_ADDRSTRLEN];
+    unsigned char binary[sizeof(struct in6_addr)];
+    const char *slash = strchr(text, '/');
+    if (!slash || (size_t)(slash - text) >= sizeof(host))
+        return false;
+    memcpy(host, text, (size_t)(slash - text));
+    host[slash - text] = '\0';
+
+    size_t digits = strlen(slash + 1);
+    if (digits < 1 || digits > 3 || strspn(slash + 1, "0123456789") != digits)
+        return false;
+    unsigned long bits = strtoul(slash + 1, NULL, 10);
+    return (inet_pton(AF_INET, host, binary) == 1 && bits <= 32) ||
+           (inet_pton(AF_INET6, host, binary) == 1 && bits <= 128);
+}
+
+/* A header's value without the characters that could end it. RFC 9110 section 5.5. */
+static bool valid_header_value(const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] > 0x7e)
+            return false;
+    }
+    return len <= 256 && (len == 0 || (text[0] != ' ' && text[len - 1] != ' '));
+}
+
+static bool valid_proxy(const char *text)
+{
+    static const char *const schemes[] = {"http://",    "https://",  "socks4://",
+                                          "socks4a://", "socks5://", "socks5h://"};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        size_t len = strlen(schemes[i]);
+        if (strncasecmp(text, schemes[i], len) == 0)
+            return text[len] != '\0';
+    }
+    return text[0] == '\0';
+}
+
+#define FIELD(member) .offset = offsetof(struct config, member)
+
+const struct config_option config_options[] = {
+    {.name = "listen",
+     .type = CONFIG_TYPE_ADDRESS,
+     FIELD(listen),
+     .fallback = "127.0.0.1:8080",
+     .form = ADDRESS_FORM,
+     .help = "Where the HTTP server listens. Port 0 takes a free port, which the line \"ready on\" "
+             "tells."},
+    {.name = "redis",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(redis),
+     .fallback = "embedded",
+     .valid = valid_redis,
+     .form = "embedded, redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:PATH",
+     .help = "Where events are stored: \"embedded\" starts a private redis-server that keeps its "
+             "files in the data directory."},
+    {.name = "data",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(data),
+     .fallback = "./data",
+     .valid = valid_not_empty,
+     .form = "a directory",
+     .help = "Directory of what must survive a restart: the first API key and the embedded Redis. "
+             "It is created when missing."},
+    {.name = "dev",
+     .type = CONFIG_TYPE_BOOL,
+     FIELD(dev),
+     .fallback = "false",
+     .help = "Development: endpoints may have http URLs and private or loopback addresses. Never "
+             "where strangers can register endpoints."},
+    {.name = "keyPrefix",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(key_prefix),
+     .fallback = "tl",
+     .valid = valid_key_prefix,
+     .form = "1 to 32 letters, digits, \"_\", \"-\" or \".\"",
+     .help = "First part of every Redis key, so that several gateways can share one Redis."},
+    {.name = "durability",
+     .type = CONFIG_TYPE_ENUM,
+     FIELD(durability),
+     .fallback = "always",
+     .choices = durability_names,
+     .help = "What an accepted event survives, with the embedded Redis: a power cut (always), a "
+             "crash of the process and a power cut but for the last second (everysec), nothing "
+             "(memory). With another Redis its own settings decide."},
+    {.name = "apiKeys",
+     .type = CONFIG_TYPE_STRING_LIST,
+     FIELD(api_keys),
+     .fallback = "",
+     .max = 256,
+     .valid = valid_api_key,
+     .form = "16 to 512 letters, digits or \"-._~+/=\"",
+     .help = "API keys with all scopes, besides the one in the data directory's file api-key. "
+             "Better taken from the environment: [\"${TROTLINE_KEY}\"].",
+     .reloadable = true,
+     .secret = true},
+    {.name = "schemes",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(schemes),
+     .fallback = "",
+     .help = "Directory of your own wire schemes (*.yaml), besides the built-in ones. Empty: none.",
+     .reloadable = true},
+    {.name = "shutdownTimeout",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(shutdown_timeout_ms),
+     .fallback = "30s",
+     .max = 1 * HOURS,
+     .help = "How long a stopping server waits for requests and deliveries on the wire. What is "
+             "not done by then stays stored and is delivered after the next start.",
+     .reloadable = true},
+    {.name = "drainDelay",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(drain_delay_ms),
+     .fallback = "0s",
+     .max = 1 * HOURS,
+     .help = "How long a stopping server still accepts requests while /readyz already says no, so "
+             "that a load balancer can notice.",
+     .reloadable = true},
+
+    {.name = "log.level",
+     .type = CONFIG_TYPE_ENUM,
+     FIELD(log.level),
+     .fallback = "info",
+     .choices = log_level_names,
+     .help = "Lines below this level are not written. \"debug\" has a line for every delivery.",
+     .reloadable = true},
+
+    {.name = "http.maxConnections",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(http.max_connections),
+     .fallback = "10000",
+     .min = 1,
+     .max = 1000000,
+     .unit = "connections",
+     .help = "Open at once; beyond it new ones wait unaccepted."},
+    {.name = "http.maxBodyBytes",
+     .type = CONFIG_TYPE_SIZE,
+     FIELD(http.max_body_bytes),
+     .fallback = "1MiB",
+     .min = 1 * KIB,
+     .max = 1 * GIB,
+     .help = "Body of one request; a longer one is answered with 413.",
+     .reloadable = true},
+    {.name = "http.maxBufferedBytes",
+     .type = CONFIG_TYPE_SIZE,
+     FIELD(http.max_buffered_bytes),
+     .fallback = "256MiB",
+     .min = 1 * MIB,
+     .max = 1 * TIB,
+     .help = "Bodies of all requests together; beyond it new requests are answered with 503.",
+     .reloadable = true},
+    {.name = "http.headerTimeout",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(http.header_timeout_ms),
+     .fallback = "10s",
+     .min = 100 * MS,
+     .max = 1 * HOURS,
+     .help = "From the first byte of a request to the end of its headers; then 408.",
+     .reloadable = true},
+    {.name = "http.bodyTimeout",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(http.body_timeout_ms),
+     .fallback = "30s",
+     .min = 100 * MS,
+     .max = 1 * HOURS,
+     .help = "From the end of the headers to the end of the body; then 408.",
+     .reloadable = true},
+    {.name = "http.idleTimeout",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(http.idle_timeout_ms),
+     .fallback = "75s",
+     .min = 100 * MS,
+     .max = 24 * HOURS,
+     .help = "A connection without a request is closed after this long.",
+     .reloadable = true},
+    {.name = "http.writeTimeout",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(http.write_timeout_ms),
+     .fallback = "30s",
+     .min = 100 * MS,
+     .max = 1 * HOURS,
+     .help = "A client that takes nothing of its answer for this long is disconnected.",
+     .reloadable = true},
+
+    {.name = "ingest.maxEventBytes",
+     .type = CONFIG_TYPE_SIZE,
+     FIELD(ingest.max_event_bytes),
+     .fallback = "256KiB",
+     .min = 1 * KIB,
+     .max = LIMIT_BATCH_BYTES / 2,
+     .help = "The data of one event; more is answered with 413.",
+     .reloadable = true},
+    {.name = "ingest.batchEvents",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(ingest.batch_events),
+     .fallback = "256",
+     .min = 1,
+     .max = LIMIT_BATCH_EVENTS,
+     .unit = "events",
+     .help = "Most events that are stored together.",
+     .reloadable = true},
+    {.name = "ingest.batchBytes",
+     .type = CONFIG_TYPE_SIZE,
+     FIELD(ingest.batch_bytes),
+     .fallback = "256KiB",
+     .min = 4 * KIB,
+     .max = LIMIT_BATCH_BYTES / 2,
+     .help = "A batch of this size is stored at once, without waiting for more events.",
+     .reloadable = true},
+    {.name = "ingest.timeout",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(ingest.timeout_ms),
+     .fallback = "10s",
+     .min = 100 * MS,
+     .max = 10 * MINUTES,
+     .help = "When Redis has not confirmed an event after this long, its producer is answered with "
+             "503 outcome_unknown.",
+     .reloadable = true},
+
+    {.name = "idempotency.ttl",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(idempotency.ttl_ms),
+     .fallback = "24h",
+     .min = 1 * SECONDS,
+     .max = 90 * DAYS,
+     .help = "How long an idempotency key is remembered.",
+     .reloadable = true},
+    {.name = "idempotency.maxKeys",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(idempotency.max_keys),
+     .fallback = "1000000",
+     .min = 1,
+     .max = 1000000000,
+     .unit = "keys",
+     .help = "Remembered for one application; when all are unexpired, a new one is answered with "
+             "503 idempotency_full.",
+     .reloadable = true},
+
+    {.name = "history.ttl",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(history.ttl_ms),
+     .fallback = "72h",
+     .min = 1 * SECONDS,
+     .max = 365 * DAYS,
+     .help = "How long a finished event can still be read.",
+     .reloadable = true},
+    {.name = "history.maxBytes",
+     .type = CONFIG_TYPE_SIZE,
+     FIELD(history.max_bytes),
+     .fallback = "256MiB",
+     .min = 1 * MIB,
+     .max = 1 * TIB,
+     .help = "Of finished events; beyond it the oldest go before their time.",
+     .reloadable = true},
+    {.name = "history.attemptsPerEndpoint",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(history.attempts_per_endpoint),
+     .fallback = "100",
+     .max = 10000,
+     .unit = "attempts",
+     .help = "The last attempts of each endpoint that are kept.",
+     .reloadable = true},
+
+    {.name = "memory.maxDeliveries",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(memory.max_deliveries),
+     .fallback = "100000",
+     .min = 1,
+     .max = 100000000,
+     .unit = "deliveries",
+     .help = "Held in this process at once; further ones wait in Redis.",
+     .reloadable = true},
+    {.name = "memory.maxBytes",
+     .type = CONFIG_TYPE_SIZE,
+     FIELD(memory.max_bytes),
+     .fallback = "256MiB",
+     .min = 1 * MIB,
+     .max = 1 * TIB,
+     .help = "Of events held in this process; deliveries beyond it wait in Redis.",
+     .reloadable = true},
+    {.name = "memory.maxQueuedPerEndpoint",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(memory.max_queued_per_endpoint),
+     .fallback = "1000",
+     .min = 1,
+     .max = 1000000,
+     .unit = "deliveries",
+     .help = "Of one endpoint held in this process, so that a slow one cannot take all the room; "
+             "further ones wait in Redis.",
+     .reloadable = true},
+
+    {.name = "journal.maxBatches",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(journal.max_batches),
+     .fallback = "100000",
+     .min = 1,
+     .max = 10000000,
+     .unit = "batches",
+     .help = "Stored and not yet settled; beyond it producers are answered with 503 journal_full.",
+     .reloadable = true},
+
+    {.name = "outbound.maxInFlight",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(outbound.max_in_flight),
+     .fallback = "1000",
+     .min = 1,
+     .max = 100000,
+     .unit = "requests",
+     .help = "On the wire at once, to all endpoints.",
+     .reloadable = true},
+    {.name = "outbound.maxInFlightPerEndpoint",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(outbound.max_in_flight_per_endpoint),
+     .fallback = "100",
+     .min = 1,
+     .max = 100000,
+     .unit = "requests",
+     .help = "On the wire at once to one endpoint, unless it has a maxInFlight of its own.",
+     .reloadable = true},
+    {.name = "outbound.connectTimeout",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(outbound.connect_timeout_ms),
+     .fallback = "5s",
+     .min = 10 * MS,
+     .max = 10 * MINUTES,
+     .help = "For looking up the name, connecting and the TLS handshake.",
+     .reloadable = true},
+    {.name = "outbound.timeout",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(outbound.timeout_ms),
+     .fallback = "15s",
+     .min = 10 * MS,
+     .max = 1 * HOURS,
+     .help = "For a whole attempt, unless the endpoint has a timeout of its own.",
+     .reloadable = true},
+    {.name = "outbound.maxResponseBytes",
+     .type = CONFIG_TYPE_SIZE,
+     FIELD(outbound.max_response_bytes),
+     .fallback = "64KiB",
+     .min = 1 * KIB,
+     .max = 64 * MIB,
+     .help = "An endpoint that answers with more fails with response_too_large.",
+     .reloadable = true},
+    {.name = "outbound.allow",
+     .type = CONFIG_TYPE_STRING_LIST,
+     FIELD(outbound.allow),
+     .fallback = "",
+     .max = LIMIT_CONFIG_LIST,
+     .valid = valid_cidr,
+     .form = "a network such as 10.1.0.0/16 or fd00::/8",
+     .help = "Private networks that endpoints may be in although \"dev\" is off.",
+     .reloadable = true},
+    {.name = "outbound.userAgent",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(outbound.user_agent),
+     .fallback = "Trotline/" TROTLINE_VERSION,
+     .valid = valid_header_value,
+     .form = "at most 256 printable ASCII characters",
+     .help = "The header User-Agent of every delivery.",
+     .reloadable = true},
+    {.name = "outbound.caFile",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(outbound.ca_file),
+     .fallback = "",
+     .help = "PEM file of the certificate authorities to trust. Empty: the system's."},
+    {.name = "outbound.proxy",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(outbound.proxy),
+     .fallback = "",
+     .valid = valid_proxy,
+     .form = "a URL that starts with http://, https://, socks4://, socks4a://, socks5:// or "
+             "socks5h://",
+     .help = "Proxy of all deliveries. Empty: none; the environment's http_proxy is not used."},
+    {.name = "outbound.idleConnections",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(outbound.idle_connections),
+     .fallback = "2000",
+     .max = 100000,
+     .unit = "connections",
+     .help = "Kept open to be used again, to all endpoints.",
+     .reloadable = true},
+
+    {.name = "retry.schedule",
+     .type = CONFIG_TYPE_DURATION_LIST,
+     FIELD(retry.schedule),
+     .fallback = "5s, 5m, 30m, 2h, 5h, 10h, 10h",
+     .max = 30 * DAYS,
+     .help =
+         "How long to wait before each further attempt. After the last one the delivery is a dead "
+         "letter; an empty list means one attempt only.",
+     .reloadable = true},
+    {.name = "retry.jitter",
+     .type = CONFIG_TYPE_FRACTION,
+     FIELD(retry.jitter),
+     .fallback = "0.2",
+     .help = "Each wait is changed at random by up to this fraction of it, up or down, so that "
+             "retries do not come in waves.",
+     .reloadable = true},
+    {.name = "retry.maxRetryAfter",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(retry.max_retry_after_ms),
+     .fallback = "24h",
+     .max = 30 * DAYS,
+     .help = "The longest Retry-After of an endpoint that is obeyed; a longer one is cut to this.",
+     .reloadable = true},
+
+    {.name = "redisOptions.connectTimeout",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(redis_options.connect_timeout_ms),
+     .fallback = "5s",
+     .min = 10 * MS,
+     .max = 10 * MINUTES,
+     .help = "For connecting to Redis."},
+    {.name = "redisOptions.commandTimeout",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(redis_options.command_timeout_ms),
+     .fallback = "10s",
+     .min = 10 * MS,
+     .max = 10 * MINUTES,
+     .help = "A connection whose oldest command has no answer after this long is given up."},
+    {.name = "redisOptions.maxMemory",
+     .type = CONFIG_TYPE_SIZE,
+     FIELD(redis_options.max_memory_bytes),
+     .fallback = "0",
+     .max = 1024 * TIB,
+     .help =
+         "Memory of the embedded Redis; when it is full, producers are answered with 503. 0: no "
+         "limit."},
+
+    {.name = "replica.lease",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(replica.lease_ms),
+     .fallback = "5s",
+     .min = 500 * MS,
+     .max = 10 * MINUTES,
+     .help =
+         "A replica that has not been heard of for this long is taken for dead, and others take "
+         "over its work."},
+    {.name = "replica.heartbeat",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(replica.heartbeat_ms),
+     .fallback = "1s",
+     .min = 50 * MS,
+     .max = 5 * MINUTES,
+     .help = "How often a replica says that it lives: at most a third of replica.lease."},
+};
+
+const size_t config_options_count = sizeof(config_options) / sizeof(config_options[0]);
+
+const struct config_option *config_option_find(const char *name)
+{
+    for (size_t i = 0; i < config_options_count; i++) {
+        if (strcmp(config_options[i].name, name) == 0)
+            return &config_options[i];
+    }
+    return NULL;
+}

@@ -5,14 +5,14 @@
  * most LIMIT_JSON_DEPTH levels deep. A text need not end in NUL: `peek` answers NUL at the end,
  * which no production accepts.
  *
- * Nearly all bytes of an event are inside strings, so strings are what is fast: sixteen bytes at a
- * time while there is nothing to look at (SSE2, which every x86-64 has), by a table elsewhere.
- * simdjson was not used: its speed shows from some tens of kilobytes on, it is C++, and it builds
- * an index.
+ * Most bytes of an event are inside strings, so strings are what is fast: sixteen bytes at a time
+ * while there is nothing to look at (SSE2, which every x86-64 has), one at a time elsewhere. An
+ * event of 1 KiB takes about 0.6 to 1.1 us, one that is all numbers 2 to 2.6 us. A library that
+ * builds a tree (jansson: 140 us for 3 KB) or an index (simdjson, which is C++ too) does what
+ * nobody here needs.
  */
 #include "base/json_scan.h"
 
-#include <assert.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -167,10 +167,12 @@ static inline const char *scan_string(struct scan *scan, const char *at, bool *e
         } else if ((unsigned char)c < 0x80) {
             return fail_syntax(scan, at, "control character in a string");
         } else {
-            size_t len = utf8_length(at, scan->end);
-            if (len == 0)
-                return fail(scan, at, ST_SYNTAX, "not UTF-8");
-            at += len;
+            do { /* such characters seldom come alone */
+                size_t len = utf8_length(at, scan->end);
+                if (len == 0)
+                    return fail(scan, at, ST_SYNTAX, "not UTF-8");
+                at += len;
+            } while ((unsigned char)peek(scan, at) >= 0x80);
         }
     }
 }

@@ -6,7 +6,9 @@
  *     for (n = map_first(map, hash); n; n = map_next_same(n))
  *         if (key_eq(CONTAINER_OF(n, struct thing, node), key)) …
  *
- * Growing costs one bucket's split for an insertion, never a pause; the table never shrinks.
+ * Growing costs one bucket's split for an insertion and, whenever the number of nodes passes a
+ * power of two, the resizing of an array of pointers (below 2 ms at a million). The table never
+ * shrinks.
  */
 #ifndef TROTLINE_BASE_MAP_H
 #define TROTLINE_BASE_MAP_H

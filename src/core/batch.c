@@ -197,20 +197,17 @@ enum status batch_load(const char *id_text, struct slice blob, struct batch **ou
     struct batch *batch = batch_alloc(LIMIT_BATCH_BYTES * 2);
     if (!batch)
         return ST_NOMEM;
-    size_t len = strlen(id_text);
-    enum status status = ST_SYNTAX;
-    struct buf id;
-    buf_init(&id, BATCH_ID_BYTES);
-    if (len == BATCH_ID_TEXT - 1 && decode_hex(slice_of(id_text, len), &id) == ST_OK &&
-        id.len == BATCH_ID_BYTES) {
-        memcpy(batch->id, id.ptr, BATCH_ID_BYTES);
+    size_t len;
+    enum status status = hex_decode(slice_str(id_text), batch->id, sizeof(batch->id), &len);
+    if (status == ST_OK && len != sizeof(batch->id))
+        status = ST_SYNTAX;
+    if (status == ST_OK) {
         name_text(batch->id, batch->id_text);
         buf_add_slice(&batch->blob, blob);
         status = buf_status(&batch->blob);
-        if (status == ST_OK)
-            status = batch_parse(batch);
     }
-    buf_free(&id);
+    if (status == ST_OK)
+        status = batch_parse(batch);
     if (status != ST_OK) {
         batch_free(batch);
         return status;

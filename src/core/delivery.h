@@ -27,6 +27,7 @@ struct delivery {
     enum delivery_phase phase;
     uint32_t ordinal;
     uint32_t attempts;       /* made so far */
+    uint32_t replayed_at;    /* of which before the last replay */
     uint64_t lease;          /* 0: memory path. Else the score held in `due` */
     uint64_t accepted_at_ms; /* unix */
     uint64_t accepted_us;    /* monotonic; 0: not in this process */

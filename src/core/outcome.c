@@ -5,7 +5,7 @@
 
 #include "wire/codec.h"
 
-enum { FORMAT = 1, STATE_MEMBERS = 8, ATTEMPT_MEMBERS = 10 };
+enum { FORMAT = 1, STATE_MEMBERS = 9, ATTEMPT_MEMBERS = 10 };
 
 static void put_be(uint8_t *out, size_t bytes, uint64_t value)
 {
@@ -59,6 +59,7 @@ void delivery_state_write(struct buf *buf, const struct delivery_state *state)
     mp_write_u64(buf, FORMAT);
     mp_write_u64(buf, state->ordinal);
     mp_write_u64(buf, state->attempts);
+    mp_write_u64(buf, state->replayed_at);
     mp_write_bool(buf, state->dead);
     mp_write_u64(buf, state->status_code);
     mp_write_str(buf, state->error);
@@ -72,6 +73,7 @@ enum status delivery_state_read(struct slice bytes, struct delivery_state *state
     begin(&reader, bytes, STATE_MEMBERS);
     *state = (struct delivery_state){.ordinal = (uint32_t)mp_read_u64(&reader)};
     state->attempts = (uint32_t)mp_read_u64(&reader);
+    state->replayed_at = (uint32_t)mp_read_u64(&reader);
     state->dead = mp_read_bool(&reader);
     state->status_code = (uint16_t)mp_read_u64(&reader);
     state->error = mp_read_str(&reader);

@@ -35,6 +35,7 @@ struct outcome outcome_read(const uint8_t in[OUTCOME_BYTES]);
 struct delivery_state {
     uint32_t ordinal;
     uint32_t attempts;       /* made so far */
+    uint32_t replayed_at;    /* of which before the last replay: they do not count for its policy */
     bool dead;               /* among the dead letters */
     uint16_t status_code;    /* of the last attempt; 0: none came */
     struct slice error;      /* error class or reason of the last failure: "timeout", "endpoint_disabled", "" */

@@ -23,10 +23,10 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/dispatch.h"
+#include "core/publish_key.h"
 #include "core/store_batch.h"
-#include "wire/digest.h"
 
-enum { STORING_MAX = 2, MEMBER_BYTES = 16, ID_TEXT_LEN = 31, ANSWER_BYTES = ID_TEXT_LEN + 8 + 4 };
+enum { STORING_MAX = 2, ID_TEXT_LEN = 31, ANSWER_BYTES = ID_TEXT_LEN + 8 + 4 };
 
 struct waiter {
     publish_fn *fn; /* NULL once answered */
@@ -35,8 +35,8 @@ struct waiter {
     uint32_t deliveries;
     uint64_t fingerprint;
     bool has_idempotency, has_uid;
-    uint8_t idempotency[MEMBER_BYTES];
-    uint8_t uid[MEMBER_BYTES];
+    uint8_t idempotency[PUBLISH_KEY_BYTES];
+    uint8_t uid[PUBLISH_KEY_BYTES];
 };
 
 /* A batch on its way to Redis, with those who wait for it. */
@@ -224,8 +224,8 @@ static enum status ship(struct shipment *shipment, bool script_only)
         memcpy(text + ID_TEXT_LEN, &waiter->fingerprint, 8);
         memcpy(text + ID_TEXT_LEN + 8, &waiter->deliveries, 4);
         claims[count++] = (struct store_key_claim){
-            .idempotency = slice_of(waiter->idempotency, waiter->has_idempotency ? MEMBER_BYTES : 0),
-            .uid = slice_of(waiter->uid, waiter->has_uid ? MEMBER_BYTES : 0),
+            .idempotency = slice_of(waiter->idempotency, waiter->has_idempotency ? PUBLISH_KEY_BYTES : 0),
+            .uid = slice_of(waiter->uid, waiter->has_uid ? PUBLISH_KEY_BYTES : 0),
             .answer = slice_of(text, ANSWER_BYTES),
             .first_ordinal = message->first_ordinal,
             .ordinals = message->target_count,
@@ -330,17 +330,6 @@ static void collect_target(void *arg, struct endpoint *endpoint)
     buf_add(&publish->targets, endpoint->id.bytes, sizeof(endpoint->id.bytes));
 }
 
-/* The fixed-size member of an idempotency key or uid: half a SHA-256, so that memory is bounded. */
-static enum status key_member(struct slice application, struct slice key,
-                              uint8_t out[MEMBER_BYTES])
-{
-    uint8_t digest[DIGEST_SHA256_BYTES];
-    struct slice parts[] = {application, SLICE("\0"), key};
-    enum status status = digest_sha256(parts, 3, digest);
-    memcpy(out, digest, MEMBER_BYTES);
-    return status;
-}
-
 static struct shipment *building(struct publish *publish)
 {
     if (publish->building)
@@ -394,10 +383,10 @@ static enum status add_waiter(struct shipment *shipment, const struct publish_it
     struct slice application = item->record.application;
     if (waiter->has_idempotency) {
         waiter->fingerprint = hash_stable(item->raw);
-        if (key_member(application, item->idempotency_key, waiter->idempotency) != ST_OK)
+        if (publish_key(application, item->idempotency_key, waiter->idempotency) != ST_OK)
             return ST_NOMEM;
     }
-    if (waiter->has_uid && key_member(application, item->record.uid, waiter->uid) != ST_OK)
+    if (waiter->has_uid && publish_key(application, item->record.uid, waiter->uid) != ST_OK)
         return ST_NOMEM;
     return ST_OK;
 }

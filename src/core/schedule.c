@@ -60,16 +60,22 @@ static uint64_t hand_hash(const struct id *event, const struct id *endpoint)
     return hash_bytes(slice_of(both, sizeof(both)));
 }
 
-static struct delivery *find_in_hand(struct schedule *schedule, const struct id *event,
-                                     const struct endpoint *endpoint)
+static struct delivery *find_in_hand(const struct schedule *schedule, const struct id *event,
+                                     const struct id *endpoint)
 {
-    struct map_node *node = map_first(&schedule->in_hand, hand_hash(event, &endpoint->id));
+    struct map_node *node = map_first(&schedule->in_hand, hand_hash(event, endpoint));
     for (; node; node = map_next_same(node)) {
         struct delivery *delivery = CONTAINER_OF(node, struct delivery, in_hand);
-        if (delivery->endpoint == endpoint && id_eq(&delivery->message->id, event))
+        if (id_eq(&delivery->endpoint->id, endpoint) && id_eq(&delivery->message->id, event))
             return delivery;
     }
     return NULL;
+}
+
+const struct delivery *schedule_in_hand(const struct schedule *schedule, const struct id *event,
+                                        const struct id *endpoint)
+{
+    return find_in_hand(schedule, event, endpoint);
 }
 
 void schedule_hold(struct schedule *schedule, struct delivery *delivery)
@@ -262,6 +268,7 @@ static struct delivery *delivery_of_claim(struct claim *claim, const struct redi
     if (!delivery)
         return NULL; /* its lease ends */
     delivery->attempts = state.attempts;
+    delivery->replayed_at = state.replayed_at;
     delivery->accepted_at_ms = state.accepted_at_ms;
     delivery->lease = claim->lease;
     return delivery;
@@ -297,7 +304,7 @@ static bool read_claim(struct lease *lease, struct slice event_id, uint64_t leas
     struct id event;
     if (id_parse(event_id, "msg_", &event) != ST_OK)
         return false;
-    struct delivery *known = find_in_hand(schedule, &event, lease->endpoint);
+    struct delivery *known = find_in_hand(schedule, &event, &lease->endpoint->id);
     if (known) {
         known->lease = lease_end; /* it had lapsed; its settle uses the new one */
         return false;

@@ -30,6 +30,10 @@ void schedule_forget(struct schedule *schedule, struct delivery *delivery);
 /* A delivery that was sent from memory has become one of the schedule: it is in hand from now on. */
 void schedule_hold(struct schedule *schedule, struct delivery *delivery);
 
+/* The leased delivery of that event to that endpoint, if it is in hand; else NULL. */
+const struct delivery *schedule_in_hand(const struct schedule *schedule, const struct id *event,
+                                        const struct id *endpoint);
+
 /* Milliseconds by which the earliest due delivery is late; 0 when none is. */
 uint64_t schedule_lag_ms(const struct schedule *schedule);
 

@@ -12,7 +12,7 @@
  */
 #include "core/settle.h"
 
-#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -108,6 +108,7 @@ static void write_state(struct buf *buf, const struct delivery *delivery, bool d
     struct delivery_state state = {
         .ordinal = delivery->ordinal,
         .attempts = delivery->attempts,
+        .replayed_at = delivery->replayed_at,
         .dead = dead,
         .status_code = (uint16_t)status_code,
         .error = slice_str(error),
@@ -322,8 +323,9 @@ static void judge(struct core *core, struct settlement *settlement,
         return;
     delivery->attempts++;
     struct retry_decision decision =
-        retry_decide(&delivery->endpoint->config->retry, delivery->attempts, result->error,
-                     result->status_code, result->retry_after_ms,
+        retry_decide(&delivery->endpoint->config->retry,
+                     delivery->attempts - delivery->replayed_at, result->error, result->status_code,
+                     result->retry_after_ms,
                      core->options.retry_after_max_ms, &core->rng);
     settlement->verdict = decision.verdict;
     settlement->delay_ms = decision.delay_ms;

@@ -1,0 +1,13 @@
+/* events.h - taking events, and telling what became of them. */
+#ifndef TROTLINE_API_EVENTS_H
+#define TROTLINE_API_EVENTS_H
+
+#include "api/router.h"
+
+/* POST /api/events */
+void events_create(struct api *api, struct http_request *request, struct slice id);
+
+/* GET /api/events/{id}: by our id or the producer's uid */
+void events_read(struct api *api, struct http_request *request, struct slice id);
+
+#endif

@@ -63,6 +63,9 @@ void scheme_encode(enum text_format format, struct slice bytes, struct buf *text
 MUST_CHECK enum status scheme_decode(enum text_format format, struct slice text, void *out,
                                      size_t out_size, size_t *out_len);
 
+/* ST_RANGE: the scheme does not verify what it signs; ST_NOMEM. */
+MUST_CHECK enum status scheme_rehearse(const struct scheme *scheme);
+
 /* Appends the sentence for secret_rule. */
 void scheme_secret_rule(const struct scheme *scheme, struct buf *text);
 

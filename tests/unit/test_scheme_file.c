@@ -28,7 +28,7 @@
 struct fixture {
     char dir[64];
     struct scheme_set *set;
-    char error[256];
+    char error[320];
 };
 
 static int set_up(void **state)
@@ -266,9 +266,17 @@ static void test_errors(void **state)
          "x.yaml:2: exactly one header must contain {signature}"},
         {NAME HEADERS "signed: '{id}.{body}'\n" ENCODING SIGNATURES BODY,
          "x.yaml:3: the signed text uses a placeholder that no header carries"},
+        /* And what cannot be told apart once it is written. */
+        {NAME
+         "headers: [{name: a, value: '{timestamp}1{signature}'}]\n" SIGNED ENCODING SIGNATURES BODY,
+         "x.yaml:2: a receiver could not find the parts of these headers: a separator or the text "
+         "between placeholders may also be part of a value"},
+        {NAME HEADERS SIGNED ENCODING "separator: a\n" SIGNATURES BODY,
+         "x.yaml:2: a receiver could not find the parts of these headers: a separator or the text "
+         "between placeholders may also be part of a value"},
     };
     for (size_t i = 0; i < COUNT(table); i++) {
-        char expected[256];
+        char expected[320];
         write_file(fixture, "x.yaml", slice_str(table[i].text));
         assert_int_equal(load(fixture), ST_SYNTAX);
         snprintf(expected, sizeof(expected), "%s/%s", fixture->dir, table[i].error);

@@ -58,10 +58,8 @@ static void join_state(struct http_conn *conn, enum http_conn_state state)
     conn->state = state;
     list_push_back(&server->conns[state], &conn->in_state);
     server->populations[state]++;
-    if (server->timeouts_ms[state] > 0) {
-        conn->deadline_ms = clock_mono_ms() + server->timeouts_ms[state];
-        http_server_deadline(server, conn->deadline_ms);
-    }
+    conn->deadline_ms = clock_mono_ms() + server->timeouts_ms[state];
+    http_server_deadline(server, conn->deadline_ms);
 }
 
 /* Entering the present state again changes nothing: deadlines are absolute. */
@@ -84,11 +82,9 @@ static short wanted_events(const struct http_conn *conn)
         /* After the end of file EV_READ would fire for ever; what is here is on the ready list. */
         return conn->eof ? 0 : EV_READ;
     case HTTP_CONN_HELD: {
-        /* Edge-triggered where nothing can be read: the end or a reset fires once. EV_CLOSED alone
-         * would spin, as libevent reports a reset as EV_READ, which nobody would then want. */
-        short read = conn->input_full ? EV_READ | EV_CLOSED | EV_ET : EV_READ;
+        short read = conn->eof || conn->input_full ? 0 : EV_READ;
         short write = conn->out.len > 0 ? EV_WRITE : 0;
-        return (short)((conn->eof ? 0 : read) | write);
+        return (short)(read | write);
     }
     case HTTP_CONN_WRITE:
         return EV_WRITE;
@@ -156,6 +152,7 @@ void http_conn_close(struct http_conn *conn)
     conn->state = HTTP_CONN_CLOSED;
     list_remove(&conn->ready);
     event_del(conn->event); /* before the descriptor goes */
+    conn->watched = 0;
     close(conn->fd);
     conn->fd = -1;
     conn->request = NULL;
@@ -173,12 +170,26 @@ void http_conn_close(struct http_conn *conn)
 
 void http_conn_expire(struct http_conn *conn)
 {
-    if (conn->state == HTTP_CONN_HEAD)
+    switch (conn->state) {
+    case HTTP_CONN_HEAD:
         http_conn_refuse(conn, HTTP_FAULT_HEAD_SLOW);
-    else if (conn->state == HTTP_CONN_BODY)
+        break;
+    case HTTP_CONN_BODY:
         http_conn_refuse(conn, HTTP_FAULT_BODY_SLOW);
-    else
+        break;
+    case HTTP_CONN_HELD: /* the handler's time is its own; ours is to look after the client */
+        leave_state(conn);
+        join_state(conn, HTTP_CONN_HELD);
+        if (conn->input_full)
+            http_conn_look(conn);
+        break;
+    case HTTP_CONN_IDLE:
+    case HTTP_CONN_WRITE:
+    case HTTP_CONN_LINGER:
+    case HTTP_CONN_CLOSED:
         http_conn_close(conn); /* nobody awaits an answer, or nobody reads it */
+        break;
+    }
 }
 
 void http_conn_drop_request(struct http_conn *conn)
@@ -328,14 +339,16 @@ void http_conn_refuse(struct http_conn *conn, enum http_fault fault)
 
 static void on_writable(struct http_conn *conn)
 {
-    ssize_t sent = raw_send(conn, buf_slice(&conn->out), SLICE_NULL);
+    ssize_t sent = raw_send(conn, slice_from(buf_slice(&conn->out), conn->out_at), SLICE_NULL);
     if (sent < 0) {
         http_conn_close(conn);
         return;
     }
-    buf_drop_front(&conn->out, (size_t)sent);
-    if (conn->out.len == 0)
+    conn->out_at += (size_t)sent;
+    if (conn->out_at == conn->out.len) {
         buf_free(&conn->out);
+        conn->out_at = 0;
+    }
     http_conn_settle(conn);
 }
 
@@ -345,10 +358,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     struct http_conn *conn = arg;
     if ((what & EV_WRITE) && conn->out.len > 0)
         on_writable(conn);
-    if (conn->state == HTTP_CONN_CLOSED || !(conn->watched & EV_READ)) /* after on_writable */
-        return;
-    if (conn->input_full)
-        http_conn_on_blocked(conn, (what & EV_CLOSED) != 0);
-    else if (what & EV_READ)
+    /* The former may have changed the state, and with it what is wanted. */
+    if (what & conn->watched & EV_READ)
         http_conn_on_readable(conn);
 }

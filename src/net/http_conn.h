@@ -35,12 +35,13 @@ struct http_conn {
     struct list in_state;
     struct list ready;            /* linked while input waits that no event will announce */
     struct http_request *request; /* NULL when there is no byte of one */
-    struct buf out;               /* what the kernel did not take */
+    struct buf out;               /* what the kernel did not take at once; empty when all is sent */
+    size_t out_at;                /* how much of it has been sent since */
     struct reap reap;
-    uint64_t deadline_ms; /* in the states that have a timeout */
+    uint64_t deadline_ms; /* of the present state */
     size_t lingered_bytes;
     int fd;
-    short watched; /* what the event waits for: EV_READ, EV_WRITE, EV_CLOSED */
+    short watched; /* what the event waits for: EV_READ, EV_WRITE */
     enum http_conn_state state;
     bool served;     /* has had at least one answer */
     bool closing;    /* after the bytes that wait, close */
@@ -79,7 +80,7 @@ struct http_server {
      */
     struct list conns[HTTP_CONN_STATES];
     size_t populations[HTTP_CONN_STATES];
-    uint64_t timeouts_ms[HTTP_CONN_STATES]; /* 0: none */
+    uint64_t timeouts_ms[HTTP_CONN_STATES];
     struct reactor_timer *deadline_timer;
     uint64_t timer_at_ms; /* when it fires; 0 when disarmed */
 
@@ -120,7 +121,7 @@ struct http_conn *http_conn_new(struct http_server *server, int fd);
  * The memory goes back with the reactor's reap list. May call on_gone, as its last act. */
 void http_conn_close(struct http_conn *conn);
 
-/* The deadline of its state has passed. Leaves that state. */
+/* The deadline of its state has passed. Leaves that state, or goes to the end of its list. */
 void http_conn_expire(struct http_conn *conn);
 
 /* Answers with the fault and closes behind it. May close at once. Calls nothing back. */
@@ -160,9 +161,8 @@ void http_conn_resume(struct http_conn *conn);
 /* The socket has bytes, its end, or an error. May call handlers and on_gone. */
 void http_conn_on_readable(struct http_conn *conn);
 
-/* The socket of a held request without room to read ahead has had an event; `closed`: its end is in
- * sight, behind unread bytes. May call on_gone. */
-void http_conn_on_blocked(struct http_conn *conn, bool closed);
+/* Whether the client of a held request that is not being read from has gone. May call on_gone. */
+void http_conn_look(struct http_conn *conn);
 
 /* ---- http_request.c -------------------------------------------------------------------------- */
 

@@ -18,7 +18,10 @@
 #include "base/log.h"
 #include "net/http_conn.h"
 
-enum { HEAD_BYTES_MAX = 256 * 1024 }; /* of an answer; more headers than that are a fault of ours */
+enum {
+    HEAD_BYTES_MAX = 256 * 1024, /* of an answer; more headers than that are a fault of ours */
+    LOOK_EVERY_MS = 500          /* after clients of held requests that are not read from */
+};
 
 static struct http_conn *first_of(const struct list *list)
 {
@@ -42,11 +45,9 @@ static void on_deadline(void *arg)
     uint64_t now_ms = clock_mono_ms();
     server->timer_at_ms = 0;
     for (int state = 0; state < HTTP_CONN_STATES; state++) {
-        if (server->timeouts_ms[state] == 0)
-            continue;
         struct list *list = &server->conns[state];
         while (!list_empty(list) && first_of(list)->deadline_ms <= now_ms)
-            http_conn_expire(first_of(list)); /* leaves the list */
+            http_conn_expire(first_of(list)); /* leaves the list, or joins its end */
         if (!list_empty(list))
             http_server_deadline(server, first_of(list)->deadline_ms);
     }
@@ -90,6 +91,7 @@ static bool take_options(struct http_server *server, const struct http_server_op
     server->timeouts_ms[HTTP_CONN_IDLE] = options->idle_timeout_ms;
     server->timeouts_ms[HTTP_CONN_HEAD] = options->header_timeout_ms;
     server->timeouts_ms[HTTP_CONN_BODY] = options->body_timeout_ms;
+    server->timeouts_ms[HTTP_CONN_HELD] = LOOK_EVERY_MS;
     server->timeouts_ms[HTTP_CONN_WRITE] = options->write_timeout_ms;
     server->timeouts_ms[HTTP_CONN_LINGER] = LIMIT_HTTP_LINGER_MS;
 

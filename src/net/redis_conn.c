@@ -1,4 +1,4 @@
-/* redis_conn.c - the queue of commands, the handshake, the timeouts, and beginning again.
+/* redis_conn.c - the handshake, the timeouts, the callbacks, and beginning again.
  *
  *      WAITING --timer--> DIALING --connected--> HANDSHAKE --PONG--> READY
  *         ^                  |                       |                | "READONLY …"
@@ -6,25 +6,13 @@
  *         +------ drop ------+-----------------------+------------ RETIRING (answers only)
  *                                                   any of them --free--> DEAD
  *
- * A command is an object (struct op) that holds its bytes on the wire until it is answered:
- *
- *      redis_command -> queue -> sent -> answered: callback, freed
- *                         ^       `-> NOSCRIPT: refused -.
- *                         `---- scripts, then refused ---'
- *
- * The first op of `queue` may be written in part (`queue_offset`). Since ops keep their bytes,
- * there is no output buffer: one sendmsg gathers them, nothing is copied twice, a partial write
- * moves no memory, and a refused script call can be repeated.
+ * The commands on their way are in the pipe (redis_pipe.c), which formats, writes and repeats them;
+ * here are the states, the times and the callbacks.
  *
  * Writing happens on the reactor's reap list, which runs at the end of a turn, behind all callbacks
  * and hooks; so a turn's commands make one system call, and the write event is armed only when the
  * socket is full. When a write fails nothing is dropped yet: replies may still be waiting to be
  * read, and reading will come to the end by itself.
- *
- * On the first NOSCRIPT the connection holds: it sends nothing new until all that is on its way is
- * answered, collecting further refusals in order, and then sends SCRIPT LOADs, the refused calls,
- * and the queue. That costs a round trip, which is rare, and buys an order that can be stated
- * (redis_script.h).
  *
  * Callbacks are called from the read event, the timer and redis_conn_free() only, never with work
  * of ours half done: after each call the state is looked at again, as the connection may be DEAD.
@@ -43,7 +31,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -52,46 +39,22 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "net/redis_dial.h"
+#include "net/redis_pipe.h"
 #include "net/redis_script.h"
 
 enum {
-    CONNECT_TIMEOUT_MS = 5000,
-    COMMAND_TIMEOUT_MS = 5000,
-    IDLE_PING_MS = 30 * 1000,
     BACKOFF_FIRST_MS = 50,
     BACKOFF_LAST_MS = 2000,
     WRITE_FAILED_GRACE_MS = 1000, /* for reading what came before the end */
-    IOV_PER_WRITE = 256,
     READ_BYTES = 64 * 1024,
     FEED_BYTES = 16 * 1024, /* see redis_reply.c */
     READS_PER_TURN = 4,     /* then others have their turn */
     SCRIPT_TRIES = 3,
+    REMIND_ATTEMPTS = 30, /* about once a minute */
     ERROR_BYTES = 256
 };
 
 enum conn_state { WAITING, DIALING, HANDSHAKE, READY, RETIRING, DEAD };
-
-enum op_kind {
-    OP_COMMAND,
-    OP_SCRIPT, /* may be repeated after NOSCRIPT */
-    OP_LOAD,   /* the rest are our own, without a callback */
-    OP_PING,
-    OP_HELLO,         /* must succeed */
-    OP_HELLO_ROLE,    /* may be forbidden, must not say "slave" */
-    OP_HELLO_NAME,    /* may fail */
-    OP_HELLO_FINISHED /* the last one: ready */
-};
-
-struct op {
-    struct list node;
-    enum op_kind kind;
-    unsigned tries;
-    redis_reply_fn *fn;
-    void *arg;
-    uint64_t since_ms;
-    size_t len;
-    char bytes[];
-};
 
 struct redis_conn {
     struct reactor *reactor;
@@ -99,7 +62,6 @@ struct redis_conn {
     void *arg;
     struct redis_options options;
     char *strings; /* of the options */
-    size_t strings_bytes;
     const struct redis_scripts *scripts;
 
     enum conn_state state;
@@ -110,15 +72,8 @@ struct redis_conn {
     struct redis_reader *reader;
     bool write_armed;
     bool write_failed;
-    bool holding; /* a script call was refused */
-
-    struct list queue;   /* not yet written, or in part */
-    struct list sent;    /* awaiting replies, in order */
-    struct list refused; /* answered NOSCRIPT, to be repeated */
-    struct list lost;    /* being called back with ST_LOST */
-    size_t queue_offset; /* bytes of the queue's first op that are written */
-    size_t in_flight;    /* callbacks to come */
-    size_t in_flight_bytes;
+    struct redis_pipe pipe;
+    struct list lost; /* ops being called back with ST_LOST or ST_STOPPED */
 
     struct reactor_timer *timer;
     uint64_t timer_at_ms;
@@ -150,100 +105,23 @@ static void set_timer(struct redis_conn *conn, uint64_t in_ms)
     reactor_timer_set(conn->timer, in_ms);
 }
 
-/* ---- Ops: a command and its bytes ----------------------------------------------------------- */
+/* ---- Commands ------------------------------------------------------------------------------- */
 
-static size_t digits(size_t value)
+/* Into the queue; written at the end of the turn. */
+static void enqueue(struct redis_conn *conn, struct redis_op *op)
 {
-    size_t count = 1;
-    for (; value >= 10; value /= 10)
-        count++;
-    return count;
-}
-
-/* `<kind><number>\r\n`; returns what is behind it. */
-static char *put_number(char *to, char kind, size_t value)
-{
-    size_t count = digits(value);
-    *to++ = kind;
-    for (size_t i = count; i > 0; i--, value /= 10)
-        to[i - 1] = (char)('0' + value % 10);
-    to += count;
-    *to++ = '\r';
-    *to++ = '\n';
-    return to;
-}
-
-static void put_words(char *to, const struct redis_part *parts, size_t part_count, size_t words)
-{
-    to = put_number(to, '*', words);
-    for (size_t p = 0; p < part_count; p++) {
-        for (size_t i = 0; i < parts[p].count; i++) {
-            struct slice word = parts[p].words[i];
-            to = put_number(to, '$', word.len);
-            if (word.len > 0)
-                memcpy(to, word.ptr, word.len);
-            to += word.len;
-            *to++ = '\r';
-            *to++ = '\n';
-        }
-    }
-}
-
-static struct op *op_new(enum op_kind kind, const struct redis_part *parts, size_t part_count)
-{
-    size_t words = 0;
-    size_t len = 0;
-    for (size_t p = 0; p < part_count; p++) {
-        words += parts[p].count;
-        for (size_t i = 0; i < parts[p].count; i++)
-            len += parts[p].words[i].len + digits(parts[p].words[i].len) + 5;
-    }
-    assert(words > 0);
-    len += digits(words) + 3;
-    struct op *op = malloc(sizeof(*op) + len);
-    if (!op)
-        return NULL;
-    *op = (struct op){.kind = kind, .since_ms = clock_mono_ms(), .len = len};
-    list_init(&op->node);
-    put_words(op->bytes, parts, part_count, words);
-    return op;
-}
-
-static bool op_is_callers(const struct op *op)
-{
-    return op->kind == OP_COMMAND || op->kind == OP_SCRIPT;
-}
-
-/* The op goes, its callback is the caller's business. AUTH's password does not stay in the heap. */
-static void op_forget(struct redis_conn *conn, struct op *op)
-{
-    list_remove(&op->node);
-    conn->in_flight_bytes -= op->len;
-    if (op_is_callers(op))
-        conn->in_flight--;
-    else if (op->kind == OP_HELLO)
-        explicit_bzero(op->bytes, op->len);
-    free(op);
-}
-
-/* Into the queue, before `place`; written at the end of the turn. */
-static void enqueue(struct redis_conn *conn, struct list *place, struct op *op)
-{
-    list_insert_before(place, &op->node);
-    conn->in_flight_bytes += op->len;
-    if (op_is_callers(op))
-        conn->in_flight++;
+    redis_pipe_add(&conn->pipe, op);
     reactor_reap(conn->reactor, &conn->flush, on_turn_end);
 }
 
 /* One of our own commands, to the queue's end. */
-MUST_CHECK static bool enqueue_own(struct redis_conn *conn, enum op_kind kind,
+MUST_CHECK static bool enqueue_own(struct redis_conn *conn, enum redis_op_kind kind,
                                    const struct slice *words, size_t count)
 {
     struct redis_part part = {words, count};
-    struct op *op = op_new(kind, &part, 1);
+    struct redis_op *op = redis_op_new(kind, &part, 1);
     if (op)
-        enqueue(conn, &conn->queue, op);
+        enqueue(conn, op);
     return op != NULL;
 }
 
@@ -252,10 +130,10 @@ enum status redis_command_parts(struct redis_conn *conn, const struct redis_part
 {
     if (conn->state != READY)
         return ST_AGAIN;
-    struct op *op = op_new(repeatable ? OP_SCRIPT : OP_COMMAND, parts, part_count);
+    struct redis_op *op = redis_op_new(repeatable ? OP_SCRIPT : OP_COMMAND, parts, part_count);
     if (!op)
         return ST_NOMEM;
-    size_t used = conn->in_flight_bytes;
+    size_t used = conn->pipe.in_flight_bytes;
     if (used > 0 && (used > conn->options.in_flight_bytes_max ||
                      op->len > conn->options.in_flight_bytes_max - used)) {
         free(op);
@@ -263,7 +141,7 @@ enum status redis_command_parts(struct redis_conn *conn, const struct redis_part
     }
     op->fn = fn;
     op->arg = arg;
-    enqueue(conn, &conn->queue, op);
+    enqueue(conn, op);
     conn->stats.commands++;
     if (conn->timer_at_ms > op->since_ms + conn->options.command_timeout_ms)
         set_timer(conn, conn->options.command_timeout_ms);
@@ -290,60 +168,15 @@ static void arm_write(struct redis_conn *conn, bool armed)
         conn->write_armed = armed;
 }
 
-/* The next bytes to write. While holding, only the rest of an op that is already half there. */
-static size_t gather(const struct redis_conn *conn, struct iovec *iov)
-{
-    size_t count = 0;
-    size_t offset = conn->queue_offset;
-    size_t max = !conn->holding ? IOV_PER_WRITE : offset > 0 ? 1 : 0;
-    LIST_FOREACH(node, &conn->queue)
-    {
-        if (count == max)
-            break;
-        struct op *op = CONTAINER_OF(node, struct op, node);
-        iov[count++] = (struct iovec){op->bytes + offset, op->len - offset};
-        offset = 0;
-    }
-    return count;
-}
-
-static void written(struct redis_conn *conn, size_t bytes)
-{
-    conn->stats.bytes_out += bytes;
-    conn->queue_offset += bytes;
-    while (conn->queue_offset > 0) {
-        struct op *op = CONTAINER_OF(conn->queue.next, struct op, node);
-        if (conn->queue_offset < op->len)
-            break;
-        conn->queue_offset -= op->len;
-        list_remove(&op->node);
-        list_push_back(&conn->sent, &op->node);
-    }
-}
-
 static void conn_write(struct redis_conn *conn)
 {
-    struct iovec iov[IOV_PER_WRITE];
-    struct msghdr message = {.msg_iov = iov};
-    while ((message.msg_iovlen = gather(conn, iov)) > 0) {
-        ssize_t bytes = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
-        if (bytes < 0 && errno == EINTR)
-            continue;
-        conn->stats.writes++;
-        if (bytes < 0 && errno != EAGAIN) {
-            conn->write_failed = true;
-            arm_write(conn, false);
-            set_timer(conn, WRITE_FAILED_GRACE_MS);
-            return;
-        }
-        if (bytes < 0) {
-            arm_write(conn, true);
-            return;
-        }
-        conn->last_io_ms = clock_mono_ms();
-        written(conn, (size_t)bytes);
+    enum status status = redis_pipe_write(&conn->pipe, conn->fd, &conn->stats);
+    arm_write(conn, status == ST_AGAIN);
+    conn->last_io_ms = clock_mono_ms();
+    if (status == ST_IO) {
+        conn->write_failed = true;
+        set_timer(conn, WRITE_FAILED_GRACE_MS);
     }
-    arm_write(conn, false);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -376,31 +209,19 @@ static void conn_close(struct redis_conn *conn)
     if (conn->fd >= 0)
         close(conn->fd);
     conn->fd = -1;
-    conn->write_armed = conn->write_failed = conn->holding = false;
-    conn->queue_offset = 0;
-}
-
-/* In the order in which they were made: a refused op was sent before what is in `sent` now. */
-static void move_all(struct redis_conn *conn, struct list *to)
-{
-    struct list *const from[] = {&conn->refused, &conn->sent, &conn->queue};
-    for (size_t i = 0; i < 3; i++) {
-        struct list *node;
-        while ((node = list_pop_front(from[i])) != NULL)
-            list_push_back(to, node);
-    }
+    conn->write_armed = conn->write_failed = false;
 }
 
 /* Calls back and forgets all on the list, which callbacks may take over by freeing the connection.
  */
-static void fail_all(struct redis_conn *conn, struct list *ops, enum status status)
+static void fail_all(struct redis_conn *conn, enum status status)
 {
-    while (!list_empty(ops)) {
-        struct op *op = CONTAINER_OF(ops->next, struct op, node);
-        bool callers = op_is_callers(op);
+    while (!list_empty(&conn->lost)) {
+        struct redis_op *op = CONTAINER_OF(conn->lost.next, struct redis_op, node);
+        bool callers = redis_op_is_callers(op);
         redis_reply_fn *fn = op->fn;
         void *arg = op->arg;
-        op_forget(conn, op);
+        redis_pipe_drop(&conn->pipe, op);
         if (callers) {
             conn->stats.lost += status == ST_LOST;
             fn(arg, status, NULL);
@@ -420,13 +241,16 @@ static uint64_t backoff_ms(unsigned attempts)
     return most / 2 + chance % (most / 2 + 1);
 }
 
-/* Says why it is not ready, once for each reason. */
+/* Says why it is not ready: each new reason, and now and then the old one. The very first failure
+ * is no warning, as an embedded server needs a moment to start. */
 static void set_error(struct redis_conn *conn, const char *text)
 {
-    if (strcmp(conn->error, text) == 0)
+    if (strcmp(conn->error, text) == 0 && conn->attempts % REMIND_ATTEMPTS != 0)
         return;
+    bool starting = conn->attempts == 0 && conn->stats.connects == 0;
     snprintf(conn->error, sizeof(conn->error), "%s", text);
-    log_warn("redis.not_ready", "conn=%s reason=%s", conn_name(conn), log_quote(slice_str(text)));
+    log_at(starting ? LOG_INFO : LOG_WARN, "redis.not_ready", "conn=%s reason=%s", conn_name(conn),
+           log_quote(slice_str(text)));
 }
 
 static void tell_state(struct redis_conn *conn, bool ready)
@@ -449,9 +273,9 @@ static void conn_drop(struct redis_conn *conn, const char *format, ...)
     conn->stats.failures++;
     conn_close(conn);
     conn->state = WAITING;
-    move_all(conn, &conn->lost);
+    redis_pipe_abandon(&conn->pipe, &conn->lost);
     set_timer(conn, backoff_ms(conn->attempts++));
-    fail_all(conn, &conn->lost, ST_LOST);
+    fail_all(conn, ST_LOST);
     if (was_ready && conn->state != DEAD)
         tell_state(conn, false);
 }
@@ -467,30 +291,14 @@ static void conn_retire(struct redis_conn *conn, const struct redis_value *why)
 
 /* ---- Replies -------------------------------------------------------------------------------- */
 
-/* Everything that was on its way is answered: scripts first, then what was refused, then the rest.
- */
-static void release_hold(struct redis_conn *conn)
+/* Everything that was on its way is answered, and some of it was refused: repeat that. */
+static void resume(struct redis_conn *conn)
 {
-    struct list *place = conn->queue.next;
-    uint64_t since_ms = CONTAINER_OF(conn->refused.next, struct op, node)->since_ms;
-    conn->holding = false;
-    for (size_t i = 0; i < redis_scripts_count(conn->scripts); i++) {
-        const struct redis_script *script = redis_scripts_at(conn->scripts, i);
-        const struct slice words[] = {SLICE("SCRIPT"), SLICE("LOAD"),
-                                      slice_of(script->text, script->len)};
-        struct op *op = op_new(OP_LOAD, &(struct redis_part){words, 3}, 1);
-        if (!op) {
-            conn_drop(conn, "out of memory");
-            return;
-        }
-        op->since_ms = since_ms; /* the refused call's time is running */
-        enqueue(conn, place, op);
+    if (redis_pipe_resume(&conn->pipe, conn->scripts, &conn->stats) != ST_OK) {
+        conn_drop(conn, "out of memory");
+        return;
     }
-    struct list *node;
-    while ((node = list_pop_front(&conn->refused)) != NULL) {
-        list_insert_before(place, node);
-        conn->stats.repeated++;
-    }
+    reactor_reap(conn->reactor, &conn->flush, on_turn_end);
     log_warn("redis.scripts_reloaded", "conn=%s", conn_name(conn));
 }
 
@@ -506,7 +314,8 @@ static void become_ready(struct redis_conn *conn)
 }
 
 /* A reply to one of our own commands. */
-static void take_own(struct redis_conn *conn, enum op_kind kind, const struct redis_value *reply)
+static void take_own(struct redis_conn *conn, enum redis_op_kind kind,
+                     const struct redis_value *reply)
 {
     struct slice error = SLICE_NULL;
     if (redis_value_type(reply) == REDIS_ERROR)
@@ -546,18 +355,17 @@ static bool means_not_ready(const struct redis_value *reply)
            redis_value_is_error(reply, "MASTERDOWN");
 }
 
-static void take_callers(struct redis_conn *conn, struct op *op, const struct redis_value *reply)
+static void take_callers(struct redis_conn *conn, struct redis_op *op,
+                         const struct redis_value *reply)
 {
     if (op->kind == OP_SCRIPT && conn->scripts && redis_value_is_error(reply, "NOSCRIPT") &&
         ++op->tries <= SCRIPT_TRIES) {
-        list_remove(&op->node);
-        list_push_back(&conn->refused, &op->node);
-        conn->holding = true;
+        redis_pipe_refuse(&conn->pipe, op);
         return;
     }
     redis_reply_fn *fn = op->fn;
     void *arg = op->arg;
-    op_forget(conn, op);
+    redis_pipe_drop(&conn->pipe, op);
     conn->stats.replies++;
     bool retire = conn->state == READY && means_not_ready(reply);
     if (retire)
@@ -569,23 +377,23 @@ static void take_callers(struct redis_conn *conn, struct op *op, const struct re
 
 static void take_reply(struct redis_conn *conn, const struct redis_value *reply)
 {
-    if (list_empty(&conn->sent)) {
+    struct redis_op *op = redis_pipe_next(&conn->pipe);
+    if (!op) {
         conn_drop(conn, "the server says unasked: %.*s", SLICE_ARGS(redis_value_text(reply)));
         return;
     }
-    struct op *op = CONTAINER_OF(conn->sent.next, struct op, node);
-    if (op_is_callers(op)) {
+    if (redis_op_is_callers(op)) {
         take_callers(conn, op, reply);
     } else {
-        enum op_kind kind = op->kind;
-        op_forget(conn, op);
+        enum redis_op_kind kind = op->kind;
+        redis_pipe_drop(&conn->pipe, op);
         take_own(conn, kind, reply);
     }
     if (!conn_open(conn))
         return;
-    if (conn->holding && list_empty(&conn->sent) && conn->queue_offset == 0)
-        release_hold(conn);
-    if (conn->state == RETIRING && conn->in_flight == 0)
+    if (redis_pipe_drained(&conn->pipe))
+        resume(conn);
+    if (conn->state == RETIRING && conn->pipe.in_flight == 0)
         conn_drop(conn, "retired");
 }
 
@@ -697,27 +505,12 @@ static void conn_begin(struct redis_conn *conn)
 
 /* ---- Time ----------------------------------------------------------------------------------- */
 
-/* When the oldest command not answered was made; UINT64_MAX when all are. */
-static uint64_t oldest_ms(const struct redis_conn *conn)
-{
-    const struct list *const lists[] = {&conn->refused, &conn->sent, &conn->queue};
-    uint64_t oldest = UINT64_MAX;
-    for (size_t i = 0; i < 3; i++) {
-        if (list_empty(lists[i]))
-            continue;
-        const struct op *op = CONTAINER_OF(lists[i]->next, struct op, node);
-        if (op->since_ms < oldest)
-            oldest = op->since_ms;
-    }
-    return oldest;
-}
-
 static void check_deadlines(struct redis_conn *conn)
 {
     static const struct slice ping = SLICE("PING");
     const struct redis_options *options = &conn->options;
     uint64_t now_ms = clock_mono_ms();
-    uint64_t oldest = oldest_ms(conn);
+    uint64_t oldest = redis_pipe_oldest_ms(&conn->pipe);
     if (conn->write_failed) {
         conn_drop(conn, "connection lost: write failed");
     } else if (oldest != UINT64_MAX && now_ms - oldest >= options->command_timeout_ms) {
@@ -756,55 +549,10 @@ static void on_timer(void *arg)
 
 /* ---- Life ----------------------------------------------------------------------------------- */
 
-static size_t string_bytes(const char *string)
-{
-    return string ? strlen(string) + 1 : 0;
-}
-
-static const char *copy_string(char **place, const char *string)
-{
-    size_t bytes = string_bytes(string);
-    if (bytes == 0)
-        return NULL;
-    char *copy = *place;
-    memcpy(copy, string, bytes);
-    *place += bytes;
-    return copy;
-}
-
-static bool copy_options(struct redis_conn *conn, const struct redis_options *from)
-{
-    struct redis_options *to = &conn->options;
-    conn->strings_bytes = string_bytes(from->host) + string_bytes(from->unix_path) +
-                          string_bytes(from->username) + string_bytes(from->password) +
-                          string_bytes(from->client_name);
-    conn->strings = malloc(conn->strings_bytes);
-    if (!conn->strings)
-        return false;
-    char *place = conn->strings;
-    *to = *from;
-    to->host = copy_string(&place, from->host);
-    to->unix_path = copy_string(&place, from->unix_path);
-    to->username = copy_string(&place, from->username);
-    to->password = copy_string(&place, from->password);
-    to->client_name = copy_string(&place, from->client_name);
-    if (!to->connect_timeout_ms)
-        to->connect_timeout_ms = CONNECT_TIMEOUT_MS;
-    if (!to->command_timeout_ms)
-        to->command_timeout_ms = COMMAND_TIMEOUT_MS;
-    if (!to->idle_ping_ms)
-        to->idle_ping_ms = IDLE_PING_MS;
-    if (!to->in_flight_bytes_max)
-        to->in_flight_bytes_max = LIMIT_REDIS_IN_FLIGHT_BYTES;
-    return true;
-}
-
 static void conn_release(struct redis_conn *conn)
 {
     reactor_timer_free(conn->timer);
-    if (conn->strings)
-        explicit_bzero(conn->strings, conn->strings_bytes);
-    free(conn->strings);
+    redis_options_release(&conn->options, conn->strings);
     free(conn);
 }
 
@@ -824,13 +572,12 @@ struct redis_conn *redis_conn_new(struct reactor *reactor, const struct redis_op
     conn->state_fn = state_fn;
     conn->arg = arg;
     conn->fd = -1;
-    list_init(&conn->queue);
-    list_init(&conn->sent);
-    list_init(&conn->refused);
+    redis_pipe_init(&conn->pipe);
     list_init(&conn->lost);
     snprintf(conn->error, sizeof(conn->error), "not connected yet");
     conn->timer = reactor_timer_new(reactor, on_timer, conn);
-    if (!conn->timer || !copy_options(conn, options)) {
+    conn->strings = redis_options_copy(&conn->options, options);
+    if (!conn->timer || !conn->strings) {
         conn_release(conn);
         return NULL;
     }
@@ -845,8 +592,8 @@ void redis_conn_free(struct redis_conn *conn)
     conn_close(conn);
     conn->state = DEAD;
     reactor_timer_cancel(conn->timer);
-    move_all(conn, &conn->lost);
-    fail_all(conn, &conn->lost, ST_STOPPED);
+    redis_pipe_abandon(&conn->pipe, &conn->lost);
+    fail_all(conn, ST_STOPPED);
     reactor_reap(conn->reactor, &conn->death, on_reap);
 }
 
@@ -867,7 +614,7 @@ const char *redis_conn_error(const struct redis_conn *conn)
 
 size_t redis_conn_in_flight(const struct redis_conn *conn)
 {
-    return conn->in_flight;
+    return conn->pipe.in_flight;
 }
 
 const struct redis_conn_stats *redis_conn_stats(const struct redis_conn *conn)

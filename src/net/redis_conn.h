@@ -56,6 +56,12 @@ struct redis_options {
 MUST_CHECK enum status redis_options_parse(struct redis_options *options, struct slice url,
                                            struct buf *storage, const char **reason);
 
+/* Copies them with the defaults filled in. Returns the memory that holds the copies' strings, for
+ * redis_options_release(); NULL when out of memory. */
+MUST_CHECK char *redis_options_copy(struct redis_options *to, const struct redis_options *from);
+/* Wipes and frees the strings (NULL is accepted) of copied options. */
+void redis_options_release(struct redis_options *options, char *strings);
+
 /* ST_OK: a reply, which may be an error reply (REDIS_ERROR). It is valid during the call.
  * ST_LOST: the connection ended first; whether the command ran is unknown. `reply` is NULL.
  * ST_STOPPED: the connection was freed first; otherwise the same. `reply` is NULL.

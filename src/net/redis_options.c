@@ -1,13 +1,24 @@
-/* redis_options.c - where Redis is, from a URL. Pure.
+/* redis_options.c - where Redis is, from a URL; and copies of options with defaults. Pure.
  *
- * Everything is decoded into the caller's storage, which is reserved once, so that the strings do
- * not move: the decoded parts and their NULs are never longer than the URL and a few bytes.
+ * What is parsed is decoded into the caller's storage, which is reserved once, so that the strings
+ * do not move: the decoded parts and their NULs are never longer than the URL and a few bytes.
  */
 #include "net/redis_conn.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
 #include "net/redis_dial.h"
 
-enum { DEFAULT_PORT = 6379, PORT_MAX = 65535, DATABASE_MAX = 65535 };
+enum {
+    DEFAULT_PORT = 6379,
+    PORT_MAX = 65535,
+    DATABASE_MAX = 65535,
+    CONNECT_TIMEOUT_MS = 5000,
+    COMMAND_TIMEOUT_MS = 5000,
+    IDLE_PING_MS = 30 * 1000
+};
 
 struct parse {
     struct buf *storage;
@@ -186,4 +197,60 @@ enum status redis_options_parse(struct redis_options *options, struct slice url,
         *options = to;
     *reason = parse.reason;
     return status;
+}
+
+/* ---- Copies --------------------------------------------------------------------------------- */
+
+static size_t string_bytes(const char *string)
+{
+    return string ? strlen(string) + 1 : 0;
+}
+
+static size_t strings_bytes(const struct redis_options *options)
+{
+    return string_bytes(options->host) + string_bytes(options->unix_path) +
+           string_bytes(options->username) + string_bytes(options->password) +
+           string_bytes(options->client_name);
+}
+
+static const char *copy_string(char **place, const char *string)
+{
+    size_t bytes = string_bytes(string);
+    if (bytes == 0)
+        return NULL;
+    char *copy = *place;
+    memcpy(copy, string, bytes);
+    *place += bytes;
+    return copy;
+}
+
+char *redis_options_copy(struct redis_options *to, const struct redis_options *from)
+{
+    char *strings = malloc(strings_bytes(from));
+    if (!strings)
+        return NULL;
+    char *place = strings;
+    *to = *from;
+    to->host = copy_string(&place, from->host);
+    to->unix_path = copy_string(&place, from->unix_path);
+    to->username = copy_string(&place, from->username);
+    to->password = copy_string(&place, from->password);
+    to->client_name = copy_string(&place, from->client_name);
+    if (!to->connect_timeout_ms)
+        to->connect_timeout_ms = CONNECT_TIMEOUT_MS;
+    if (!to->command_timeout_ms)
+        to->command_timeout_ms = COMMAND_TIMEOUT_MS;
+    if (!to->idle_ping_ms)
+        to->idle_ping_ms = IDLE_PING_MS;
+    if (!to->in_flight_bytes_max)
+        to->in_flight_bytes_max = LIMIT_REDIS_IN_FLIGHT_BYTES;
+    return strings;
+}
+
+void redis_options_release(struct redis_options *options, char *strings)
+{
+    if (strings)
+        explicit_bzero(strings, strings_bytes(options));
+    free(strings);
+    *options = (struct redis_options){0};
 }

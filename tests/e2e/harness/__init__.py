@@ -5,9 +5,10 @@ Standard library only, so that a Debian python3 with pytest runs everything.
 
 from .client import Answer, Client, parse_answers
 from .daemon import Daemon
+from .load import Load
 from .redis import Redis, RedisError, RedisServer
 from .sink import Sink
 from .wait import free_port, wait_until
 
-__all__ = ["Answer", "Client", "Daemon", "Redis", "RedisError", "RedisServer", "Sink", "free_port",
-           "parse_answers", "wait_until"]
+__all__ = ["Answer", "Client", "Daemon", "Load", "Redis", "RedisError", "RedisServer", "Sink",
+           "free_port", "parse_answers", "wait_until"]

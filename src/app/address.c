@@ -44,3 +44,9 @@ enum status address_parse(const char *text, struct address *address)
     *address = parsed;
     return ST_OK;
 }
+
+void address_add_url(struct buf *out, const struct address *address, uint16_t port)
+{
+    bool v6 = strchr(address->host, ':') != NULL;
+    buf_addf(out, "http://%s%s%s:%u", v6 ? "[" : "", address->host, v6 ? "]" : "", port);
+}

@@ -4,6 +4,7 @@
 
 int check_config_command(int argc, char **argv);
 int send_command(int argc, char **argv);
+int sink_command(int argc, char **argv);
 int version_command(int argc, char **argv);
 
 #endif

@@ -200,7 +200,7 @@ const struct config_option config_options[] = {
      .min = 1,
      .max = 1000000,
      .unit = "connections",
-     .help = "Open at once; beyond it new ones wait unaccepted."},
+     .help = "Open at once; further ones are answered with 503 and closed."},
     {.name = "http.maxBodyBytes",
      .type = CONFIG_TYPE_SIZE,
      FIELD(http.max_body_bytes),

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "app/config_option.h"
+#include "app/fraction.h"
 #include "app/suggest.h"
 #include "base/parse.h"
 
@@ -143,21 +144,14 @@ static enum status set_size(const struct config_option *option, uint64_t *field,
                    "is not a size (a number and B, kB, MB, GB, TB, KiB, MiB, GiB or TiB)", reason);
 }
 
-/* Plain decimals only: strtod alone would take hexadecimal, exponents, "inf" and "nan". */
 static enum status set_fraction(const struct config_option *option, double *field, const char *text,
                                 struct buf *reason)
 {
-    size_t whole = strspn(text, "0123456789");
-    size_t len = whole;
-    if (text[len] == '.')
-        len += 1 + strspn(text + len + 1, "0123456789");
-    if (whole == 0 || text[len] != '\0' || text[len - 1] == '.')
-        return refuse(option, text, "is not a decimal number", reason);
-    double value = strtod(text, NULL);
-    if (value > 1.0)
-        return refuse(option, text, "is out of range", reason);
-    *field = value;
-    return ST_OK;
+    enum status status = fraction_parse(text, field);
+    if (status == ST_OK)
+        return ST_OK;
+    return refuse(option, text, status == ST_RANGE ? "is out of range" : "is not a decimal number",
+                  reason);
 }
 
 static enum status set_enum(const struct config_option *option, unsigned *field, const char *text,

@@ -13,6 +13,7 @@ static const struct command {
     const char *summary;
     int (*main)(int argc, char **argv);
 } commands[] = {
+    {"sink", "receive, verify and print deliveries", sink_command},
     {"send", "publish one event", send_command},
     {"check-config", "check a configuration, or print all options", check_config_command},
     {"version", "versions of trotline and its libraries", version_command},

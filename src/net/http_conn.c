@@ -24,8 +24,7 @@
  *
  * EPOLL: the event stays registered with EV_READ through any number of requests; in the usual case
  * a request costs one read and one sendmsg. Bufferevents were rejected for their cost (LIMITS: 12.6
- * against 9.8 us a request); TLS needs two other functions in place of http_conn_read and
- * conn_send.
+ * against 9.8 us a request); TLS needs two other functions in place of http_conn_read and raw_send.
  */
 #include "net/http_conn.h"
 

@@ -226,7 +226,7 @@ struct slice http_request_id(const struct http_request *request)
 }
 
 void http_request_set_user(struct http_request *request, void *user,
-                           void (*on_gone)(void *user, struct http_request *request_gone))
+                           void (*on_gone)(void *user, struct http_request *request))
 {
     request->user = user;
     request->on_gone = on_gone;

@@ -51,8 +51,8 @@ struct redis_options {
  * password percent-encoded where needed, host may be a name, a number or `[IPv6]`) or `unix:PATH`;
  * the other members stay as they are. The strings live in `storage`, which must be empty and may
  * not be touched while the options are in use. ST_SYNTAX, ST_RANGE (port, database, length of the
- * path), ST_UNSUPPORTED (other schemes) or ST_NOMEM with a sentence in *reason (static; it never
- * quotes the password); *options is then unchanged. */
+ * path), ST_UNSUPPORTED (other schemes), or ST_NOMEM or ST_LIMIT (storage), with a sentence in
+ * *reason (static; it never quotes the password); *options is then unchanged. */
 MUST_CHECK enum status redis_options_parse(struct redis_options *options, struct slice url,
                                            struct buf *storage, const char **reason);
 

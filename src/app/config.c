@@ -306,7 +306,7 @@ static const struct cli_option arguments[] = {
      "YAML file with any of the options below. conf/trotline.yaml is a sample with all of them. "
      "Default: none; the defaults are a complete configuration."},
     {"set", "NAME=VALUE",
-     "Sets any of the options below, before what the file says. A list's items are separated by "
+     "Sets any of the options below and overrides the file. A list's items are separated by "
      "commas. May be given often; the last one wins."},
     {"listen", "ADDR:PORT", "Short for --set listen=ADDR:PORT."},
     {"redis", "WHERE", "Short for --set redis=WHERE."},

@@ -88,14 +88,16 @@ struct send {
 
 /* ---- What is to be sent ---------------------------------------------------------------------- */
 
-/* Reads all of `fd` into `text`, at most its maximum. */
+/* Reads all of `fd` into `text`, at most its maximum. False with the reason in errno. */
 static bool read_all(int fd, struct buf *text)
 {
     enum { STEP = 64 * 1024 };
     for (;;) {
         char *place = buf_reserve(text, STEP);
-        if (!place)
+        if (!place) {
+            errno = buf_status(text) == ST_NOMEM ? ENOMEM : EFBIG;
             return false;
+        }
         ssize_t got = read(fd, place, STEP);
         if (got < 0 && errno == EINTR)
             continue;
@@ -172,9 +174,7 @@ static bool read_data(struct send *send, struct buf *errors)
     } else if (strcmp(send->data, "-") != 0) {
         buf_add_str(&send->json, send->data);
     } else if (!read_all(STDIN_FILENO, &send->json)) {
-        buf_addf(errors, "cannot read the data from standard input: %s\n",
-                 buf_status(&send->json) == ST_LIMIT ? "it is larger than 64 MiB"
-                                                     : strerror(errno));
+        buf_addf(errors, "cannot read the data from standard input: %s\n", strerror(errno));
         return false;
     }
     struct json_error error;
@@ -361,11 +361,10 @@ static int report_refusal(const struct send *send, long http_status)
     static const struct {
         const char *name, *before, *after;
     } parts[] = {{"code", " ", ""}, {"message", ": ", ""}, {"field", " (field ", ")"}};
-    struct slice error = SLICE_NULL;
     struct buf text, outer;
     buf_init(&text, ANSWER_BYTES_MAX);
     buf_init(&outer, ANSWER_BYTES_MAX);
-    error = member_text(buf_slice(&send->answer), "error", &outer);
+    struct slice error = member_text(buf_slice(&send->answer), "error", &outer);
 
     fprintf(stderr, "trotline: refused: %ld", http_status);
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

@@ -214,6 +214,10 @@ def test_send_finds_the_key(gateway, tmp_path):
     done = run("send", "t", "--url", gateway.url, "--api-key-file", "none", cwd=tmp_path)
     assert done.returncode == 2
     assert "cannot read the API key from none: No such file" in done.stderr
+    (tmp_path / "key").write_text("x" * 100000)
+    done = run("send", "t", "--url", gateway.url, "--api-key-file", "key", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "cannot read the API key from key: File too large" in done.stderr
 
 
 def test_send_refused(gateway):

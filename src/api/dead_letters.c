@@ -83,10 +83,13 @@ static void list_done(void *arg, enum status status, const char *next_endpoint,
     free(listing);
 }
 
-static bool known_endpoint(const char *text)
+static bool take_endpoint(struct dead_walk_options *options, const char *text)
 {
     struct id id;
-    return id_parse(slice_str(text), "ep_", &id) == ST_OK;
+    if (id_parse(slice_str(text), "ep_", &id) != ST_OK)
+        return false;
+    id_format(options->only_endpoint, "ep_", &id);
+    return true;
 }
 
 static bool read_cursor(const struct query_param *cursor, struct dead_walk_options *options)
@@ -96,7 +99,8 @@ static bool read_cursor(const struct query_param *cursor, struct dead_walk_optio
     if (len == 0 || len >= sizeof(options->start_endpoint))
         return false;
     memcpy(options->start_endpoint, cursor->value, len);
-    return known_endpoint(options->start_endpoint) &&
+    struct id id;
+    return id_parse(slice_str(options->start_endpoint), "ep_", &id) == ST_OK &&
            parse_u64(slice_str(dot + 1), &options->start_position) == ST_OK;
 }
 
@@ -111,9 +115,7 @@ void dead_letters_list(struct api *api, struct http_request *request, struct sli
         reply_refused(request, &error);
         return;
     }
-    if (params[0].given)
-        snprintf(options.only_endpoint, sizeof(options.only_endpoint), "%s", params[0].value);
-    if (params[0].given && !known_endpoint(params[0].value)) {
+    if (params[0].given && !take_endpoint(&options, params[0].value)) {
         reply_error(request, 400, "invalid_webhook_id", "webhookId", "This is not a webhook's id.");
         return;
     }
@@ -193,11 +195,10 @@ static enum status take_webhook(json_t *body, struct selection *selection,
     json_t *value = json_object_get(body, "webhookId");
     if (!value)
         return ST_OK;
-    if (!json_is_string(value) || !known_endpoint(json_string_value(value)))
+    if (!json_is_string(value) ||
+        !take_endpoint(&selection->options, json_string_value(value)))
         return field_refuse(error, "invalid_webhook_id", "webhookId",
                             "webhookId must be a webhook's id.");
-    snprintf(selection->options.only_endpoint, sizeof(selection->options.only_endpoint), "%s",
-             json_string_value(value));
     return ST_OK;
 }
 

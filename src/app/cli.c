@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/suggest.h"
+#include "base/suggest.h"
 #include "base/log.h"
 #include "base/slice.h"
 

@@ -19,7 +19,7 @@
 #include "app/cli.h"
 #include "app/config_file.h"
 #include "app/config_option.h"
-#include "app/suggest.h"
+#include "base/suggest.h"
 #include "base/parse.h"
 
 enum { REASON_BYTES = 4096 };

@@ -24,7 +24,7 @@
 #include <string.h>
 
 #include "app/config_place.h"
-#include "app/suggest.h"
+#include "base/suggest.h"
 
 enum { LOG_BYTES = 16 * 1024, NAME_BYTES = 128 };
 

@@ -9,7 +9,7 @@
 
 #include "app/config_option.h"
 #include "app/fraction.h"
-#include "app/suggest.h"
+#include "base/suggest.h"
 #include "base/parse.h"
 
 /* Enumerations are written through this type. */

@@ -4,7 +4,7 @@
 
 #include "app/cli.h"
 #include "app/commands.h"
-#include "app/suggest.h"
+#include "base/suggest.h"
 
 static int help_command(int argc, char **argv);
 
@@ -13,6 +13,7 @@ static const struct command {
     const char *summary;
     int (*main)(int argc, char **argv);
 } commands[] = {
+    {"serve", "run the gateway", serve_command},
     {"sink", "receive, verify and print deliveries", sink_command},
     {"send", "publish one event", send_command},
     {"check-config", "check a configuration, or print all options", check_config_command},

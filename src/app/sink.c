@@ -18,7 +18,7 @@
 #include "app/commands.h"
 #include "app/fraction.h"
 #include "app/sink_view.h"
-#include "app/suggest.h"
+#include "base/suggest.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/json_out.h"

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "core/attempt.h"
 #include "core/clear.h"
 #include "core/dispatch.h"
@@ -62,13 +63,31 @@ void core_free(struct core *core)
     free(core);
 }
 
-void core_store_state(struct core *core, bool ready)
+static void begin(struct core *core)
 {
-    if (!ready)
-        return;
     replica_store_ready(core->replica);
     schedule_store_ready(core->schedule);
     publish_store_ready(core->publish);
+}
+
+static void on_loaded(void *arg, enum status status)
+{
+    struct core *core = arg;
+    if (status != ST_OK) {
+        log_error("endpoints.not_loaded", "reason=%s", status_name(status));
+        return; /* Redis's next return tries again */
+    }
+    log_info("endpoints.loaded", "count=%zu", registry_count(core->registry));
+    core->loaded = true;
+    begin(core);
+}
+
+void core_store_ready(struct core *core)
+{
+    if (core->loaded)
+        begin(core);
+    else
+        endpoint_store_load(core->endpoints, on_loaded, core);
 }
 
 void core_stop(struct core *core)

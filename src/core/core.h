@@ -68,6 +68,7 @@ struct core {
     struct outbound *outbound;
     struct rng rng; /* jitter */
     struct core_stats stats;
+    bool loaded;   /* the endpoints are in the registry */
     bool stopping;
 
     struct publish *publish;
@@ -86,8 +87,9 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
                       struct store *store, struct registry *registry, struct outbound *outbound);
 void core_free(struct core *core);
 
-/* Redis became reachable, or was lost: from the store's callback. */
-void core_store_state(struct core *core, bool ready);
+/* Redis became reachable: from the store's callback. The first time the endpoints are loaded, and only
+ * then does anything move. */
+void core_store_ready(struct core *core);
 
 /* No new events, no new claims; what is in hand is finished. */
 void core_stop(struct core *core);

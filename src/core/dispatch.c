@@ -243,6 +243,8 @@ static bool has_slot(const struct endpoint *endpoint)
 
 void dispatch_endpoint_ready(struct dispatch *dispatch, struct endpoint *endpoint)
 {
+    if (endpoint->deleted || !endpoint->config->active)
+        return;
     if (list_linked(&endpoint->ready) || !has_slot(endpoint) ||
         (endpoint->queued == 0 && (!endpoint->backlog || endpoint->claiming > 0)))
         return;

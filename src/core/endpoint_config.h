@@ -1,11 +1,13 @@
 /* endpoint_config.h - what an endpoint is: the document that the API takes, Redis keeps, and the
  * data path uses compiled.
  *
- * A configuration is immutable and counted: a change makes a new one, attempts under way keep theirs.
+ * A configuration is immutable and counted: a change makes a new one, attempts under way keep
+ * theirs.
  *
- * The stored document is JSON of our own making with the members of the API (DESIGN.md section 8) plus
- * `secrets` [{"secret","expiresAt"?}], newest first, in place of `secret`, `createdAt`, `updatedAt`,
- * and `disabled` (a reason: "gone", "manual") when the endpoint does not take deliveries.
+ * The stored document is JSON of our own making with the members of the API (DESIGN.md section 8)
+ * plus `secrets` [{"secret","expiresAt"?}], newest first, in place of `secret`, `createdAt`,
+ * `updatedAt`, and `disabled` (a reason: "gone", "manual") when the endpoint does not take
+ * deliveries.
  */
 #ifndef TROTLINE_CORE_ENDPOINT_CONFIG_H
 #define TROTLINE_CORE_ENDPOINT_CONFIG_H
@@ -15,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "core/field_error.h"
 #include "core/retry.h"
 #include "net/netguard.h"
 #include "wire/scheme.h"
@@ -31,15 +34,15 @@ struct endpoint_config {
     char **events; /* "order.created", "order.*", "*" */
     size_t event_count;
     const struct scheme *scheme;
-    struct endpoint_secret secrets[LIMIT_SECRETS]; /* newest first; at least one */
+    struct endpoint_secret *secrets; /* newest first; 1..LIMIT_SECRETS */
     size_t secret_count;
-    char **header_lines; /* "Name: value", NUL-terminated */
+    char **header_lines; /* "Name: value", NUL-terminated; no value is empty */
     size_t header_count;
     struct retry_policy retry;
-    bool retry_given; /* false: the configured default is used, also when that changes */
-    uint64_t timeout_ms;      /* whole attempt; the configured default when not given */
+    bool retry_given;    /* false: the configured default is used, also when that changes */
+    uint64_t timeout_ms; /* whole attempt; the configured default when not given */
     bool timeout_given;
-    uint32_t max_in_flight;   /* the configured default when not given */
+    uint32_t max_in_flight; /* the configured default when not given */
     bool max_in_flight_given;
     char *description;        /* or NULL */
     bool active;              /* false: takes no new events (disabled_reason says why) */
@@ -55,21 +58,14 @@ struct endpoint_rules {
     bool allow_http;
     struct retry_policy default_retry;
     uint64_t default_timeout_ms;
-    uint64_t timeout_max_ms;      /* 60 s */
+    uint64_t timeout_max_ms; /* 60 s */
     uint32_t default_max_in_flight;
-    uint32_t max_in_flight_max;   /* the process's own maximum */
+    uint32_t max_in_flight_max; /* the process's own maximum */
 };
 
-/* Why a document was refused: for the error body of DESIGN.md section 8. */
-struct field_error {
-    const char *code;  /* static: "invalid_url", "missing_field", "unknown_field", … */
-    char field[96];    /* "url", "headers[2].name"; "" if none */
-    char message[256]; /* a sentence that says what to do */
-};
-
-/* A new endpoint from the body of POST /api/webhooks: checks everything, generates a secret when none
- * is given, sets createdAt and updatedAt to `now_ms`. ST_SYNTAX / ST_RANGE with *error filled, or
- * ST_NOMEM. The caller owns one reference of *out. */
+/* A new endpoint from the body of POST /api/webhooks: checks everything, generates a secret when
+ * none is given, sets createdAt and updatedAt to `now_ms`. ST_SYNTAX / ST_RANGE with *error filled,
+ * or ST_NOMEM. The caller owns one reference of *out. */
 MUST_CHECK enum status endpoint_config_create(const struct endpoint_rules *rules, struct slice body,
                                               uint64_t now_ms, struct endpoint_config **out,
                                               struct field_error *error);
@@ -91,12 +87,15 @@ MUST_CHECK enum status endpoint_config_switch(const struct endpoint_rules *rules
                                               struct endpoint_config **out);
 
 /* From the stored document (a document that does not load is ST_SYNTAX with *error filled; it never
- * stops the process). The address policy is not applied again to the URL: it is applied at connect. */
-MUST_CHECK enum status endpoint_config_load(const struct endpoint_rules *rules, struct slice document,
-                                            struct endpoint_config **out, struct field_error *error);
+ * stops the process). The address policy is not applied again to the URL: it is applied at connect.
+ */
+MUST_CHECK enum status endpoint_config_load(const struct endpoint_rules *rules,
+                                            struct slice document, struct endpoint_config **out,
+                                            struct field_error *error);
 
 struct endpoint_config *endpoint_config_get(struct endpoint_config *config); /* adds a reference */
-void endpoint_config_put(struct endpoint_config *config); /* drops one; NULL allowed; secrets are cleansed */
+void endpoint_config_put(
+    struct endpoint_config *config); /* drops one; NULL allowed; secrets are cleansed */
 
 /* The API's JSON object of the endpoint, without the secret unless asked for. */
 void endpoint_config_render(const struct endpoint_config *config, const char *id, bool with_secret,

@@ -145,11 +145,20 @@ enum status endpoint_store_delete(struct endpoint_store *endpoints, struct endpo
     return submit(endpoints, CHANGE_DELETE, &endpoint->id, endpoint, NULL, fn, arg);
 }
 
+static void on_disabled(void *arg, enum status status, struct endpoint *endpoint)
+{
+    (void)status; /* not written: the next attempt's 410 tries again */
+    (void)endpoint;
+    struct endpoint *disabled = arg;
+    disabled->changing = false;
+    endpoint_put(disabled);
+}
+
 void endpoint_store_disable(struct endpoint_store *endpoints, struct endpoint *endpoint,
                             const char *reason)
 {
     struct endpoint_config *config;
-    if (!endpoint->config->active)
+    if (!endpoint->config->active || endpoint->changing)
         return;
     if (endpoint_config_switch(registry_rules(endpoints->core->registry), endpoint->config, false,
                                reason, clock_wall_ms(), &config) != ST_OK) {
@@ -157,8 +166,10 @@ void endpoint_store_disable(struct endpoint_store *endpoints, struct endpoint *e
         return;
     }
     log_warn("endpoint.disabled", "endpoint=%s reason=%s", endpoint->id_text, reason);
-    if (endpoint_store_replace(endpoints, endpoint, config, NULL, NULL) != ST_OK)
-        log_error("endpoint.disable_failed", "endpoint=%s reason=nomem", endpoint->id_text);
+    endpoint->changing = true;
+    endpoint_get(endpoint);
+    if (endpoint_store_replace(endpoints, endpoint, config, on_disabled, endpoint) != ST_OK)
+        on_disabled(endpoint, ST_NOMEM, NULL);
 }
 
 struct registry *endpoint_store_registry(struct endpoint_store *endpoints)
@@ -182,7 +193,7 @@ static void load_one(struct endpoint_store *endpoints, struct slice id_text, str
         return;
     }
     if (slice_eq(document, TOMBSTONE)) {
-        endpoint = endpoint_new_deleted(core->registry, &id);
+        endpoint = endpoint_new_deleted(&id);
         if (endpoint) {
             clear_endpoint(core->clear, endpoint);
             endpoint_put(endpoint);

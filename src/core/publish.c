@@ -361,7 +361,7 @@ static bool refused_now(const struct publish *publish, enum publish_verdict *why
     const struct core *core = publish->core;
     if (core->stopping)
         *why = PUBLISH_STOPPING;
-    else if (!store_ready(core->store))
+    else if (!store_ready(core->store) || !core->loaded)
         *why = PUBLISH_UNAVAILABLE;
     else if (dispatch_overloaded(core->dispatch))
         *why = PUBLISH_OVERLOADED;

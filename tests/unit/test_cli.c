@@ -10,7 +10,7 @@
 
 #include "app/address.h"
 #include "app/cli.h"
-#include "app/suggest.h"
+#include "base/suggest.h"
 
 /* The forms of an address, and near misses that a looser parser would take. */
 static void addresses(void **state)

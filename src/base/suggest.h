@@ -1,6 +1,6 @@
 /* suggest.h - "did you mean …?": the candidate nearest to a mistyped word. */
-#ifndef TROTLINE_APP_SUGGEST_H
-#define TROTLINE_APP_SUGGEST_H
+#ifndef TROTLINE_BASE_SUGGEST_H
+#define TROTLINE_BASE_SUGGEST_H
 
 #include <stddef.h>
 

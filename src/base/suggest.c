@@ -1,6 +1,6 @@
 /* suggest.c - optimal string alignment distance (insert, delete, replace, swap neighbours) over
  * three rows. Words longer than the rows get no suggestion: nobody mistypes those. */
-#include "app/suggest.h"
+#include "base/suggest.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -1,0 +1,31 @@
+/* routes.c - every path of the API. A new handler is a row here and a prototype in its header. */
+#include "api/api.h"
+#include "api/attempts.h"
+#include "api/dead_letters.h"
+#include "api/events.h"
+#include "api/health.h"
+#include "api/test_send.h"
+#include "api/webhooks.h"
+
+const struct route api_routes[] = {
+    {HTTP_POST, "/api/events", events_create, ROUTE_JSON},
+    {HTTP_GET, "/api/events/{id}", events_read, 0},
+    {HTTP_POST, "/api/webhooks", webhooks_create, ROUTE_JSON},
+    {HTTP_GET, "/api/webhooks", webhooks_list, ROUTE_QUERY},
+    {HTTP_GET, "/api/webhooks/{id}", webhooks_read, 0},
+    {HTTP_PUT, "/api/webhooks/{id}", webhooks_put, ROUTE_JSON},
+    {HTTP_PATCH, "/api/webhooks/{id}", webhooks_patch, ROUTE_JSON},
+    {HTTP_DELETE, "/api/webhooks/{id}", webhooks_delete, 0},
+    {HTTP_POST, "/api/webhooks/{id}/enable", webhooks_enable, 0},
+    {HTTP_POST, "/api/webhooks/{id}/disable", webhooks_disable, 0},
+    {HTTP_POST, "/api/webhooks/test", test_send_url, ROUTE_JSON},
+    {HTTP_POST, "/api/webhooks/{id}/test", test_send_endpoint, ROUTE_JSON},
+    {HTTP_GET, "/api/webhooks/{id}/attempts", attempts_list, ROUTE_QUERY},
+    {HTTP_GET, "/api/dead-letters", dead_letters_list, ROUTE_QUERY},
+    {HTTP_POST, "/api/dead-letters/replay", dead_letters_replay, ROUTE_JSON},
+    {HTTP_DELETE, "/api/dead-letters", dead_letters_discard, ROUTE_JSON},
+    {HTTP_GET, "/healthz", health_alive, ROUTE_OPEN},
+    {HTTP_GET, "/readyz", health_ready, ROUTE_OPEN},
+    {HTTP_GET, "/metrics", health_metrics, ROUTE_OPEN},
+};
+const size_t api_route_count = sizeof(api_routes) / sizeof(api_routes[0]);

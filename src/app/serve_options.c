@@ -1,0 +1,100 @@
+/* serve_options.c - from the configuration to what each module takes. */
+#include "app/serve.h"
+
+enum {
+    PROBE_SLOTS = 32, /* test sends beside the deliveries */
+    ATTEMPT_MAX_MS = 60 * 1000,
+    CONNECTION_AGE_MAX_MS = 5 * 60 * 1000, /* so that changes of DNS and policy come through */
+    IDLE_AGE_MAX_MS = 50 * 1000,           /* below the 60 s of common load balancers */
+    ENDPOINTS_MAX = 1000 * 1000
+};
+
+void serve_core_options(const struct config *config, struct core_options *options)
+{
+    *options = (struct core_options){
+        .batch_events_max = (uint32_t)config->ingest.batch_events,
+        .batch_bytes_max = config->ingest.batch_bytes,
+        .publish_timeout_ms = config->ingest.timeout_ms,
+        .journal_batches_max = config->journal.max_batches,
+        .idempotency_ttl_ms = config->idempotency.ttl_ms,
+        .idempotency_keys_max = config->idempotency.max_keys,
+        .history_ttl_ms = config->history.ttl_ms,
+        .history_bytes_max = config->history.max_bytes,
+        .attempts_kept = (uint32_t)config->history.attempts_per_endpoint,
+        .deliveries_max = config->memory.max_deliveries,
+        .bytes_max = config->memory.max_bytes,
+        .queued_per_endpoint_max = config->memory.max_queued_per_endpoint,
+        .in_flight_max = config->outbound.max_in_flight,
+        .connect_timeout_ms = config->outbound.connect_timeout_ms,
+        .response_bytes_max = config->outbound.max_response_bytes,
+        .retry_after_max_ms = config->retry.max_retry_after_ms,
+        .allow_http = config->dev,
+        .lease_ms = config->replica.lease_ms,
+        .heartbeat_ms = config->replica.heartbeat_ms,
+        .sole_owner = strcmp(config->redis, "embedded") == 0,
+        .endpoints_max = ENDPOINTS_MAX,
+    };
+}
+
+void serve_http_options(const struct config *config, struct http_server_options *options)
+{
+    *options = (struct http_server_options){
+        .address = config->listen.host,
+        .port = config->listen.port,
+        .connections_max = config->http.max_connections,
+        .body_bytes_max = config->http.max_body_bytes,
+        .buffered_bytes_max = config->http.max_buffered_bytes,
+        .header_timeout_ms = config->http.header_timeout_ms,
+        .body_timeout_ms = config->http.body_timeout_ms,
+        .idle_timeout_ms = config->http.idle_timeout_ms,
+        .write_timeout_ms = config->http.write_timeout_ms,
+    };
+}
+
+void serve_outbound_options(const struct config *config, const struct netguard *guard,
+                            struct outbound_options *options)
+{
+    *options = (struct outbound_options){
+        .in_flight_max = config->outbound.max_in_flight + PROBE_SLOTS,
+        .idle_connections_max = config->outbound.idle_connections,
+        .user_agent = config->outbound.user_agent,
+        .ca_file = config->outbound.ca_file[0] ? config->outbound.ca_file : NULL,
+        .proxy = config->outbound.proxy,
+        .guard = guard,
+        .connection_age_max_ms = CONNECTION_AGE_MAX_MS,
+        .idle_age_max_ms = IDLE_AGE_MAX_MS,
+    };
+}
+
+enum status serve_guard(const struct config *config, struct netguard *guard, struct buf *error)
+{
+    *guard = (struct netguard){.allow_private = config->dev};
+    for (size_t i = 0; i < config->outbound.allow.count; i++) {
+        const char *cidr = config->outbound.allow.items[i];
+        enum status status = netguard_add_cidr(guard, slice_str(cidr));
+        if (status != ST_OK) {
+            buf_addf(error, "outbound.allow: \"%s\" cannot be used: %s", cidr,
+                     status_text(status));
+            return ST_RANGE;
+        }
+    }
+    return ST_OK;
+}
+
+void serve_rules(const struct config *config, const struct scheme_set *schemes,
+                 const struct netguard *guard, struct endpoint_rules *rules)
+{
+    *rules = (struct endpoint_rules){
+        .schemes = schemes,
+        .guard = guard,
+        .allow_http = config->dev,
+        .default_retry = {.step_count = (uint32_t)config->retry.schedule.count,
+                          .jitter = config->retry.jitter},
+        .default_timeout_ms = config->outbound.timeout_ms,
+        .timeout_max_ms = ATTEMPT_MAX_MS,
+        .default_max_in_flight = (uint32_t)config->outbound.max_in_flight_per_endpoint,
+        .max_in_flight_max = (uint32_t)config->outbound.max_in_flight,
+    };
+    for (size_t i = 0; i < config->retry.schedule.count; i++)
+        rules->default_retry.steps_ms[i] = config->retry.schedule.ms[i];
+}

@@ -25,6 +25,9 @@
 #define LIMIT_RETRY_STEPS           64   /* entries of a retry schedule */
 #define LIMIT_SECRETS               11   /* valid at once during rotation: Svix's 10 old ones and the new */
 
+/* ---- Schemes -------------------------------------------------------------------------------- */
+#define LIMIT_SCHEMES 64 /* built-in and from files; one more is an error of the configuration */
+
 /* ---- Batches -------------------------------------------------------------------------------- */
 #define LIMIT_BATCH_EVENTS     1024              /* the configuration may ask for less */
 #define LIMIT_BATCH_DELIVERIES (1024 * 1024)     /* resolved deliveries of one batch */

@@ -1,0 +1,130 @@
+/* encoding.c - bytes as text: hexadecimal and base64.
+ *
+ * OpenSSL's EVP_DecodeBlock was not taken: it skips white space and accepts trailing bits.
+ */
+#include "wire/encoding.h"
+
+#include <stdint.h>
+
+static const char hex_digits[] = "0123456789abcdef";
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* ---- Hexadecimal ----------------------------------------------------------------------------- */
+
+void hex_encode(struct buf *buf, struct slice bytes)
+{
+    char *out = bytes.len <= SIZE_MAX / 2 ? buf_reserve(buf, bytes.len * 2) : NULL;
+    if (!out)
+        return;
+    for (size_t i = 0; i < bytes.len; i++) {
+        uint8_t byte = (uint8_t)bytes.ptr[i];
+        *out++ = hex_digits[byte >> 4];
+        *out++ = hex_digits[byte & 0x0f];
+    }
+    buf->len += bytes.len * 2;
+}
+
+/* 0 to 15, or a negative number. */
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+enum status hex_decode(struct slice text, void *out, size_t out_size, size_t *out_len)
+{
+    uint8_t *to = out;
+    if (text.len % 2 != 0)
+        return ST_SYNTAX;
+    if (text.len / 2 > out_size)
+        return ST_LIMIT;
+    for (size_t i = 0; i < text.len; i += 2) {
+        int high = hex_value(text.ptr[i]);
+        int low = hex_value(text.ptr[i + 1]);
+        if (high < 0 || low < 0)
+            return ST_SYNTAX;
+        *to++ = (uint8_t)(high << 4 | low);
+    }
+    *out_len = text.len / 2;
+    return ST_OK;
+}
+
+/* ---- Base64 ---------------------------------------------------------------------------------- */
+
+void base64_encode(struct buf *buf, struct slice bytes)
+{
+    size_t len = (bytes.len + 2) / 3 * 4;
+    char *out = bytes.len <= SIZE_MAX / 2 ? buf_reserve(buf, len) : NULL;
+    if (!out)
+        return;
+    for (size_t at = 0; at < bytes.len; at += 3) {
+        size_t left = bytes.len - at;
+        uint32_t group = (uint32_t)(uint8_t)bytes.ptr[at] << 16;
+        if (left > 1)
+            group |= (uint32_t)(uint8_t)bytes.ptr[at + 1] << 8;
+        if (left > 2)
+            group |= (uint8_t)bytes.ptr[at + 2];
+        *out++ = base64_digits[group >> 18];
+        *out++ = base64_digits[group >> 12 & 63];
+        *out++ = left > 1 ? base64_digits[group >> 6 & 63] : '=';
+        *out++ = left > 2 ? base64_digits[group & 63] : '=';
+    }
+    buf->len += len;
+}
+
+/* 0 to 63, or a negative number. */
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* The 24 bits of four characters of which the last `padding` are '='; negative when they are not
+ * canonical. */
+static int32_t base64_group(const char *text, size_t padding)
+{
+    int32_t group = 0;
+    for (size_t i = 0; i < 4; i++) {
+        int value = i < 4 - padding ? base64_value(text[i]) : 0;
+        if (value < 0)
+            return -1;
+        group = group << 6 | value;
+    }
+    int32_t unused = (1 << 8 * (int)padding) - 1;
+    return (group & unused) != 0 ? -1 : group;
+}
+
+enum status base64_decode(struct slice text, void *out, size_t out_size, size_t *out_len)
+{
+    uint8_t *to = out;
+    if (text.len % 4 != 0)
+        return ST_SYNTAX;
+    size_t padding = 0;
+    while (padding < 2 && padding < text.len && text.ptr[text.len - 1 - padding] == '=')
+        padding++;
+    size_t len = text.len / 4 * 3 - padding;
+    if (len > out_size)
+        return ST_LIMIT;
+    for (size_t at = 0; at < text.len; at += 4) {
+        bool last = at + 4 == text.len;
+        int32_t group = base64_group(text.ptr + at, last ? padding : 0);
+        if (group < 0)
+            return ST_SYNTAX;
+        size_t bytes = last ? 3 - padding : 3;
+        for (size_t i = 0; i < bytes; i++)
+            *to++ = (uint8_t)(group >> (16 - 8 * (int)i));
+    }
+    *out_len = len;
+    return ST_OK;
+}

@@ -1,0 +1,272 @@
+/* scheme.c - the set of schemes, and what is asked about one.
+ *
+ * A set is an array of pointers in the order of adding; there are a few, looked for by name when an
+ * endpoint is loaded, so the search is linear. A folder is read into a set of its own first and
+ * joined with the other when all of its files are good.
+ */
+#include "wire/scheme.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/embedded.h"
+#include "base/limits.h"
+#include "wire/encoding.h"
+#include "wire/scheme_file.h"
+#include "wire/scheme_private.h"
+
+/* conf/schemes/, from the build. */
+extern const struct embedded_file scheme_files[];
+extern const size_t scheme_files_count;
+
+struct scheme_set {
+    struct scheme *schemes[LIMIT_SCHEMES];
+    size_t count;
+};
+
+/* ---- One scheme ------------------------------------------------------------------------------ */
+
+void scheme_free(struct scheme *scheme)
+{
+    if (!scheme)
+        return;
+    buf_free(&scheme->strings);
+    free(scheme);
+}
+
+const char *scheme_name(const struct scheme *scheme)
+{
+    return scheme->name.ptr;
+}
+
+const char *scheme_description(const struct scheme *scheme)
+{
+    return scheme->description.ptr;
+}
+
+bool scheme_owns_header(const struct scheme *scheme, struct slice name)
+{
+    for (size_t i = 0; i < scheme->header_count; i++)
+        if (slice_eq_nocase(scheme->headers[i].name, name))
+            return true;
+    return false;
+}
+
+const struct scheme_signature *scheme_signature_of(const struct scheme *scheme,
+                                                   enum sign_algorithm algorithm)
+{
+    for (size_t i = 0; i < scheme->signature_count; i++)
+        if (scheme->signatures[i].algorithm == algorithm)
+            return &scheme->signatures[i];
+    return NULL;
+}
+
+void scheme_encode(enum text_format format, struct slice bytes, struct buf *text)
+{
+    switch (format) {
+    case FORMAT_RAW:
+        buf_add_slice(text, bytes);
+        return;
+    case FORMAT_HEX:
+        hex_encode(text, bytes);
+        return;
+    case FORMAT_BASE64:
+        base64_encode(text, bytes);
+        return;
+    }
+}
+
+enum status scheme_decode(enum text_format format, struct slice text, void *out, size_t out_size,
+                          size_t *out_len)
+{
+    switch (format) {
+    case FORMAT_RAW:
+        if (text.len > out_size)
+            return ST_LIMIT;
+        if (text.len > 0)
+            memcpy(out, text.ptr, text.len);
+        *out_len = text.len;
+        return ST_OK;
+    case FORMAT_HEX:
+        return hex_decode(text, out, out_size, out_len);
+    case FORMAT_BASE64:
+        return base64_decode(text, out, out_size, out_len);
+    }
+    return ST_SYNTAX;
+}
+
+/* ---- The set --------------------------------------------------------------------------------- */
+
+/* The set owns the scheme from now on, also when there is no room for it (ST_LIMIT). */
+static enum status set_put(struct scheme_set *set, struct scheme *scheme)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (slice_eq(set->schemes[i]->name, scheme->name)) {
+            scheme_free(set->schemes[i]);
+            set->schemes[i] = scheme;
+            return ST_OK;
+        }
+    }
+    if (set->count == LIMIT_SCHEMES) {
+        scheme_free(scheme);
+        return ST_LIMIT;
+    }
+    set->schemes[set->count++] = scheme;
+    return ST_OK;
+}
+
+static enum status set_parse(struct scheme_set *set, struct slice text, const char *file,
+                             char *error, size_t error_size)
+{
+    struct scheme *scheme;
+    enum status status = scheme_file_parse(text, file, &scheme, error, error_size);
+    return status == ST_OK ? set_put(set, scheme) : status;
+}
+
+struct scheme_set *scheme_set_new(void)
+{
+    char error[256];
+    struct scheme_set *set = calloc(1, sizeof(*set));
+    for (size_t i = 0; set && i < scheme_files_count; i++) {
+        struct slice text = slice_of(scheme_files[i].text, scheme_files[i].len);
+        enum status status = set_parse(set, text, scheme_files[i].name, error, sizeof(error));
+        if (status == ST_OK)
+            continue;
+        assert(status == ST_NOMEM); /* a wrong file would not have passed the tests */
+        scheme_set_free(set);
+        return NULL;
+    }
+    return set;
+}
+
+void scheme_set_free(struct scheme_set *set)
+{
+    if (!set)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        scheme_free(set->schemes[i]);
+    free(set);
+}
+
+const struct scheme *scheme_find(const struct scheme_set *set, struct slice name)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (slice_eq(set->schemes[i]->name, name))
+            return set->schemes[i];
+    return NULL;
+}
+
+size_t scheme_count(const struct scheme_set *set)
+{
+    return set->count;
+}
+
+const struct scheme *scheme_at(const struct scheme_set *set, size_t index)
+{
+    assert(index < set->count);
+    return set->schemes[index];
+}
+
+/* ---- A folder -------------------------------------------------------------------------------- */
+
+static int is_scheme_file(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && slice_ends(slice_str(entry->d_name), SLICE(".yaml"));
+}
+
+/* Appends the file's content to `text`, whose maximum bounds it. ST_IO, errno tells. */
+static enum status file_read(const char *path, struct buf *text)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return ST_IO;
+    char *place;
+    size_t len = 0;
+    while ((place = buf_reserve(text, 4096)) && (len = fread(place, 1, 4096, file)) > 0)
+        text->len += len;
+    enum status status = ferror(file) ? ST_IO : buf_status(text);
+    int reason = errno;
+    fclose(file);
+    errno = reason;
+    return status;
+}
+
+static enum status set_load_file(struct scheme_set *set, const char *path, char *error,
+                                 size_t error_size)
+{
+    struct buf text;
+    /* The parser has the limit; the buffer has room for what shows that it is passed. */
+    buf_init(&text, SCHEME_FILE_BYTES_MAX + 3 * 4096);
+    enum status status = file_read(path, &text);
+    if (status == ST_IO)
+        snprintf(error, error_size, "%s: %s", path, strerror(errno));
+    if (status == ST_LIMIT) /* the text is cut, but too long in any case */
+        status = ST_OK;
+    if (status == ST_OK)
+        status = set_parse(set, buf_slice(&text), path, error, error_size);
+    buf_free(&text);
+    return status;
+}
+
+static enum status set_load_files(struct scheme_set *set, const char *dir, struct dirent **entries,
+                                  size_t count, char *error, size_t error_size)
+{
+    enum status status = ST_OK;
+    struct buf path;
+    buf_init(&path, 4096);
+    for (size_t i = 0; i < count && status == ST_OK; i++) {
+        buf_clear(&path);
+        buf_addf(&path, "%s/%s", dir, entries[i]->d_name);
+        buf_add_char(&path, '\0');
+        status = buf_status(&path);
+        if (status == ST_OK)
+            status = set_load_file(set, path.ptr, error, error_size);
+    }
+    buf_free(&path);
+    return status;
+}
+
+/* Moves all schemes of `from` into `set`, or none (ST_LIMIT). */
+static enum status set_join(struct scheme_set *set, struct scheme_set *from)
+{
+    size_t count = set->count;
+    for (size_t i = 0; i < from->count; i++)
+        count += scheme_find(set, from->schemes[i]->name) == NULL;
+    if (count > LIMIT_SCHEMES)
+        return ST_LIMIT;
+    enum status status = ST_OK;
+    for (size_t i = 0; i < from->count && status == ST_OK; i++)
+        status = set_put(set, from->schemes[i]);
+    assert(status == ST_OK);
+    from->count = 0;
+    return status;
+}
+
+enum status scheme_set_load_dir(struct scheme_set *set, const char *dir, char *error,
+                                size_t error_size)
+{
+    struct dirent **entries;
+    if (error_size > 0)
+        error[0] = '\0';
+    int count = scandir(dir, &entries, is_scheme_file, alphasort);
+    if (count < 0) {
+        snprintf(error, error_size, "%s: %s", dir, strerror(errno));
+        return ST_IO;
+    }
+    struct scheme_set *loaded = calloc(1, sizeof(*loaded));
+    enum status status = ST_NOMEM;
+    if (loaded)
+        status = set_load_files(loaded, dir, entries, (size_t)count, error, error_size);
+    if (status == ST_OK)
+        status = set_join(set, loaded);
+    if (status != ST_OK && error_size > 0 && error[0] == '\0')
+        snprintf(error, error_size, "%s: %s", dir, status_text(status));
+    scheme_set_free(loaded);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+    return status;
+}

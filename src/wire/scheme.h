@@ -1,0 +1,143 @@
+/* scheme.h - wire formats as data: one description serves signing a delivery and verifying a
+ * request.
+ *
+ * A scheme says which headers are sent and what is in them, what text is signed and how, how
+ * secrets are written, and what the body looks like. The five built-in ones are
+ * the files of conf/schemes, put into the binary at build time; others come from files of the same
+ * language (conf/schemes/README.md). All is compiled when a scheme is loaded; nothing of a
+ * description is parsed for a delivery.
+ *
+ * A scheme never changes and lives as long as its set.
+ */
+#ifndef TROTLINE_WIRE_SCHEME_H
+#define TROTLINE_WIRE_SCHEME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "base/status.h"
+#include "wire/signer.h"
+
+struct scheme;
+struct scheme_set;
+
+/* ---- The set --------------------------------------------------------------------------------- */
+
+/* The built-in schemes: "standard", "svix", "event", "guide", "basic". NULL: out of memory. */
+struct scheme_set *scheme_set_new(void);
+
+/* Frees the set and all schemes in it. Accepts NULL. */
+void scheme_set_free(struct scheme_set *set);
+
+/* Adds the scheme of each .yaml file in the folder, in the order of the files' names; one of the
+ * same name is replaced and freed, so this is for before anyone holds a scheme. On failure the set
+ * is as it was and `error` holds "file:line: what is wrong" (cut to fit). ST_IO: a file cannot be
+ * read; ST_SYNTAX: a file is wrong; ST_LIMIT: LIMIT_SCHEMES; ST_NOMEM. */
+MUST_CHECK enum status scheme_set_load_dir(struct scheme_set *set, const char *dir, char *error,
+                                           size_t error_size);
+
+/* NULL when there is none of that name. */
+const struct scheme *scheme_find(const struct scheme_set *set, struct slice name);
+
+/* The schemes in the order they were added; `index` < scheme_count(). */
+size_t scheme_count(const struct scheme_set *set);
+const struct scheme *scheme_at(const struct scheme_set *set, size_t index);
+
+const char *scheme_name(const struct scheme *scheme);
+const char *scheme_description(const struct scheme *scheme);
+
+/* True when the scheme sets that header: a custom header may not override it. */
+bool scheme_owns_header(const struct scheme *scheme, struct slice name);
+
+/* ---- Sending --------------------------------------------------------------------------------- */
+
+struct scheme_event {
+    struct slice id; /* "msg_…" */
+    struct slice type;
+    uint64_t timestamp_ms; /* of the event */
+    struct slice data;     /* JSON, put into the body byte for byte */
+    struct slice version;  /* SLICE_NULL: the event has none; `null` in the body */
+    struct slice source;   /* as version */
+};
+
+/* The request's body. When the scheme's body is the data itself, that is event->data and `buf`
+ * stays as it is; else it is appended to `buf`, whose status the caller checks, and the slice is
+ * valid until `buf` changes. */
+struct slice scheme_body(const struct scheme *scheme, const struct scheme_event *event,
+                         struct buf *buf);
+
+/* Appends the headers of one attempt to `lines`, each as "Name: value" and a NUL; *count gets their
+ * number. `body` is what will be sent. Where the scheme has a list of signatures, every key signs;
+ * where it has one signature, keys[0] does. A header whose {version} or {source} the event does not
+ * have is left out.
+ * ST_RANGE: no key, or a value with control characters, which could forge a header;
+ * ST_UNSUPPORTED: a key of an algorithm the scheme does not have, or a public key; ST_NOMEM and
+ * ST_LIMIT: of `lines`. After a failure `lines` holds an unusable part. */
+MUST_CHECK enum status scheme_headers(const struct scheme *scheme, const struct scheme_event *event,
+                                      struct slice body, uint64_t attempt_at_ms,
+                                      struct signer_key *const *keys, size_t key_count,
+                                      struct buf *lines, size_t *count);
+
+/* ---- Secrets as text ------------------------------------------------------------------------- */
+
+/* Appends a new secret of the scheme's first algorithm, or of the given one (ST_UNSUPPORTED when
+ * the scheme does not have it). ST_NOMEM, ST_LIMIT: of `text`. The caller overwrites `text` after
+ * use. */
+MUST_CHECK enum status scheme_secret_generate(const struct scheme *scheme, struct buf *text);
+MUST_CHECK enum status scheme_secret_generate_for(const struct scheme *scheme,
+                                                  enum sign_algorithm algorithm, struct buf *text);
+
+/* The key of a secret; the caller frees it. ST_RANGE: it is not a secret of this scheme, and
+ * *reason (if `reason` is not NULL) is a sentence that says how one looks, which lives as long as
+ * the scheme; ST_NOMEM. *key is then NULL. */
+MUST_CHECK enum status scheme_secret_key(const struct scheme *scheme, struct slice text,
+                                         struct signer_key **key, const char **reason);
+
+/* The same for verifying: takes public keys ("whpk_…") too. */
+MUST_CHECK enum status scheme_verify_key(const struct scheme *scheme, struct slice text,
+                                         struct signer_key **key, const char **reason);
+
+/* Appends a secret as we write it: for Ed25519 always seed and public key. ST_RANGE: not a secret.
+ */
+MUST_CHECK enum status scheme_secret_normalize(const struct scheme *scheme, struct slice text,
+                                               struct buf *normal);
+
+/* Appends the public key ("whpk_…") of an Ed25519 secret, for the receiver. ST_RANGE: not a secret;
+ * ST_UNSUPPORTED: one without a public half. */
+MUST_CHECK enum status scheme_secret_public(const struct scheme *scheme, struct slice text,
+                                            struct buf *public_text);
+
+/* ---- Verifying ------------------------------------------------------------------------------- */
+
+struct scheme_request {
+    struct slice body;
+    /* The value of a header, whose name is compared without regard to case. SLICE_NULL when there
+     * is none, or more than one. */
+    struct slice (*header)(void *arg, struct slice name);
+    void *header_arg;
+    uint64_t now_ms;
+};
+
+enum scheme_verdict {
+    VERIFY_OK,
+    VERIFY_NO_SIGNATURE,   /* none at all, or none of a version that we know */
+    VERIFY_BAD_SIGNATURE,  /* none of them is by one of the keys */
+    VERIFY_MALFORMED,      /* a header is not of the scheme's form */
+    VERIFY_TOO_OLD,        /* signed well, but too long ago */
+    VERIFY_IN_FUTURE,      /* signed well, but with a time that is too far ahead */
+    VERIFY_MISSING_HEADER, /* a header that is part of the signed text is not there */
+};
+
+/* "ok", "no_signature", …; and a sentence. */
+const char *scheme_verdict_name(enum scheme_verdict verdict);
+const char *scheme_verdict_text(enum scheme_verdict verdict);
+
+/* Judges one received request: good when one of its signatures is by one of the keys and, where the
+ * time stamp is part of the signed text, it is within the scheme's tolerance of now, to either side
+ * and inclusive. At most 16 signatures are looked at. */
+enum scheme_verdict scheme_verify(const struct scheme *scheme, const struct scheme_request *request,
+                                  struct signer_key *const *keys, size_t key_count);
+
+#endif

@@ -10,6 +10,14 @@
 #define LIMIT_HTTP_HEADERS      100         /* header lines; more is 431 */
 #define LIMIT_HTTP_TARGET_BYTES 8192        /* RFC 9112 section 3 asks for 8000 at least; more is 414 */
 #define LIMIT_HTTP_HEADER_BYTES (32 * 1024) /* request line and all headers; more is 431 */
+#define LIMIT_HTTP_TRAILER_BYTES 4096       /* trailer of a chunked body, dropped; more is 431 */
+#define LIMIT_HTTP_EXTENSION_BYTES 1024     /* chunk extensions of one body, dropped; more is 400 */
+
+/* ---- HTTP server: connections --------------------------------------------------------------- */
+#define LIMIT_HTTP_BACKLOG      1024          /* connections the kernel holds until we accept them */
+#define LIMIT_HTTP_REFUSED      64            /* beyond the maximum, answered 503; more: just closed */
+#define LIMIT_HTTP_LINGER_MS    2000          /* reading on after the last answer; then a reset */
+#define LIMIT_HTTP_LINGER_BYTES (1024 * 1024) /* … and at most so much */
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 #define LIMIT_JSON_DEPTH 64 /* nesting; deeper is 400 `json_too_deep`. jansson's recursion stays small */

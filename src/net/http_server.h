@@ -1,0 +1,128 @@
+/* http_server.h - an HTTP/1.1 server on the loop (RFC 9110, RFC 9112).
+ *
+ * The server hands over complete, valid requests and writes complete answers. What is not a valid
+ * request, too large, too slow or too much it answers itself, with
+ * `{"error":{"code":"…","message":"…"}}` (http_fault.c has the list), and closes the connection.
+ *
+ * Bounds: every request has an absolute deadline for its headers, its body and its answer, so a
+ * client that sends or reads a byte a second is cut off. Requests of one connection are served one
+ * after the other: a client that sends many ahead is read no further than one buffer while the
+ * first one is being answered. The server closes with a lingering close (RFC 9112 section 9.6).
+ *
+ * Two servers may listen on one port (SO_REUSEPORT): each gets its share of the connections.
+ */
+#ifndef TROTLINE_NET_HTTP_SERVER_H
+#define TROTLINE_NET_HTTP_SERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "net/http_head.h" /* enum http_method, struct http_header */
+#include "net/reactor.h"
+
+struct http_server;
+struct http_request;
+
+struct http_server_options {
+    const char *address; /* numeric, IPv4 or IPv6; "::" takes IPv4 too. Only read during _new */
+    uint16_t port;       /* 0: any free one, see http_server_port() */
+
+    /* At most so many at once. The newest beyond it gets 503 with Retry-After and is closed: to
+     * leave it in the accept queue would let it hang, when another replica could have served it. */
+    size_t connections_max;
+    size_t body_bytes_max;     /* of one request; more is 413, before reading it if that is known */
+    size_t buffered_bytes_max; /* memory for requests of all connections; more is 503 */
+
+    uint64_t header_timeout_ms; /* first byte of a request to the end of its headers; then 408 */
+    uint64_t body_timeout_ms;   /* end of the headers to the end of the body; then 408 */
+    uint64_t idle_timeout_ms;   /* without a request, also before the first one; then closed */
+    uint64_t write_timeout_ms;  /* to send what is waiting for a slow reader; then closed */
+};
+
+/* Called from the loop with a complete request, which must be answered exactly once with
+ * http_reply(): now, from within, or later. */
+typedef void http_handler_fn(void *arg, struct http_request *request);
+
+/* Copies the options. All maxima and timeouts must be greater than 0. NULL when out of memory. The
+ * reactor must outlive the server. */
+struct http_server *http_server_new(struct reactor *reactor,
+                                    const struct http_server_options *options,
+                                    http_handler_fn *handler, void *arg);
+
+/* Binds and listens. ST_SYNTAX when the address is not numeric, ST_IO when the system refuses,
+ * ST_NOMEM; `error` then has a sentence for people. May be tried again. */
+MUST_CHECK enum status http_server_listen(struct http_server *server, char *error,
+                                          size_t error_size);
+
+/* The port bound to; 0 when not listening. */
+uint16_t http_server_port(const struct http_server *server);
+
+/* From now on every answer says Connection: close. Connections that wait for a next request are
+ * closed now; those that have not sent their first one are left to do so. Goes on accepting. */
+void http_server_drain(struct http_server *server);
+
+/* Takes every connection out of the accept queue, then closes the listener. Requests on these have
+ * not been read yet: let the loop turn once before believing http_server_open_requests(). */
+void http_server_stop_accepting(struct http_server *server);
+
+/* Requests of which a byte has come and whose answer has not been handed to the kernel in full,
+ * including those whose client has gone but whose handler still owes the answer. */
+size_t http_server_open_requests(const struct http_server *server);
+
+/* Open connections, with those that are only being refused or closed. */
+size_t http_server_connections(const struct http_server *server);
+
+/* Closes everything at once. Requests with a handler stay valid until it answers them. Must not be
+ * called from within a handler. Accepts NULL. */
+void http_server_free(struct http_server *server);
+
+/* ---- A request: everything is valid until http_reply() --------------------------------------- */
+enum http_method http_request_method(const struct http_request *request);
+struct slice http_request_method_name(const struct http_request *request);
+
+/* Percent-encoded as received, begins with '/'; or "*" with OPTIONS. */
+struct slice http_request_path(const struct http_request *request);
+
+/* What stands behind the first '?'; SLICE_NULL without one. */
+struct slice http_request_query(const struct http_request *request);
+
+/* host[:port] the client meant: of the target if that is a URI, else of Host (RFC 9112
+ * section 3.3). SLICE_NULL in an HTTP/1.0 request that has neither. */
+struct slice http_request_host(const struct http_request *request);
+
+/* The value of the first header of that name (any case), without white space around it; SLICE_NULL
+ * when there is none. Where a second one would matter, look at the count. */
+struct slice http_request_header(const struct http_request *request, struct slice name);
+size_t http_request_header_count(const struct http_request *request, struct slice name);
+const struct http_header *http_request_headers(const struct http_request *request, size_t *count);
+
+/* The whole body, decoded; empty without one. The bytes belong to the request. */
+struct slice http_request_body(const struct http_request *request);
+
+/* For X-Request-Id: the client's if it is one of 1 to 64 characters of [A-Za-z0-9._-], else our
+ * own. */
+struct slice http_request_id(const struct http_request *request);
+
+/* on_gone(user, request) is called at most once, from the loop, when the client has closed its side
+ * or the connection broke before the answer. The answer is still owed and may be given from within
+ * on_gone; it still goes out if the client only closed its sending side. Never called before this
+ * returns, nor after the answer. */
+void http_request_set_user(struct http_request *request, void *user,
+                           void (*on_gone)(void *user, struct http_request *request));
+
+/* ---- The answer ------------------------------------------------------------------------------ */
+
+/* Exactly once a request, which is invalid afterwards. Copies what it needs; calls nothing back;
+ * does nothing when the client has gone. `status` is 200 to 599. Adds Date, X-Request-Id,
+ * Content-Length and Connection, which must not be among the headers; their names must be tokens
+ * and values without control characters (asserted: outside text must be checked before). HEAD gets
+ * no body but the length of `body`; 204 and 304 get neither. */
+void http_reply(struct http_request *request, int status, const struct http_header *headers,
+                size_t header_count, struct slice body);
+
+/* The same with Content-Type: application/json. */
+void http_reply_json(struct http_request *request, int status, struct slice body);
+
+#endif

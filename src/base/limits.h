@@ -44,4 +44,8 @@
 /* ---- Attempts ------------------------------------------------------------------------------- */
 #define LIMIT_ATTEMPT_BODY_BYTES 1024 /* the head of a response that is kept with an attempt */
 
+/* ---- Outbound: one response ------------------------------------------------------------------ */
+#define LIMIT_RESPONSE_HEADER_BYTES (64 * 1024) /* all header lines, 1xx and trailers included;
+                                                   more is `response_too_large` */
+
 #endif

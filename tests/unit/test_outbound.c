@@ -1,0 +1,1071 @@
+/* Tests of net/outbound over plain http: what a request looks like, what each kind of failure is
+ * called, and that connections, limits and cancelling behave. TLS is in test_outbound_tls.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "http_peer.h"
+#include "net/netguard.h"
+#include "net/outbound.h"
+
+/* ---- A failing libcurl ---------------------------------------------------------------------- */
+
+/* Stands before libcurl's function of this name: fails the `socket_action_fails`th call from now.
+ */
+int curl_multi_socket_action(void *multi, int fd, int ready, int *running);
+static int socket_action_fails;
+
+int curl_multi_socket_action(void *multi, int fd, int ready, int *running)
+{
+    static int (*real)(void *, int, int, int *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "curl_multi_socket_action");
+    int code = real(multi, fd, ready, running);
+    return socket_action_fails > 0 && --socket_action_fails == 0 ? 4 /* CURLM_INTERNAL_ERROR */
+                                                                 : code;
+}
+
+/* ---- The world of a test -------------------------------------------------------------------- */
+
+struct world {
+    struct reactor *reactor;
+    struct outbound *outbound;
+    struct peer peer;
+    struct netguard guard;
+    size_t pending; /* answers the test waits for */
+    int fds_before;
+};
+
+/* What done() was told, copied. */
+struct answer {
+    struct world *world;
+    int calls;
+    struct outbound_result result;
+    char head[LIMIT_ATTEMPT_BODY_BYTES];
+    char detail[300];
+};
+
+static int count_fds(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static const struct outbound_options default_options = {
+    .in_flight_max = 16,
+    .idle_connections_max = 16,
+    .user_agent = "Trotline/test",
+};
+
+static void world_init(struct world *world, const struct outbound_options *options)
+{
+    struct outbound_options mine = *options;
+    *world = (struct world){.fds_before = count_fds()};
+    world->guard.allow_private = true;
+    if (!mine.guard)
+        mine.guard = &world->guard;
+    world->reactor = reactor_new();
+    assert_non_null(world->reactor);
+    world->outbound = outbound_new(world->reactor, &mine);
+    assert_non_null(world->outbound);
+    peer_start(&world->peer, world->reactor);
+}
+
+/* Every descriptor must be gone. */
+static void world_end(struct world *world)
+{
+    outbound_free(world->outbound);
+    peer_stop(&world->peer);
+    reactor_free(world->reactor);
+    assert_int_equal(count_fds(), world->fds_before);
+}
+
+static void on_done(void *arg, const struct outbound_result *result)
+{
+    struct answer *answer = arg;
+    answer->calls++;
+    answer->result = *result;
+    memcpy(answer->head, result->body_head.ptr, result->body_head.len);
+    answer->result.body_head.ptr = answer->head;
+    snprintf(answer->detail, sizeof(answer->detail), "%s", result->detail);
+    answer->result.detail = answer->detail;
+    if (--answer->world->pending == 0)
+        reactor_stop(answer->world->reactor);
+}
+
+static struct outbound_call call_of(const char *url)
+{
+    static const char *const lines[] = {"Content-Type: application/json"};
+    return (struct outbound_call){
+        .url = url,
+        .header_lines = lines,
+        .header_count = 1,
+        .body = SLICE("{}"),
+        .connect_timeout_ms = 5000,
+        .total_timeout_ms = 20000,
+        .response_bytes_max = 64 * 1024,
+        .insecure_http_allowed = true,
+    };
+}
+
+/* A URL of the world's peer; static memory. */
+static const char *peer_url(const struct world *world)
+{
+    static char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/hook", world->peer.port);
+    return url;
+}
+
+static struct outbound_request *send_it(struct world *world, const struct outbound_call *call,
+                                        struct answer *answer)
+{
+    struct outbound_request *request = NULL;
+    *answer = (struct answer){.world = world};
+    assert_int_equal(outbound_send(world->outbound, call, on_done, answer, &request), ST_OK);
+    assert_non_null(request);
+    assert_int_equal(answer->calls, 0); /* never before it returns */
+    world->pending++;
+    return request;
+}
+
+static void wait_for_answers(struct world *world)
+{
+    assert_int_equal(reactor_run(world->reactor), ST_OK);
+    assert_int_equal(world->pending, 0);
+}
+
+/* One request to the peer, which answers with one reply. */
+static void exchange(struct world *world, const char *text, enum peer_then then,
+                     const struct outbound_call *call, struct answer *answer)
+{
+    struct peer_reply reply = {.text = text, .then = then};
+    peer_script(&world->peer, &reply, 1);
+    send_it(world, call, answer);
+    wait_for_answers(world);
+    assert_int_equal(answer->calls, 1);
+}
+
+static void assert_error(const struct answer *answer, enum outbound_error error, int status_code)
+{
+    if (answer->result.error != error || answer->result.status_code != status_code)
+        fail_msg("got '%s' %d (%s), expected '%s' %d", outbound_error_name(answer->result.error),
+                 answer->result.status_code, answer->detail, outbound_error_name(error),
+                 status_code);
+    assert_true(error == OUTBOUND_OK ? answer->detail[0] == '\0' : answer->detail[0] != '\0');
+}
+
+#define OK_REPLY "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+/* ---- What goes out and comes in ------------------------------------------------------------- */
+
+/* The request is, byte for byte, what the header promises; the body may hold NUL bytes. */
+static void test_request_bytes(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    char url[80], expected[512];
+    world_init(&world, &default_options);
+    static const char *const lines[] = {"Content-Type: application/json", "webhook-id: msg_1",
+                                        "X-CaSe: as  given ",
+                                        "webhook-signature: v1,AAAA v1,BBBB="};
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/hook?a=%%20b&c", world.peer.port);
+    struct outbound_call call = call_of(url);
+    call.header_lines = lines;
+    call.header_count = 4;
+    call.body = SLICE("{\"a\":\0\0\"b\"}\0");
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    int header_len = snprintf(expected, sizeof(expected),
+                              "POST /hook?a=%%20b&c HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+                              "User-Agent: Trotline/test\r\n"
+                              "Content-Type: application/json\r\nwebhook-id: msg_1\r\n"
+                              "X-CaSe: as  given \r\nwebhook-signature: v1,AAAA v1,BBBB=\r\n"
+                              "Content-Length: %zu\r\n\r\n",
+                              world.peer.port, call.body.len);
+    assert_int_equal(world.peer.last_len, (size_t)header_len + call.body.len);
+    if (memcmp(world.peer.last, expected, (size_t)header_len) != 0)
+        fail_msg("sent:\n%s", world.peer.last);
+    assert_memory_equal(world.peer.last + header_len, call.body.ptr, call.body.len);
+    world_end(&world);
+}
+
+/* Large and empty bodies arrive whole, without Expect. */
+static void test_body_sizes(void **state)
+{
+    (void)state;
+    static char body[3 * 1024 * 1024];
+    static const size_t sizes[] = {0, 1, 4096, 65536, 1024 * 1024 + 1, sizeof(body)};
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (char)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct outbound_call call = call_of(peer_url(&world));
+        call.body = slice_of(sizes[i] ? body : NULL, sizes[i]);
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+        assert_error(&answer, OUTBOUND_OK, 200);
+        assert_true(world.peer.last_len > sizes[i]);
+        assert_memory_equal(world.peer.last + world.peer.last_len - sizes[i], body, sizes[i]);
+        assert_null(strstr(world.peer.last, "Expect"));
+    }
+    world_end(&world);
+}
+
+/* Any status is OUTBOUND_OK; redirects are not followed, 1xx is skipped, bodies come in all forms.
+ */
+static void test_responses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *reply;
+        enum peer_then then;
+        int status_code;
+        const char *body;
+    } cases[] = {
+        {OK_REPLY, PEER_KEEP, 200, "ok"},
+        {"HTTP/1.1 204 No Content\r\n\r\n", PEER_KEEP, 204, ""},
+        {"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops", PEER_KEEP, 500, "oops"},
+        {"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", PEER_KEEP, 410, ""},
+        {"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n", PEER_KEEP, 302, ""},
+        {"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n",
+         PEER_KEEP, 401, ""},
+        {"HTTP/1.1 100 Continue\r\n\r\n" OK_REPLY, PEER_KEEP, 200, "ok"},
+        {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" OK_REPLY, PEER_KEEP, 200, "ok"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
+         PEER_KEEP, 200, "abcde"},
+        {"HTTP/1.1 200 OK\r\n\r\nuntil the end", PEER_CLOSE, 200, "until the end"},
+        {"HTTP/1.0 200 OK\r\n\r\nold", PEER_CLOSE, 200, "old"},
+        {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nraw", PEER_KEEP,
+         200, "raw"},
+        {"HTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n", PEER_KEEP, 299, ""},
+    };
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        exchange(&world, cases[i].reply, cases[i].then, &call, &answer);
+        assert_error(&answer, OUTBOUND_OK, cases[i].status_code);
+        assert_int_equal(answer.result.body_bytes, strlen(cases[i].body));
+        assert_true(slice_eq(answer.result.body_head, slice_str(cases[i].body)));
+        assert_false(answer.result.truncated);
+        assert_int_equal(answer.result.retry_after_ms, -1);
+    }
+    assert_int_equal(world.peer.requests, sizeof(cases) / sizeof(cases[0]));
+    world_end(&world);
+}
+
+/* Retry-After as the loop gets it; the forms are tested below, in test_retry_after_forms. */
+static void test_retry_after(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    char date[64], reply[256];
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    exchange(&world, "HTTP/1.1 429 No\r\nretry-after:  120 \r\nContent-Length: 0\r\n\r\n",
+             PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_OK, 429);
+    assert_int_equal(answer.result.retry_after_ms, 120000);
+    exchange(&world, "HTTP/1.1 503 No\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n", PEER_KEEP,
+             &call, &answer);
+    assert_int_equal(answer.result.retry_after_ms, -1);
+    exchange(&world,
+             "HTTP/1.1 103 Hint\r\nRetry-After: 9\r\n\r\nHTTP/1.1 503 No\r\n"
+             "Content-Length: 0\r\n\r\n",
+             PEER_KEEP, &call, &answer);
+    assert_int_equal(answer.result.retry_after_ms, -1); /* that was the provisional answer's */
+    time_t when = time(NULL) + 90;
+    struct tm tm;
+    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&when, &tm));
+    snprintf(reply, sizeof(reply),
+             "HTTP/1.1 429 No\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", date);
+    exchange(&world, reply, PEER_KEEP, &call, &answer);
+    assert_in_range(answer.result.retry_after_ms, 60000, 90000);
+    exchange(&world,
+             "HTTP/1.1 429 No\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n"
+             "Content-Length: 0\r\n\r\n",
+             PEER_KEEP, &call, &answer);
+    assert_int_equal(answer.result.retry_after_ms, 0);
+    world_end(&world);
+}
+
+static void test_retry_after_forms(void **state)
+{
+    (void)state;
+    const uint64_t now_ms = 784111777000; /* Sun, 06 Nov 1994 08:49:37 GMT */
+    static const struct {
+        const char *value;
+        int64_t ms;
+    } cases[] = {
+        {"0", 0},
+        {"1", 1000},
+        {"\t 12 \r\n", 12000},
+        {"00012", 12000},
+        {"1.5", 1500},
+        {"0.0001", 1},
+        {"2.9999", 3000},
+        {"3.0000", 3000},
+        {"99999999999999999999999999999999", INT64_MAX},
+        {"", -1},
+        {" ", -1},
+        {"-5", -1},
+        {"+5", -1},
+        {"5 s", -1},
+        {"5,6", -1},
+        {"1.", -1},
+        {".5", -1},
+        {"1.5.5", -1},
+        {"0x10", -1},
+        {"1e3", -1},
+        {"soon", -1},
+        {"Sun, 06 Nov 1994 08:49:37 GMT", 0},
+        {"Sun, 06 Nov 1994 08:50:37 GMT", 60000},
+        {"Sun, 06 Nov 1994 08:48:37 GMT", 0},
+        {"Sunday, 06-Nov-94 08:50:37 GMT", 60000},
+        {"Sun Nov  6 08:50:37 1994", 60000},
+        {"Sun, 06 Nov 1994 08:50:37 CET", -1},
+        {"Sun, 06 Nov 1994 08:50:37 GMT and more, so that the field is longer than any date", -1},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int64_t ms = outbound_retry_after(slice_str(cases[i].value), now_ms);
+        if (cases[i].ms == INT64_MAX ? ms < INT64_MAX / 1000 : ms != cases[i].ms)
+            fail_msg("'%s': %lld", cases[i].value, (long long)ms);
+    }
+    assert_int_equal(outbound_retry_after(SLICE("Sun, 06 Nov\0"), now_ms), -1);
+}
+
+static void test_error_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "",    "dns",      "connection_refused", "connection_reset", "unreachable", "timeout",
+        "tls", "protocol", "response_too_large", "address_denied",   "internal",    "cancelled"};
+    for (int i = OUTBOUND_OK; i <= OUTBOUND_CANCELLED; i++)
+        assert_string_equal(outbound_error_name((enum outbound_error)i), names[i]);
+}
+
+/* ---- Failures ------------------------------------------------------------------------------- */
+
+/* What a target can do wrong after it was connected to. `status` is what is known of its answer. */
+static void test_bad_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *reply;
+        enum peer_then then;
+        enum outbound_error error;
+        int status_code;
+    } cases[] = {
+        {"", PEER_CLOSE, OUTBOUND_CONNECTION_RESET, 0},
+        {"", PEER_RESET, OUTBOUND_CONNECTION_RESET, 0},
+        {"HTTP/1.1 200 OK\r\nContent-", PEER_CLOSE, OUTBOUND_CONNECTION_RESET, 200},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", PEER_CLOSE, OUTBOUND_CONNECTION_RESET,
+         200},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", PEER_RESET, OUTBOUND_CONNECTION_RESET,
+         200},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", PEER_CLOSE,
+         OUTBOUND_CONNECTION_RESET, 200},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nab", PEER_CLOSE,
+         OUTBOUND_PROTOCOL, 200},
+        {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", PEER_CLOSE, OUTBOUND_PROTOCOL, 200},
+        {"SSH-2.0-OpenSSH_9.2p1\r\n", PEER_CLOSE, OUTBOUND_PROTOCOL, 0},
+        {"<html>it works</html>", PEER_CLOSE, OUTBOUND_PROTOCOL, 0},
+        {"HTTP/9.9 200 OK\r\n\r\n", PEER_CLOSE, OUTBOUND_PROTOCOL, 0},
+        {"HTTP/1.1 abc\r\n\r\n", PEER_CLOSE, OUTBOUND_PROTOCOL, 0},
+        {"HTTP/1.1 100 Continue\r\n\r\n", PEER_CLOSE, OUTBOUND_CONNECTION_RESET, 0},
+    };
+    struct world world;
+    struct answer answer;
+    struct outbound_options options = default_options;
+    options.in_flight_max = 1; /* one handle for all: nothing may linger in it */
+    world_init(&world, &options);
+    struct outbound_call call = call_of(peer_url(&world));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        exchange(&world, cases[i].reply, cases[i].then, &call, &answer);
+        if (answer.result.error != cases[i].error)
+            print_message("case %zu\n", i);
+        assert_error(&answer, cases[i].error, cases[i].status_code);
+        exchange(&world, OK_REPLY, PEER_CLOSE, &call, &answer);
+        assert_error(&answer, OUTBOUND_OK, 200);
+    }
+    world_end(&world);
+}
+
+/* A body beyond response_bytes_max is cut; its status still decides. */
+static void test_endless_body(void **state)
+{
+    (void)state;
+    static char block[8192];
+    memset(block, 'x', sizeof(block) - 1);
+    static const struct {
+        const char *head;
+        int status_code;
+    } cases[] = {{"HTTP/1.1 200 OK\r\n\r\n", 200},
+                 {"HTTP/1.1 500 No\r\n\r\n", 500},
+                 {"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", 200}};
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    call.response_bytes_max = 20000;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct peer_reply reply = {cases[i].head, PEER_ENDLESS, block};
+        peer_script(&world.peer, &reply, 1);
+        send_it(&world, &call, &answer);
+        wait_for_answers(&world);
+        assert_error(&answer, OUTBOUND_OK, cases[i].status_code);
+        assert_true(answer.result.truncated);
+        assert_in_range(answer.result.body_bytes, 20001, 20000 + 16384);
+        assert_int_equal(answer.result.body_head.len, LIMIT_ATTEMPT_BODY_BYTES);
+        assert_memory_equal(answer.head, block, LIMIT_ATTEMPT_BODY_BYTES);
+        assert_int_equal(outbound_stats(world.outbound)->connections_open, 0);
+    }
+    call.response_bytes_max = 2; /* exactly the body */
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_false(answer.result.truncated);
+    call.response_bytes_max = 1;
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    assert_true(answer.result.truncated);
+    world_end(&world);
+}
+
+/* Header lines without end: many lines, one long line, provisional answers, trailers. */
+static void test_header_floods(void **state)
+{
+    (void)state;
+    static char lines[8192], line[8192];
+    for (size_t i = 0; i + 16 < sizeof(lines); i += 16)
+        memcpy(lines + i, "X-Header: abcd\r\n", 16);
+    memset(line, 'x', sizeof(line) - 1);
+    const struct {
+        struct peer_reply reply;
+        int status_code;
+    } cases[] = {
+        {{"HTTP/1.1 200 OK\r\n", PEER_ENDLESS, lines}, 200},
+        {{"HTTP/1.1 200 OK\r\nX: ", PEER_ENDLESS, line}, 200},
+        {{"HTTP/1.1 200 OK", PEER_ENDLESS, line}, 0},
+        {{"HTTP/1.1 100 Continue\r\n\r\n", PEER_ENDLESS, "HTTP/1.1 102 Processing\r\n\r\n"}, 0},
+        {{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", PEER_ENDLESS, lines}, 200},
+    };
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        peer_script(&world.peer, &cases[i].reply, 1);
+        send_it(&world, &call, &answer);
+        wait_for_answers(&world);
+        if (answer.result.error != OUTBOUND_RESPONSE_TOO_LARGE)
+            print_message("case %zu\n", i);
+        assert_error(&answer, OUTBOUND_RESPONSE_TOO_LARGE, cases[i].status_code);
+    }
+    world_end(&world);
+}
+
+/* Time runs out before the header, in it, in the body, while the request is written. */
+static void test_slow_targets(void **state)
+{
+    (void)state;
+    static char body[16 * 1024 * 1024];
+    static const struct {
+        const char *reply;
+        int status_code;
+    } cases[] = {{"", 0},
+                 {"HTTP/1.1 200 OK\r\nContent-", 200},
+                 {"HTTP/1.1 100 Continue\r\n\r\n", 0},
+                 {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", 200}};
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    call.total_timeout_ms = 150;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        exchange(&world, cases[i].reply, PEER_SILENT, &call, &answer);
+        assert_error(&answer, OUTBOUND_TIMEOUT, cases[i].status_code);
+        assert_in_range(answer.result.duration_us, 140 * 1000, 10 * 1000 * 1000);
+    }
+    call.body = slice_of(body, sizeof(body));
+    world.peer.replies = NULL;
+    evconnlistener_disable(world.peer.listener); /* the kernel accepts, nobody reads */
+    send_it(&world, &call, &answer);
+    wait_for_answers(&world);
+    assert_error(&answer, OUTBOUND_TIMEOUT, 0);
+    world_end(&world);
+}
+
+/* A listening socket whose queue is full drops further connections: nothing ever answers. */
+static void test_unresponsive_host(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    char url[64];
+    int fillers[8];
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof(address);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    world_init(&world, &default_options);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listener, 0), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    for (int i = 0; i < 8; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        connect(fillers[i], (const struct sockaddr *)&address, sizeof(address));
+    }
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", ntohs(address.sin_port));
+    struct outbound_call call = call_of(url);
+    call.connect_timeout_ms = 150;
+    send_it(&world, &call, &answer);
+    wait_for_answers(&world);
+    assert_error(&answer, OUTBOUND_TIMEOUT, 0);
+    assert_in_range(answer.result.duration_us, 140 * 1000, 10 * 1000 * 1000);
+    for (int i = 0; i < 8; i++)
+        close(fillers[i]);
+    close(listener);
+    world_end(&world);
+}
+
+/* No connection at all. The name is too long for any resolver to ask for: no packet leaves. */
+static void test_no_connection(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    char url[160];
+    world_init(&world, &default_options);
+    snprintf(url, sizeof(url), "%s", peer_url(&world));
+    peer_stop(&world.peer);
+    struct outbound_call call = call_of(url);
+    send_it(&world, &call, &answer);
+    wait_for_answers(&world);
+    assert_error(&answer, OUTBOUND_CONNECTION_REFUSED, 0);
+    assert_non_null(strstr(url, answer.result.address));
+    assert_true(answer.result.address[0] != '\0');
+
+    memset(url, 'a', 100);
+    memcpy(url, "http://", 7);
+    snprintf(url + 100, sizeof(url) - 100, ".test/");
+    send_it(&world, &call, &answer);
+    wait_for_answers(&world);
+    assert_error(&answer, OUTBOUND_DNS, 0);
+    assert_string_equal(answer.result.address, "");
+    world_end(&world);
+}
+
+/* ---- The guard ------------------------------------------------------------------------------ */
+
+/* A refused address is not connected to, whether written out or found by name. */
+static void test_denied_addresses(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"127.0.0.1", "localhost",  "0x7f000001",        "127.1",
+                                        "[::1]",     "2130706433", "[::ffff:127.0.0.1]"};
+    struct world world;
+    struct answer answer;
+    char url[64];
+    world_init(&world, &default_options);
+    world.guard.allow_private = false;
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        snprintf(url, sizeof(url), "http://%s:%d/", hosts[i], world.peer.port);
+        struct outbound_call call = call_of(url);
+        send_it(&world, &call, &answer);
+        wait_for_answers(&world);
+        assert_error(&answer, OUTBOUND_ADDRESS_DENIED, 0);
+        assert_non_null(strstr(answer.detail, "loopback"));
+        assert_false(answer.result.connection_reused);
+    }
+    assert_int_equal(outbound_stats(world.outbound)->connections_opened, 0);
+    assert_true(outbound_stats(world.outbound)->addresses_denied >= 7);
+    assert_int_equal(world.peer.connections, 0);
+    world_end(&world);
+}
+
+/* A name with an allowed address among refused ones is delivered to the allowed one. */
+static void test_allowed_among_denied(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    char url[64];
+    world_init(&world, &default_options);
+    world.guard.allow_private = false;
+    assert_int_equal(netguard_add_cidr(&world.guard, SLICE("127.0.0.1")), ST_OK); /* not ::1 */
+    snprintf(url, sizeof(url), "http://localhost:%d/", world.peer.port);
+    struct outbound_call call = call_of(url);
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    world_end(&world);
+}
+
+/* A policy that changed acts on connections that stand. */
+static void test_guard_on_kept_connections(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    world.guard.allow_private = false;
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_ADDRESS_DENIED, 0);
+    assert_int_equal(world.peer.requests, 1);
+    world_end(&world);
+}
+
+/* http without leave is a matter of policy, not of the target. */
+static void test_insecure_http_denied(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    for (int i = 0; i < 2; i++) {
+        call.insecure_http_allowed = false;
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+        assert_error(&answer, OUTBOUND_ADDRESS_DENIED, 0);
+        assert_non_null(strstr(answer.detail, "https"));
+        call.insecure_http_allowed = true;
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+        assert_error(&answer, OUTBOUND_OK, 200);
+    }
+    world_end(&world);
+}
+
+/* What the environment says about proxies is not looked at. */
+static void test_environment_is_ignored(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    setenv("http_proxy", "http://127.0.0.1:1", 1);
+    setenv("all_proxy", "http://127.0.0.1:1", 1);
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    world_end(&world);
+    unsetenv("http_proxy");
+    unsetenv("all_proxy");
+}
+
+/* A proxy that was asked for is used, whatever no_proxy says, and the guard is not asked. */
+static void test_proxy(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    struct reactor *reactor = reactor_new();
+    struct peer proxy;
+    char proxy_url[64];
+    static const struct peer_reply reply = {OK_REPLY, PEER_KEEP, NULL};
+    struct netguard strict = {.allow_private = false};
+    setenv("no_proxy", "*", 1);
+    assert_non_null(reactor);
+    peer_start(&proxy, reactor);
+    peer_script(&proxy, &reply, 1);
+    snprintf(proxy_url, sizeof(proxy_url), "http://127.0.0.1:%d", proxy.port);
+    struct outbound_options options = default_options;
+    options.proxy = proxy_url;
+    options.guard = &strict;
+    world = (struct world){.reactor = reactor, .outbound = outbound_new(reactor, &options)};
+    assert_non_null(world.outbound);
+    struct outbound_call call = call_of("http://example.test/hook");
+    send_it(&world, &call, &answer);
+    wait_for_answers(&world);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    assert_memory_equal(proxy.last, "POST http://example.test/hook HTTP/1.1\r\n", 40);
+    outbound_free(world.outbound);
+    peer_stop(&proxy);
+    reactor_free(reactor);
+    unsetenv("no_proxy");
+}
+
+/* ---- Connections ---------------------------------------------------------------------------- */
+
+/* Connections are kept, found again, and counted. */
+static void test_keep_alive(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    for (int i = 0; i < 50; i++) {
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+        assert_error(&answer, OUTBOUND_OK, 200);
+        assert_int_equal(answer.result.connection_reused, i > 0);
+        assert_non_null(strstr(call.url, answer.result.address));
+        assert_true(answer.result.duration_us > 0);
+    }
+    const struct outbound_stats *stats = outbound_stats(world.outbound);
+    assert_int_equal(world.peer.connections, 1);
+    assert_int_equal(stats->connections_opened, 1);
+    assert_int_equal(stats->connections_open, 1);
+    assert_int_equal(stats->connections_reused, 49);
+    assert_int_equal(stats->sent, 50);
+    assert_int_equal(stats->finished, 50);
+    world_end(&world);
+}
+
+static void on_stop(void *arg)
+{
+    reactor_stop(arg);
+}
+
+/* A kept connection that the target closed while it idled costs a new connection, not an attempt,
+ * and its descriptor does not keep the loop busy. */
+static void test_target_closes_idle_connection(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    struct reactor_timer *timer = reactor_timer_new(world.reactor, on_stop, world.reactor);
+    for (int i = 0; i < 5; i++) {
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+        assert_error(&answer, OUTBOUND_OK, 200);
+        assert_false(answer.result.connection_reused);
+        peer_close_connections(&world.peer);
+        uint64_t turns = reactor_stats(world.reactor)->turns;
+        reactor_timer_set(timer, 30);
+        assert_int_equal(reactor_run(world.reactor), ST_OK);
+        assert_in_range(reactor_stats(world.reactor)->turns - turns, 1, 10);
+    }
+    assert_int_equal(world.peer.connections, 5);
+    reactor_timer_free(timer);
+    world_end(&world);
+}
+
+/* The race of the same: the target closes when it has read the request. curl sends it again. */
+static void test_request_on_closing_connection(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    static const struct peer_reply replies[] = {
+        {OK_REPLY, PEER_KEEP, NULL}, {"", PEER_CLOSE, NULL}, {OK_REPLY, PEER_KEEP, NULL}};
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    peer_script(&world.peer, replies, 3);
+    for (int i = 0; i < 2; i++) {
+        send_it(&world, &call, &answer);
+        wait_for_answers(&world);
+        assert_error(&answer, OUTBOUND_OK, 200);
+        assert_false(answer.result.connection_reused);
+    }
+    assert_int_equal(world.peer.requests, 3);
+    assert_int_equal(world.peer.connections, 2);
+    world_end(&world);
+}
+
+/* No more connections are kept than were asked for. */
+static void test_connections_are_bounded(void **state)
+{
+    (void)state;
+    enum { PEERS = 12 };
+    struct world world;
+    struct answer answer;
+    struct peer peers[PEERS];
+    char url[64];
+    static const struct peer_reply reply = {OK_REPLY, PEER_KEEP, NULL};
+    struct outbound_options options = default_options;
+    options.in_flight_max = 2;
+    options.idle_connections_max = 3;
+    world_init(&world, &options);
+    for (int i = 0; i < PEERS; i++) {
+        peer_start(&peers[i], world.reactor);
+        peer_script(&peers[i], &reply, 1);
+        snprintf(url, sizeof(url), "http://127.0.0.1:%d/", peers[i].port);
+        struct outbound_call call = call_of(url);
+        send_it(&world, &call, &answer);
+        wait_for_answers(&world);
+        assert_error(&answer, OUTBOUND_OK, 200);
+        assert_true(outbound_stats(world.outbound)->connections_open <= 5);
+    }
+    assert_int_equal(outbound_stats(world.outbound)->connections_opened, PEERS);
+    for (int i = 0; i < PEERS; i++)
+        peer_stop(&peers[i]);
+    world_end(&world);
+}
+
+/* ---- Limits, cancelling, many at once ------------------------------------------------------- */
+
+static void test_limit_and_line_ends(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answers[2], refused = {.world = &world};
+    static const struct peer_reply reply = {OK_REPLY, PEER_KEEP, NULL};
+    static const char *const evil[] = {"Content-Type: a", "X: y\r\nHost: evil"};
+    struct outbound_options options = default_options;
+    options.in_flight_max = 2;
+    world_init(&world, &options);
+    peer_script(&world.peer, &reply, 1);
+    struct outbound_call call = call_of(peer_url(&world)), bad = call;
+    bad.header_lines = evil;
+    bad.header_count = 2;
+    assert_int_equal(outbound_send(world.outbound, &bad, on_done, &refused, NULL), ST_SYNTAX);
+    send_it(&world, &call, &answers[0]);
+    send_it(&world, &call, &answers[1]);
+    assert_int_equal(outbound_in_flight(world.outbound), 2);
+    assert_int_equal(outbound_send(world.outbound, &call, on_done, &refused, NULL), ST_LIMIT);
+    wait_for_answers(&world);
+    assert_error(&answers[0], OUTBOUND_OK, 200);
+    assert_error(&answers[1], OUTBOUND_OK, 200);
+    assert_int_equal(outbound_in_flight(world.outbound), 0);
+    assert_int_equal(refused.calls, 0);
+    world_end(&world);
+}
+
+struct chain {
+    struct world *world;
+    struct outbound_call call;
+    int left;
+    int depth;
+};
+
+static void on_chain(void *arg, const struct outbound_result *result)
+{
+    struct chain *chain = arg;
+    assert_int_equal(chain->depth++, 0); /* never from inside outbound_send */
+    assert_int_equal(result->error, OUTBOUND_OK);
+    if (--chain->left > 0)
+        assert_int_equal(outbound_send(chain->world->outbound, &chain->call, on_chain, chain, NULL),
+                         ST_OK);
+    else
+        reactor_stop(chain->world->reactor);
+    assert_int_equal(result->status_code, 200); /* the result is still whole */
+    assert_true(slice_eq(result->body_head, SLICE("ok")));
+    chain->depth--;
+}
+
+/* done() may send again, even when only one request may be in flight. */
+static void test_send_from_done(void **state)
+{
+    (void)state;
+    struct world world;
+    static const struct peer_reply reply = {OK_REPLY, PEER_KEEP, NULL};
+    struct outbound_options options = default_options;
+    options.in_flight_max = 1;
+    world_init(&world, &options);
+    peer_script(&world.peer, &reply, 1);
+    struct chain chain = {.world = &world, .call = call_of(peer_url(&world)), .left = 100};
+    assert_int_equal(outbound_send(world.outbound, &chain.call, on_chain, &chain, NULL), ST_OK);
+    assert_int_equal(reactor_run(world.reactor), ST_OK);
+    assert_int_equal(world.peer.requests, 100);
+    assert_int_equal(world.peer.connections, 1);
+    world_end(&world);
+}
+
+/* Cancelled before it was sent, while it waits for its answer, and while its name is looked up. */
+static void test_cancel(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer first, second, third;
+    world_init(&world, &default_options);
+    static const struct peer_reply silent = {"", PEER_SILENT, NULL};
+    peer_script(&world.peer, &silent, 1);
+    struct outbound_call call = call_of(peer_url(&world));
+    outbound_cancel(send_it(&world, &call, &first));
+    assert_int_equal(first.calls, 0); /* later, even so */
+    wait_for_answers(&world);
+    assert_error(&first, OUTBOUND_CANCELLED, 0);
+
+    struct outbound_request *waiting = send_it(&world, &call, &second);
+    struct reactor_timer *timer = reactor_timer_new(world.reactor, on_stop, world.reactor);
+    while (world.peer.requests == 0) {
+        reactor_timer_set(timer, 1);
+        assert_int_equal(reactor_run(world.reactor), ST_OK);
+    }
+    outbound_cancel(waiting);
+    outbound_cancel(waiting); /* no effect */
+    wait_for_answers(&world);
+    assert_error(&second, OUTBOUND_CANCELLED, 0);
+    assert_int_equal(second.calls, 1);
+
+    char url[64];
+    snprintf(url, sizeof(url), "http://localhost:%d/", world.peer.port);
+    struct outbound_call by_name = call_of(url);
+    struct outbound_request *looking_up = send_it(&world, &by_name, &third);
+    reactor_timer_set(timer, 0);
+    assert_int_equal(reactor_run(world.reactor), ST_OK);
+    outbound_cancel(looking_up);
+    wait_for_answers(&world);
+    assert_error(&third, OUTBOUND_CANCELLED, 0);
+    assert_int_equal(outbound_in_flight(world.outbound), 0);
+    reactor_timer_free(timer);
+    world_end(&world);
+}
+
+/* All at once to one target: all are on the wire together, each is answered once, and afterwards
+ * the connections serve again. */
+static void test_many_at_once(void **state)
+{
+    (void)state;
+    enum { MANY = 500 };
+    static struct answer answers[MANY];
+    struct world world;
+    static const struct peer_reply reply = {OK_REPLY, PEER_KEEP, NULL};
+    struct outbound_options options = default_options;
+    options.in_flight_max = MANY;
+    options.idle_connections_max = MANY;
+    world_init(&world, &options);
+    peer_script(&world.peer, &reply, 1);
+    struct outbound_call call = call_of(peer_url(&world));
+    for (int round = 0; round < 2; round++) {
+        world.peer.hold = MANY; /* none is answered before all are here */
+        for (int i = 0; i < MANY; i++)
+            send_it(&world, &call, &answers[i]);
+        wait_for_answers(&world);
+        for (int i = 0; i < MANY; i++) {
+            assert_error(&answers[i], OUTBOUND_OK, 200);
+            assert_int_equal(answers[i].calls, 1);
+            assert_int_equal(answers[i].result.connection_reused, round == 1);
+        }
+    }
+    assert_int_equal(world.peer.connections, MANY);
+    assert_int_equal(outbound_stats(world.outbound)->connections_reused, MANY);
+    world_end(&world);
+}
+
+/* What is in flight when the outbound is freed is never called back. */
+static void test_free_in_flight(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answers[20];
+    static const struct peer_reply silent = {"", PEER_SILENT, NULL};
+    struct outbound_options options = default_options;
+    options.in_flight_max = 20;
+    world_init(&world, &options);
+    peer_script(&world.peer, &silent, 1);
+    struct outbound_call call = call_of(peer_url(&world));
+    struct reactor_timer *timer = reactor_timer_new(world.reactor, on_stop, world.reactor);
+    for (int i = 0; i < 20; i++)
+        send_it(&world, &call, &answers[i]);
+    while (world.peer.requests < 20) {
+        reactor_timer_set(timer, 1);
+        assert_int_equal(reactor_run(world.reactor), ST_OK);
+    }
+    reactor_timer_free(timer);
+    world_end(&world);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(answers[i].calls, 0);
+}
+
+/* When libcurl fails as a whole, its transfers are given up as ours to repeat, and the next ones go
+ * through. */
+static void test_multi_failure(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answers[10];
+    static const struct peer_reply silent = {"", PEER_SILENT, NULL};
+    log_threshold = LOG_ERROR - 1;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    for (int nth = 1; nth < 12; nth++) {
+        peer_script(&world.peer, &silent, 1);
+        call.total_timeout_ms = 200; /* should that many calls not be needed */
+        socket_action_fails = nth;
+        for (int i = 0; i < 10; i++)
+            send_it(&world, &call, &answers[i]);
+        wait_for_answers(&world);
+        bool failed = socket_action_fails == 0;
+        socket_action_fails = 0;
+        for (int i = 0; i < 10; i++)
+            assert_error(&answers[i], failed ? OUTBOUND_INTERNAL : OUTBOUND_TIMEOUT, 0);
+        call.total_timeout_ms = 20000;
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answers[0]);
+        assert_error(&answers[0], OUTBOUND_OK, 200);
+        if (nth == 1)
+            assert_int_equal(outbound_stats(world.outbound)->rebuilds, 1);
+    }
+    assert_int_equal(outbound_in_flight(world.outbound), 0);
+    log_threshold = LOG_INFO;
+    world_end(&world);
+}
+
+static void test_bad_options(void **state)
+{
+    (void)state;
+    struct netguard guard = {.allow_private = true};
+    struct outbound_options options = default_options;
+    struct reactor *reactor = reactor_new();
+    log_threshold = LOG_ERROR - 1;
+    options.guard = &guard;
+    options.ca_file = "/nonexistent/ca.pem";
+    assert_null(outbound_new(reactor, &options));
+    log_threshold = LOG_INFO;
+    outbound_free(NULL);
+    reactor_free(reactor);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_error_names),
+        cmocka_unit_test(test_retry_after_forms),
+        cmocka_unit_test(test_request_bytes),
+        cmocka_unit_test(test_body_sizes),
+        cmocka_unit_test(test_responses),
+        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_endless_body),
+        cmocka_unit_test(test_header_floods),
+        cmocka_unit_test(test_slow_targets),
+        cmocka_unit_test(test_unresponsive_host),
+        cmocka_unit_test(test_no_connection),
+        cmocka_unit_test(test_denied_addresses),
+        cmocka_unit_test(test_allowed_among_denied),
+        cmocka_unit_test(test_guard_on_kept_connections),
+        cmocka_unit_test(test_insecure_http_denied),
+        cmocka_unit_test(test_environment_is_ignored),
+        cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_keep_alive),
+        cmocka_unit_test(test_target_closes_idle_connection),
+        cmocka_unit_test(test_request_on_closing_connection),
+        cmocka_unit_test(test_connections_are_bounded),
+        cmocka_unit_test(test_limit_and_line_ends),
+        cmocka_unit_test(test_send_from_done),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_many_at_once),
+        cmocka_unit_test(test_free_in_flight),
+        cmocka_unit_test(test_multi_failure),
+        cmocka_unit_test(test_bad_options),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    alarm(240); /* a request that is never answered ends the test */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 
+#include "base/parse.h"
 #include "base/timefmt.h"
 #include "base/utf8.h"
 
@@ -185,6 +186,14 @@ void json_value_time_ms(struct json_out *out, uint64_t unix_ms)
     value_begin(out);
     buf_add_char(out->buf, '"');
     time_format_rfc3339(out->buf, unix_ms);
+    buf_add_char(out->buf, '"');
+}
+
+void json_value_duration_ms(struct json_out *out, uint64_t ms)
+{
+    value_begin(out);
+    buf_add_char(out->buf, '"');
+    format_duration(out->buf, ms);
     buf_add_char(out->buf, '"');
 }
 

@@ -54,6 +54,7 @@ void json_value_bool(struct json_out *out, bool value);
 void json_value_null(struct json_out *out);
 void json_value_raw(struct json_out *out, struct slice json);    /* one value that was checked */
 void json_value_time_ms(struct json_out *out, uint64_t unix_ms); /* RFC 3339, in quotes */
+void json_value_duration_ms(struct json_out *out, uint64_t ms);  /* "5s", as format_duration() */
 
 /* Key and value at once. */
 void json_member_str(struct json_out *out, const char *name, struct slice utf8);

@@ -27,11 +27,17 @@
 #define LIMIT_IDEMPOTENCY_KEY_BYTES 256 /* longer is 400; only a 16-byte hash of it is kept */
 #define LIMIT_UID_BYTES             256
 #define LIMIT_URL_BYTES             2048
+#define LIMIT_DESCRIPTION_BYTES     1000
 #define LIMIT_HEADER_LIST           32   /* custom headers of an endpoint */
+#define LIMIT_HEADER_NAME_BYTES     128  /* one custom header's name */
 #define LIMIT_HEADER_VALUE_BYTES    4096 /* one custom header's value */
 #define LIMIT_ENDPOINT_TYPES        64   /* `events` of an endpoint */
 #define LIMIT_RETRY_STEPS           64   /* entries of a retry schedule */
+#define LIMIT_RETRY_STEP_MS         (30ull * 24 * 3600 * 1000) /* 30 days: the longest step */
+#define LIMIT_RETRY_STATUSES        32   /* single statuses in a policy's retryOn */
 #define LIMIT_SECRETS               11   /* valid at once during rotation: Svix's 10 old ones and the new */
+#define LIMIT_SECRET_BYTES          1024 /* one secret, as text */
+#define LIMIT_ENDPOINT_BYTES        (256 * 1024) /* an endpoint's JSON; more is 413 */
 
 /* ---- Schemes -------------------------------------------------------------------------------- */
 #define LIMIT_SCHEMES 64 /* built-in and from files; one more is an error of the configuration */

@@ -1,0 +1,28 @@
+/* json_field.h - what checking a member of a JSON object needs everywhere in the core. Over
+ * jansson. */
+#ifndef TROTLINE_CORE_JSON_FIELD_H
+#define TROTLINE_CORE_JSON_FIELD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "core/field_error.h"
+
+struct json_t;
+
+/* The text of a JSON string. */
+struct slice json_field_text(const struct json_t *string);
+
+/* A duration: a string with a unit or whole milliseconds. ST_SYNTAX: not one; ST_RANGE: not within
+ * min_ms … max_ms. *ms is then unchanged. */
+MUST_CHECK enum status json_field_duration(const struct json_t *value, uint64_t min_ms,
+                                           uint64_t max_ms, uint64_t *ms);
+
+/* Refuses the first member of the object that is not among `names`, with code `unknown_field`,
+ * field `prefix` and its name, and the nearest known name in the message. */
+MUST_CHECK enum status json_field_known(struct json_t *object, const char *prefix,
+                                        const char *const *names, size_t count,
+                                        struct field_error *error);
+
+#endif

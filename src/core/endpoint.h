@@ -2,6 +2,10 @@
  *
  * An endpoint is found by id, or by event type (exact, "prefix.*", "*") when an event is matched.
  * Deliveries keep a reference, so an endpoint that was deleted lives until its last one is settled.
+ *
+ * Memory: an endpoint with one secret, two patterns and one custom header takes 2.5 kB, all
+ * included: 216 bytes here, 760 in its configuration, 960 in OpenSSL for the keyed secret, the rest
+ * in strings and indexes. 100,000 of them take 250 MB; matching all of them takes 2 ms.
  */
 #ifndef TROTLINE_CORE_ENDPOINT_H
 #define TROTLINE_CORE_ENDPOINT_H
@@ -10,14 +14,18 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "core/endpoint_config.h"
+#include "core/id_tree.h"
 
 struct registry;
 
 struct endpoint {
     struct map_node by_id; /* first members: the registry's own */
-    struct registry *registry;
-    unsigned refs;
-    bool deleted; /* not in the registry any more */
+    struct id_tree_node in_order;
+    uint64_t matched_in;       /* the last round of matching that found it */
+    struct registry *registry; /* NULL when deleted */
+    unsigned refs;             /* the registry's own and one for each endpoint_get() */
+    bool deleted;              /* not in the registry any more */
+    bool changing; /* a change is on its way to Redis: no other may start (endpoint_store.h) */
 
     struct id id;
     char id_text[ID_TEXT_MAX];
@@ -25,39 +33,45 @@ struct endpoint {
     struct endpoint_config *config; /* one reference */
 
     /* How it is doing: dispatch's and schedule's own. */
-    struct list queue;        /* deliveries in memory that wait for a slot */
+    struct list queue; /* deliveries in memory that wait for a slot */
     size_t queued;
-    size_t in_flight;         /* attempts under way */
-    size_t claiming;          /* slots promised to leases that are on their way */
-    struct list ready;        /* in dispatch's list of endpoints that may send */
-    bool backlog;             /* due deliveries wait in the schedule: new ones join them there */
-    struct list draining;     /* in schedule's list of endpoints being cleared (deleted, disabled) */
+    size_t in_flight;     /* attempts under way */
+    size_t claiming;      /* slots promised to leases that are on their way */
+    struct list ready;    /* in dispatch's list of endpoints that may send */
+    bool backlog;         /* due deliveries wait in the schedule: new ones join them there */
+    struct list draining; /* in schedule's list of endpoints being cleared (deleted, disabled) */
 };
 
 /* `rules` must outlive the registry. NULL: out of memory. */
 struct registry *registry_new(const struct endpoint_rules *rules);
+/* Endpoints that are still referenced live on, as deleted ones. Accepts NULL. */
 void registry_free(struct registry *registry);
 const struct endpoint_rules *registry_rules(const struct registry *registry);
 
-/* Adds an endpoint, or gives an existing one a new configuration (takes over the caller's reference of
- * `config` in any case). Patterns are indexed anew. *out (may be NULL) is the endpoint, not counted. */
+/* Adds an endpoint, or gives an existing one a new configuration (takes over the caller's reference
+ * of `config` in any case). Patterns are indexed anew. *out (`out` may be NULL) is the endpoint,
+ * without a reference for the caller. ST_NOMEM: nothing is changed, *out is NULL. */
 MUST_CHECK enum status registry_put(struct registry *registry, const struct id *id,
                                     struct endpoint_config *config, struct endpoint **out);
-/* Takes it out; it lives on while referenced. */
+/* Takes it out and drops the registry's reference; it lives on while others have one. */
 void registry_remove(struct registry *registry, struct endpoint *endpoint);
 
+/* NULL: there is none. Not counted: valid until it is removed. */
 struct endpoint *registry_find(struct registry *registry, const struct id *id);
 size_t registry_count(const struct registry *registry);
 
 /* Endpoints ordered by id for lists: the first with id > *after (NULL: the very first); NULL at the
- * end. Cost O(log n) or better for each. */
+ * end. Costs O(log n) for each. */
 struct endpoint *registry_next(struct registry *registry, const struct id *after);
 
-/* Calls fn for every active endpoint that takes `type`, each once. Cost: proportional to the matches
- * and to the segments of the type, not to the number of endpoints. */
+/* Calls fn for every active endpoint that takes `type`, each once, in no order, before it returns.
+ * `fn` must not change the registry nor match again. Allocates nothing. Cost: proportional to the
+ * matches and to the segments of the type, not to the number of endpoints. */
 typedef void registry_match_fn(void *arg, struct endpoint *endpoint);
 void registry_match(struct registry *registry, struct slice type, registry_match_fn *fn, void *arg);
 
+/* Adds a reference; drops one (accepts NULL), and the last one frees the endpoint, which must then
+ * be deleted, with nothing in its queue and itself in no list. */
 struct endpoint *endpoint_get(struct endpoint *endpoint);
 void endpoint_put(struct endpoint *endpoint);
 

@@ -1,0 +1,28 @@
+/* api.h - the HTTP API: what its handlers share, and the door they stand behind.
+ *
+ * A request goes through: route, key, application, query, media type; then its handler has it. To
+ * add a resource, write its handlers in a file of their own and their rows in routes.c.
+ */
+#ifndef TROTLINE_API_API_H
+#define TROTLINE_API_API_H
+
+#include "api/auth.h"
+#include "api/router.h"
+#include "net/http_server.h"
+
+struct endpoint_store;
+
+/* All borrowed; they outlive every request. */
+struct api {
+    const struct auth *auth;
+    struct endpoint_store *endpoints;
+};
+
+/* For http_server_new(): `arg` is the struct api. */
+void api_handle(void *arg, struct http_request *request);
+
+/* routes.c */
+extern const struct route api_routes[];
+extern const size_t api_route_count;
+
+#endif

@@ -1,0 +1,26 @@
+/* query.h - the parameters of a query: "limit=50&active=true". Pure. */
+#ifndef TROTLINE_API_QUERY_H
+#define TROTLINE_API_QUERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/limits.h"
+#include "base/slice.h"
+#include "core/field_error.h"
+
+/* A parameter that a handler knows. Set `name` and leave the rest zero. */
+struct query_param {
+    const char *name;
+    bool given;
+    size_t len;
+    char value[LIMIT_TYPE_BYTES + 1]; /* decoded, NUL-terminated, without other NULs */
+};
+
+/* Fills in the parameters. %XX and '+' are decoded, "&&" is passed over, a name without '=' has the
+ * value "". ST_RANGE with *error filled: a parameter that is not among `params`
+ * (`unknown_parameter`), is given twice, is too long or wrongly encoded (`invalid_parameter`). */
+MUST_CHECK enum status query_read(struct slice query, struct query_param *params, size_t count,
+                                  struct field_error *error);
+
+#endif

@@ -1,0 +1,240 @@
+/* webhooks.c - endpoints through the API.
+ *
+ * Reads come from the registry and are answered at once. A change is checked, written by the
+ * endpoint store and answered when it is in Redis:
+ *
+ *     create ───────────────────────▶ endpoint_store_create ──▶ create_done ─▶ 201 or an error
+ *     put, patch, enable, disable ──▶ endpoint_store_replace ─▶ change_done ─▶ 200 or an error
+ *     delete ───────────────────────▶ endpoint_store_delete ──▶ delete_done ─▶ 204 or an error
+ *
+ * A change is computed from the configuration in the registry, which changes only when Redis has
+ * answered. So a second change of the same endpoint in the meantime would undo the first without
+ * anyone noticing: it gets 409 instead (endpoint->changing). Waiting in line was rejected: it needs
+ * a queue with a bound of its own, and whoever changes one thing twice at once must think anyway.
+ */
+#include "api/webhooks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/api.h"
+#include "api/reply.h"
+#include "base/clock.h"
+#include "core/endpoint_store.h"
+
+/* The longest answer for one: everything a document holds, written with escapes. */
+enum { WEBHOOK_BYTES_MAX = 6 * LIMIT_ENDPOINT_BYTES };
+
+static struct registry *registry_of(struct api *api)
+{
+    return endpoint_store_registry(api->endpoints);
+}
+
+/* The endpoint, or NULL after a 404. */
+static struct endpoint *find_or_reply(struct api *api, struct http_request *request,
+                                      struct slice id_text)
+{
+    struct id id;
+    struct endpoint *endpoint = NULL;
+    if (id_parse(id_text, "ep_", &id) == ST_OK)
+        endpoint = registry_find(registry_of(api), &id);
+    if (!endpoint)
+        reply_error(request, 404, "webhook_not_found", NULL, "There is no webhook with this id.");
+    return endpoint;
+}
+
+static void reply_endpoint(struct http_request *request, int status,
+                           const struct endpoint *endpoint, const char *location)
+{
+    struct buf body;
+    buf_init(&body, WEBHOOK_BYTES_MAX);
+    endpoint_config_render(endpoint->config, endpoint->id_text, true, &body);
+    reply_json(request, status, &body, location);
+}
+
+/* A configuration that could not be made. */
+static void reply_not_made(struct http_request *request, enum status status,
+                           const struct field_error *error)
+{
+    if (status == ST_NOMEM)
+        reply_failed(request, status);
+    else
+        reply_refused(request, error);
+}
+
+/* A change that was not stored. */
+static void reply_not_stored(struct http_request *request, enum status status)
+{
+    if (status == ST_NOTFOUND)
+        reply_error(request, 404, "webhook_not_found", NULL, "The webhook has been deleted.");
+    else if (status == ST_LIMIT)
+        reply_error(request, 409, "too_many_webhooks", NULL,
+                    "There are as many webhooks as the configuration allows; delete one first.");
+    else
+        reply_failed(request, status);
+}
+
+/* ---- Making one -------------------------------------------------------------------------------
+ */
+
+static void create_done(void *arg, enum status status, struct endpoint *endpoint)
+{
+    struct http_request *request = arg;
+    if (status) {
+        reply_not_stored(request, status);
+        return;
+    }
+    char location[sizeof("/api/webhooks/") + ID_TEXT_MAX];
+    snprintf(location, sizeof(location), "/api/webhooks/%s", endpoint->id_text);
+    reply_endpoint(request, 201, endpoint, location);
+}
+
+void webhooks_create(struct api *api, struct http_request *request, struct slice id)
+{
+    (void)id;
+    struct endpoint_config *config;
+    struct field_error error;
+    enum status status =
+        endpoint_config_create(registry_rules(registry_of(api)), http_request_body(request),
+                               clock_wall_ms(), &config, &error);
+    if (status)
+        reply_not_made(request, status, &error);
+    else
+        endpoint_store_create(api->endpoints, config, create_done, request);
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------
+ */
+
+void webhooks_read(struct api *api, struct http_request *request, struct slice id)
+{
+    struct endpoint *endpoint = find_or_reply(api, request, id);
+    if (endpoint)
+        reply_endpoint(request, 200, endpoint, NULL);
+}
+
+/* ---- Changing one -----------------------------------------------------------------------------
+ */
+
+/* A change on its way to Redis. */
+struct change {
+    struct http_request *request;
+    struct endpoint *endpoint; /* one reference */
+};
+
+/* Marks the endpoint as changing. NULL after an answer: it is already, or there is no memory. */
+static struct change *change_begin(struct http_request *request, struct endpoint *endpoint)
+{
+    if (endpoint->changing) {
+        reply_error(request, 409, "conflict", NULL,
+                    "This webhook is being changed by another request; read it and try again.");
+        return NULL;
+    }
+    struct change *change = malloc(sizeof(*change));
+    if (!change) {
+        reply_failed(request, ST_NOMEM);
+        return NULL;
+    }
+    *change = (struct change){.request = request, .endpoint = endpoint_get(endpoint)};
+    endpoint->changing = true;
+    return change;
+}
+
+/* The change is over, whatever came of it. Returns the request, which is still to be answered. */
+static struct http_request *change_end(struct change *change)
+{
+    struct http_request *request = change->request;
+    change->endpoint->changing = false;
+    endpoint_put(change->endpoint);
+    free(change);
+    return request;
+}
+
+static void change_done(void *arg, enum status status, struct endpoint *endpoint)
+{
+    struct http_request *request = change_end(arg);
+    if (status)
+        reply_not_stored(request, status);
+    else
+        reply_endpoint(request, 200, endpoint, NULL);
+}
+
+static void change_config(struct api *api, struct http_request *request, struct slice id,
+                          enum endpoint_change kind)
+{
+    struct endpoint *endpoint = find_or_reply(api, request, id);
+    struct change *change = endpoint ? change_begin(request, endpoint) : NULL;
+    if (!change)
+        return;
+
+    struct endpoint_config *config;
+    struct field_error error;
+    enum status status =
+        endpoint_config_change(registry_rules(registry_of(api)), endpoint->config, kind,
+                               http_request_body(request), clock_wall_ms(), &config, &error);
+    if (status)
+        reply_not_made(change_end(change), status, &error);
+    else
+        endpoint_store_replace(api->endpoints, endpoint, config, change_done, change);
+}
+
+void webhooks_put(struct api *api, struct http_request *request, struct slice id)
+{
+    change_config(api, request, id, ENDPOINT_PUT);
+}
+
+void webhooks_patch(struct api *api, struct http_request *request, struct slice id)
+{
+    change_config(api, request, id, ENDPOINT_PATCH);
+}
+
+/* One that is in the wanted state already is shown as it is: a disabled one keeps its reason. */
+static void change_active(struct api *api, struct http_request *request, struct slice id,
+                          bool active)
+{
+    struct endpoint *endpoint = find_or_reply(api, request, id);
+    struct change *change = endpoint ? change_begin(request, endpoint) : NULL;
+    if (!change)
+        return;
+    if (endpoint->config->active == active) {
+        reply_endpoint(change_end(change), 200, endpoint, NULL);
+        return;
+    }
+
+    struct endpoint_config *config;
+    enum status status =
+        endpoint_config_switch(registry_rules(registry_of(api)), endpoint->config, active,
+                               active ? "" : "manual", clock_wall_ms(), &config);
+    if (status)
+        reply_failed(change_end(change), status);
+    else
+        endpoint_store_replace(api->endpoints, endpoint, config, change_done, change);
+}
+
+void webhooks_enable(struct api *api, struct http_request *request, struct slice id)
+{
+    change_active(api, request, id, true);
+}
+
+void webhooks_disable(struct api *api, struct http_request *request, struct slice id)
+{
+    change_active(api, request, id, false);
+}
+
+static void delete_done(void *arg, enum status status, struct endpoint *endpoint)
+{
+    (void)endpoint;
+    struct http_request *request = change_end(arg);
+    if (status)
+        reply_not_stored(request, status);
+    else
+        http_reply(request, 204, NULL, 0, SLICE_NULL);
+}
+
+void webhooks_delete(struct api *api, struct http_request *request, struct slice id)
+{
+    struct endpoint *endpoint = find_or_reply(api, request, id);
+    struct change *change = endpoint ? change_begin(request, endpoint) : NULL;
+    if (change)
+        endpoint_store_delete(api->endpoints, endpoint, delete_done, change);
+}

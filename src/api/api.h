@@ -19,9 +19,9 @@ struct api {
     struct endpoint_store *endpoints;
     struct core *core;
     struct http_server *server;
-    size_t event_bytes_max;  /* of an event's data */
-    const bool *draining;    /* a stop has begun: /readyz says so while requests are still served */
-    const char *not_ready;   /* why events cannot be taken yet, or ""; a sentence */
+    size_t event_bytes_max; /* of an event's data */
+    const bool *draining;   /* a stop has begun: /readyz says so while requests are still served */
+    const char *not_ready;  /* why events cannot be taken yet, or ""; a sentence */
 };
 
 /* For http_server_new(): `arg` is the struct api. */

@@ -3,9 +3,9 @@
  * Reads come from the registry and are answered at once. A change is checked, written by the
  * endpoint store and answered when it is in Redis:
  *
- *     create ─▶ endpoint_store_create ──┐
- *     put, patch, enable, disable ─▶ change_begin ─▶ endpoint_store_replace ─┼─▶ change_done ─▶ 2xx
- * or 503 delete ─▶ endpoint_store_delete ──┘
+ *     create ───────────────────────▶ endpoint_store_create ──▶ create_done ─▶ 201 or an error
+ *     put, patch, enable, disable ──▶ endpoint_store_replace ─▶ change_done ─▶ 200 or an error
+ *     delete ───────────────────────▶ endpoint_store_delete ──▶ delete_done ─▶ 204 or an error
  *
  * A change is computed from the configuration in the registry, which changes only when Redis has
  * answered. So a second change of the same endpoint in the meantime would undo the first without
@@ -174,7 +174,7 @@ static void change_config(struct api *api, struct http_request *request, struct 
                                http_request_body(request), clock_wall_ms(), &config, &error);
     if (status)
         reply_not_made(change_end(change), status, &error);
-    else if (endpoint_store_replace(api->endpoints, endpoint, config, change_done, change) != ST_OK)
+    else if (endpoint_store_replace(api->endpoints, endpoint, config, change_done, change))
         reply_failed(change_end(change), ST_NOMEM);
 }
 
@@ -207,7 +207,7 @@ static void change_active(struct api *api, struct http_request *request, struct 
                                active ? "" : "manual", clock_wall_ms(), &config);
     if (status)
         reply_failed(change_end(change), status);
-    else if (endpoint_store_replace(api->endpoints, endpoint, config, change_done, change) != ST_OK)
+    else if (endpoint_store_replace(api->endpoints, endpoint, config, change_done, change))
         reply_failed(change_end(change), ST_NOMEM);
 }
 
@@ -235,7 +235,6 @@ void webhooks_delete(struct api *api, struct http_request *request, struct slice
 {
     struct endpoint *endpoint = find_or_reply(api, request, id);
     struct change *change = endpoint ? change_begin(request, endpoint) : NULL;
-    if (change &&
-        endpoint_store_delete(api->endpoints, endpoint, delete_done, change) != ST_OK)
+    if (change && endpoint_store_delete(api->endpoints, endpoint, delete_done, change))
         reply_failed(change_end(change), ST_NOMEM);
 }

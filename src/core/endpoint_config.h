@@ -7,7 +7,9 @@
  * The stored document is JSON of our own making with the members of the API (DESIGN.md section 8)
  * plus `secrets` [{"secret","expiresAt"?}], newest first, in place of `secret`, `createdAt`,
  * `updatedAt`, and `disabled` (a reason: "gone", "manual") when the endpoint does not take
- * deliveries.
+ * deliveries. Values stand in it as they were given; what was not given is not in it.
+ *
+ * What callers hand in is read during the call only; no callback is involved anywhere.
  */
 #ifndef TROTLINE_CORE_ENDPOINT_CONFIG_H
 #define TROTLINE_CORE_ENDPOINT_CONFIG_H
@@ -64,15 +66,21 @@ struct endpoint_rules {
 };
 
 /* A new endpoint from the body of POST /api/webhooks: checks everything, generates a secret when
- * none is given, sets createdAt and updatedAt to `now_ms`. ST_SYNTAX / ST_RANGE with *error filled,
- * or ST_NOMEM. The caller owns one reference of *out. */
+ * none is given, sets createdAt and updatedAt to `now_ms`. A null at the top of the body is as good
+ * as nothing. With *error filled: ST_SYNTAX (not a JSON object, or nested too deep), ST_RANGE (a
+ * member), ST_LIMIT (`payload_too_large`); or ST_NOMEM. The caller owns one reference of *out,
+ * which is NULL after a failure. */
 MUST_CHECK enum status endpoint_config_create(const struct endpoint_rules *rules, struct slice body,
                                               uint64_t now_ms, struct endpoint_config **out,
                                               struct field_error *error);
 
-/* A changed one: PATCH (RFC 7396 merge: members given replace, null resets to the default) or PUT
- * (replace: members not given are reset; the secrets stay unless `secret` is given). The old one is
- * untouched. */
+/* A changed one; the old one is untouched. Statuses and *out as above.
+ *   PATCH  RFC 7396: members given replace, null resets to the default, objects are merged. Header
+ *          names are matched without regard to case, and a retry policy of one form replaces one
+ *          of the other.
+ *   PUT    members not given are reset, but the secrets stay unless `secret` is given.
+ * `secret` given replaces all secrets; null in a PATCH makes a new one. Secrets that stay must fit
+ * the scheme (else `invalid_secret`); those that have expired are dropped. */
 enum endpoint_change { ENDPOINT_PATCH, ENDPOINT_PUT };
 MUST_CHECK enum status endpoint_config_change(const struct endpoint_rules *rules,
                                               const struct endpoint_config *old,
@@ -80,28 +88,34 @@ MUST_CHECK enum status endpoint_config_change(const struct endpoint_rules *rules
                                               uint64_t now_ms, struct endpoint_config **out,
                                               struct field_error *error);
 
-/* The same endpoint switched on or off; reason "" when active. */
+/* The same endpoint switched on or off; reason "" when active, else at most 15 bytes. ST_NOMEM;
+ * ST_RANGE when the old document does not load under the present rules (its scheme is gone). */
 MUST_CHECK enum status endpoint_config_switch(const struct endpoint_rules *rules,
                                               const struct endpoint_config *old, bool active,
                                               const char *reason, uint64_t now_ms,
                                               struct endpoint_config **out);
 
 /* From the stored document (a document that does not load is ST_SYNTAX with *error filled; it never
- * stops the process). The address policy is not applied again to the URL: it is applied at connect.
- */
+ * stops the process); ST_NOMEM. What may have become stricter since is not held against it: the
+ * address policy (it is applied at connect), http, and header names; values above today's maxima
+ * become the maxima. */
 MUST_CHECK enum status endpoint_config_load(const struct endpoint_rules *rules,
                                             struct slice document, struct endpoint_config **out,
                                             struct field_error *error);
 
-struct endpoint_config *endpoint_config_get(struct endpoint_config *config); /* adds a reference */
-void endpoint_config_put(
-    struct endpoint_config *config); /* drops one; NULL allowed; secrets are cleansed */
+/* Adds a reference; drops one (accepts NULL). The last one frees all, and overwrites the secrets.
+ */
+struct endpoint_config *endpoint_config_get(struct endpoint_config *config);
+void endpoint_config_put(struct endpoint_config *config);
 
-/* The API's JSON object of the endpoint, without the secret unless asked for. */
+/* Appends the API's JSON object of the endpoint, with the newest secret if asked for. The retry
+ * policy is shown as it works: always as a schedule. Ask buf_status(). */
 void endpoint_config_render(const struct endpoint_config *config, const char *id, bool with_secret,
                             struct buf *out);
 
-/* Does one of the endpoint's patterns take this event type? */
+/* Does one of the endpoint's patterns take this event type? "order.*" takes every type that begins
+ * with "order.", at any depth, but not "order"; "*" takes all. Whether it is active plays no part.
+ */
 bool endpoint_config_takes(const struct endpoint_config *config, struct slice type);
 
 /* Is `type` a valid event type: 1..LIMIT_TYPE_BYTES, dot-separated non-empty segments of

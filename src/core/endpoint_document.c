@@ -31,11 +31,21 @@ static const char *const body_names[] = {"url",         "events",      "scheme",
 /* ---- Trees ------------------------------------------------------------------------------------
  */
 
+/* Is it the text that jansson dislikes? The grammar has been checked before it; what is left are
+ * the things that are valid JSON and no use to us. All else is a lack of memory, which jansson
+ * often reports as wrong syntax. */
+static bool is_fault_of_text(const json_error_t *problem)
+{
+    enum json_error_code code = json_error_code(problem);
+    return code == json_error_duplicate_key || code == json_error_numeric_overflow ||
+           code == json_error_null_character || code == json_error_null_byte_in_key;
+}
+
 static enum status parse_tree(struct slice text, json_t **tree, struct field_error *error)
 {
     json_error_t problem;
     *tree = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
-    if (!*tree && json_error_code(&problem) == json_error_out_of_memory)
+    if (!*tree && !is_fault_of_text(&problem))
         return ST_NOMEM;
     if (!*tree) {
         (void)field_refuse(error, "invalid_json", "", "This JSON cannot be read: %s (line %d).",
@@ -251,6 +261,13 @@ static enum status build_state(json_t *document, uint64_t created_at_ms, uint64_
 /* ---- Documents --------------------------------------------------------------------------------
  */
 
+enum status endpoint_document_too_large(struct field_error *error)
+{
+    (void)field_refuse(error, "payload_too_large", "", "A webhook takes at most %d bytes.",
+                       LIMIT_ENDPOINT_BYTES);
+    return ST_LIMIT;
+}
+
 /* Compiles the tree and gives the configuration its text. */
 static enum status finish(const struct endpoint_rules *rules, json_t *document, bool stored,
                           struct endpoint_config **out, struct field_error *error)
@@ -259,11 +276,15 @@ static enum status finish(const struct endpoint_rules *rules, json_t *document, 
     if (status)
         return status;
     (*out)->document = json_dumps(document, JSON_COMPACT);
-    if ((*out)->document)
+    if (!(*out)->document)
+        status = ST_NOMEM;
+    else if (!stored && strlen((*out)->document) > LIMIT_ENDPOINT_BYTES)
+        status = endpoint_document_too_large(error);
+    if (!status)
         return ST_OK;
     endpoint_config_put(*out);
     *out = NULL;
-    return ST_NOMEM;
+    return status;
 }
 
 enum status endpoint_document_make(const struct endpoint_rules *rules,
@@ -272,7 +293,7 @@ enum status endpoint_document_make(const struct endpoint_rules *rules,
                                    struct field_error *error)
 {
     json_t *body = NULL, *old_tree = NULL, *document = NULL;
-    const char *reason;
+    const char *reason = "";
 
     enum status status = parse_tree(text, &body, error);
     if (!status)

@@ -7,7 +7,7 @@
 #include "core/endpoint_config.h"
 
 /* The texts given here have passed json_check(), which bounds their depth.
- * ST_SYNTAX or ST_RANGE with *error filled; ST_NOMEM. */
+ * ST_SYNTAX, ST_RANGE or ST_LIMIT with *error filled; ST_NOMEM. */
 
 /* `old` NULL: a new endpoint. */
 MUST_CHECK enum status endpoint_document_make(const struct endpoint_rules *rules,
@@ -25,5 +25,8 @@ MUST_CHECK enum status endpoint_document_switch(const struct endpoint_rules *rul
 MUST_CHECK enum status endpoint_document_read(const struct endpoint_rules *rules,
                                               struct slice document, struct endpoint_config **out,
                                               struct field_error *error);
+
+/* Fills in the error and returns ST_LIMIT. */
+enum status endpoint_document_too_large(struct field_error *error);
 
 #endif

@@ -15,6 +15,8 @@
 
 enum { STATUS_GONE = 410 };
 
+static_assert(OUTBOUND_CANCELLED < 16, "retry_on.errors has a bit for every error");
+
 const char *retry_verdict_name(enum retry_verdict verdict)
 {
     switch (verdict) {

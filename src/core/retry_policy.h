@@ -1,8 +1,8 @@
 /* retry_policy.h - a retry policy as JSON (DESIGN.md section 8), in one of two forms:
  *
  *     {"schedule": ["5s", "5m", …], "jitter": 0.2, "retryOn": […]}
- *     {"maxAttempts": 8, "initialInterval": "5s", "multiplier": 2, "maxInterval": "10h", "jitter",
- * "retryOn"}
+ *     {"maxAttempts": 8, "initialInterval": "5s", "multiplier": 2, "maxInterval": "10h",
+ *      "jitter": 0.2, "retryOn": […]}
  *
  * Every member may be left out. `maxAttempts` counts the first attempt too. `retryOn` lists what is
  * retried: statuses (429 or "429"), classes of statuses ("5xx") and errors by name ("timeout"); an

@@ -25,8 +25,9 @@
  * Shards. curl's cost for a request grows with the connections of its multi (removing a handle
  * walks them all), hence several multis. A target has a home shard, from the hash of its origin;
  * when that is full its requests go to the next one, in a fixed order, so that connections are
- * found again. A shard never has more than its share of requests, which makes the limit on
- * connections exact.
+ * found again. A shard takes half as much again as its equal share: with exactly the share, the
+ * uneven hashes of many targets overflow all the time, and each target has connections everywhere
+ * (measured with 1000 targets: five times as many connections, 30 % more CPU).
  *
  * When a curl_multi function fails, the manual leaves all its transfers undefined: they are
  * finished as OUTBOUND_INTERNAL and the multi is made anew.
@@ -401,9 +402,10 @@ static bool make_shards(struct outbound *outbound, const struct outbound_options
 {
     size_t count = options->in_flight_max / SHARD_REQUESTS_MIN;
     count = count < 1 ? 1 : count > SHARDS_MAX ? SHARDS_MAX : count;
-    size_t connections_max = options->in_flight_max + options->idle_connections_max;
-    outbound->shard_requests_max = (options->in_flight_max + count - 1) / count;
-    outbound->shard_connections_max = (connections_max + count - 1) / count;
+    size_t share = (options->in_flight_max + count - 1) / count;
+    outbound->shard_requests_max = count > 1 ? share + share / 2 : share;
+    outbound->shard_connections_max =
+        outbound->shard_requests_max + (options->idle_connections_max + count - 1) / count;
     for (size_t i = 0; i < count; i++) {
         outbound->shard_count = i + 1; /* so that outbound_free finds a half made one */
         if (!shard_init(&outbound->shards[i], outbound))

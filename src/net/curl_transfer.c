@@ -2,7 +2,8 @@
  *
  * All that decides what a transfer may do is set in set_policy(), once for the life of a handle;
  * what a call chooses is set in set_call(). Nothing is ever reset: curl_easy_reset() would mean to
- * set all of it again for each transfer.
+ * set all of it again for each transfer. One thing sticks to a handle that should not: 7.88 never
+ * clears CURLINFO_OS_ERRNO, so a handle that has seen an error of the system is not used again.
  *
  * The callbacks here take notes and judge; they call nothing of libcurl's. Addresses are judged
  * twice: when a socket is about to be opened, which catches names that resolve to what they should
@@ -214,7 +215,8 @@ static int on_before_request(void *arg, char *peer, char *local, int peer_port, 
 
 /* ---- Results -------------------------------------------------------------------------------- */
 
-static enum outbound_error classify(const struct curl_transfer *transfer, CURLcode code)
+static enum outbound_error classify(const struct curl_transfer *transfer, CURLcode code,
+                                    long os_errno)
 {
     if (code == CURLE_OK && !transfer->header_ended)
         return OUTBOUND_CONNECTION_RESET; /* for curl a header ends with the connection, too */
@@ -226,9 +228,7 @@ static enum outbound_error classify(const struct curl_transfer *transfer, CURLco
         return OUTBOUND_ADDRESS_DENIED;
     if (transfer->socket_errno && transfer->sockets_opened == 0)
         return curl_errno_class(transfer->socket_errno);
-    long os_errno = 0;
     curl_off_t first_byte_us = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_errno);
     curl_easy_getinfo(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us);
     struct curl_failure failure = {
         .code = (int)code,
@@ -258,9 +258,11 @@ static void complete(struct curl_transfer *transfer, enum outbound_error error)
 
 void curl_transfer_complete(struct curl_transfer *transfer, CURLcode code)
 {
-    long status_code = 0;
-    enum outbound_error error = classify(transfer, code);
+    long status_code = 0, os_errno = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status_code);
+    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_errno);
+    transfer->errno_is_stale = os_errno != 0;
+    enum outbound_error error = classify(transfer, code, os_errno);
     if (error == OUTBOUND_OK || status_code >= 200) /* a 1xx is no status yet */
         transfer->result.status_code = (int)status_code;
     if (error == OUTBOUND_OK)
@@ -419,6 +421,8 @@ enum status curl_transfer_prepare(struct curl_transfer *transfer, const struct o
 {
     if (!lines_are_clean(call))
         return ST_SYNTAX;
+    if (transfer->errno_is_stale)
+        curl_transfer_drop_handle(transfer);
     if (!transfer->easy && !make_handle(transfer))
         return ST_NOMEM;
     transfer->watch_owner = watch_owner;
@@ -431,6 +435,7 @@ void curl_transfer_drop_handle(struct curl_transfer *transfer)
 {
     curl_easy_cleanup(transfer->easy);
     transfer->easy = NULL;
+    transfer->errno_is_stale = false;
 }
 
 void curl_transfer_deinit(struct curl_transfer *transfer)

@@ -38,6 +38,8 @@ struct curl_transfer {
     struct curl_slist *lines; /* nodes of our own; the text is the caller's */
     size_t line_cap;
 
+    bool errno_is_stale; /* the handle would report an errno of this transfer for the next */
+
     /* Options as they are set in the handle, so that only changes are set. */
     uint64_t connect_timeout_ms;
     uint64_t total_timeout_ms;

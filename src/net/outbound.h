@@ -36,7 +36,8 @@ enum outbound_error {
     OUTBOUND_CONNECTION_RESET,   /* reset or closed before the response was complete, or at all */
     OUTBOUND_UNREACHABLE,        /* no route, no such host, the proxy refused */
     OUTBOUND_TIMEOUT,            /* resolving, connecting or answering took too long */
-    OUTBOUND_TLS,                /* handshake or certificate: name, expiry, issuer, alerts */
+    OUTBOUND_TLS,                /* handshake or certificate: name, expiry, issuer, alerts (which a
+                                    reset of the target may overtake) */
     OUTBOUND_PROTOCOL,           /* what came is not HTTP/1 */
     OUTBOUND_RESPONSE_TOO_LARGE, /* header lines beyond LIMIT_RESPONSE_HEADER_BYTES in all */
     OUTBOUND_ADDRESS_DENIED,     /* the guard refused every address, or http is not allowed */
@@ -50,7 +51,8 @@ const char *outbound_error_name(enum outbound_error error);
 
 struct outbound_options {
     size_t in_flight_max;        /* requests at a time; at least 1 */
-    size_t idle_connections_max; /* connections kept = these + in_flight_max, busy ones included */
+    size_t idle_connections_max; /* connections kept, busy ones included, are at most these and
+                                    in_flight_max (1.5 times that from 128 on) together */
     const char *user_agent;      /* NULL: none is sent */
     const char *ca_file;         /* NULL: the system's */
     const char *proxy; /* NULL or "": none. The environment is never read. With a proxy the
@@ -78,7 +80,7 @@ struct outbound_call {
 /* What came. Valid only during done(). */
 struct outbound_result {
     enum outbound_error error;
-    int status_code;        /* of the last status line, 0 when none came. With another error than
+    int status_code;        /* of the final status line, 0 when none came. With another error than
                                OUTBOUND_OK it is for information: the response is incomplete */
     struct slice body_head; /* the response's first LIMIT_ATTEMPT_BODY_BYTES, raw bytes */
     size_t body_bytes;      /* received in all */

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -578,6 +579,28 @@ static void test_no_connection(void **state)
     world_end(&world);
 }
 
+/* No descriptor is left for a socket: our fault, not the target's. */
+static void test_no_descriptors(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    struct rlimit old, none;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = 3; /* all below are in use */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    send_it(&world, &call, &answer);
+    wait_for_answers(&world);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_error(&answer, OUTBOUND_INTERNAL, 0);
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    world_end(&world);
+}
+
 /* ---- The guard ------------------------------------------------------------------------------ */
 
 /* A refused address is not connected to, whether written out or found by name. */
@@ -1047,6 +1070,7 @@ int main(void)
         cmocka_unit_test(test_slow_targets),
         cmocka_unit_test(test_unresponsive_host),
         cmocka_unit_test(test_no_connection),
+        cmocka_unit_test(test_no_descriptors),
         cmocka_unit_test(test_denied_addresses),
         cmocka_unit_test(test_allowed_among_denied),
         cmocka_unit_test(test_guard_on_kept_connections),

@@ -350,11 +350,11 @@ def test_a_hanging_endpoint_delays_nobody(client, sink, event_type):
 
 
 def test_max_in_flight_holds(client, sink, event_type):
-    sink.script("/", delayed(0.05))
+    sink.script("/", delayed(0.25))
     client.create_webhook(sink.url("/"), [event_type], maxInFlight=3)
-    for n in range(40):
+    for n in range(30):
         client.event_id(event_type, {"n": n})
-    sink.wait_for(40, timeout=20)
+    sink.wait_for(30, timeout=20)
     assert sink.most_running["/"] == 3
 
 

@@ -168,7 +168,7 @@ def test_create_refuses(client, members, code, field):
     (b"", "invalid_json"), (b"{", "invalid_json"), (b"[]", "invalid_json"), (b'"x"', "invalid_json"),
     (b'{"url":1,"url":2}', "invalid_json"), (b'{"url":"\xff"}', "invalid_json"),
     (b'{"a":' + b"[" * 70 + b"]" * 70 + b"}", "json_too_deep"),
-])
+], ids=["empty", "half", "array", "string", "repeated", "latin1", "deep"])
 def test_create_refuses_what_is_no_object(client, body, code):
     client.post("/api/webhooks", body=body).expect(400, code)
 

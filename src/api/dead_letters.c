@@ -1,7 +1,8 @@
 /* dead_letters.c - listing, replaying and discarding dead letters.
  *
- * A replay answers when everything that matched is back in the schedule: 202 with the number, because
- * the deliveries themselves are made afterwards. A replayed delivery gets its whole retry policy again.
+ * A replay answers when everything that matched is back in the schedule: 202 with the number,
+ * because the deliveries themselves are made afterwards. A replayed delivery gets its whole retry
+ * policy again.
  */
 #include "api/dead_letters.h"
 
@@ -29,7 +30,8 @@ enum {
     EVENT_IDS_MOST = 1000
 };
 
-/* ---- Listing ---------------------------------------------------------------------------------- */
+/* ---- Listing ----------------------------------------------------------------------------------
+ */
 
 struct listing {
     struct http_request *request;
@@ -119,8 +121,8 @@ void dead_letters_list(struct api *api, struct http_request *request, struct sli
         reply_error(request, 400, "invalid_webhook_id", "webhookId", "This is not a webhook's id.");
         return;
     }
-    if (params[1].given && (parse_u64(slice_str(params[1].value), &most) != ST_OK || most < 1 ||
-                            most > LIMIT_MOST)) {
+    if (params[1].given &&
+        (parse_u64(slice_str(params[1].value), &most) != ST_OK || most < 1 || most > LIMIT_MOST)) {
         reply_error(request, 400, "invalid_limit", "limit", "limit must be 1 to 500.");
         return;
     }
@@ -146,7 +148,8 @@ void dead_letters_list(struct api *api, struct http_request *request, struct sli
         list_done(listing, ST_NOMEM, "", 0);
 }
 
-/* ---- What to take ----------------------------------------------------------------------------- */
+/* ---- What to take -----------------------------------------------------------------------------
+ */
 
 struct selection {
     struct dead_walk_options options;
@@ -159,14 +162,13 @@ static enum status take_time(json_t *body, const char *name, uint64_t *ms,
                              struct field_error *error)
 {
     json_t *value = json_object_get(body, name);
-    if (value && (!json_is_string(value) ||
-                  time_parse_rfc3339(json_field_text(value), ms) != ST_OK))
+    if (value &&
+        (!json_is_string(value) || time_parse_rfc3339(json_field_text(value), ms) != ST_OK))
         return field_refuse(error, "invalid_time", name, "%s must be a time as in RFC 3339.", name);
     return ST_OK;
 }
 
-static enum status take_events(json_t *body, struct selection *selection,
-                               struct field_error *error)
+static enum status take_events(json_t *body, struct selection *selection, struct field_error *error)
 {
     json_t *list = json_object_get(body, "eventIds");
     size_t count = json_array_size(list);
@@ -195,8 +197,7 @@ static enum status take_webhook(json_t *body, struct selection *selection,
     json_t *value = json_object_get(body, "webhookId");
     if (!value)
         return ST_OK;
-    if (!json_is_string(value) ||
-        !take_endpoint(&selection->options, json_string_value(value)))
+    if (!json_is_string(value) || !take_endpoint(&selection->options, json_string_value(value)))
         return field_refuse(error, "invalid_webhook_id", "webhookId",
                             "webhookId must be a webhook's id.");
     return ST_OK;
@@ -259,7 +260,8 @@ static bool selected(const struct selection *selection, const struct dead_letter
     return selection->events == NULL;
 }
 
-/* ---- Replaying and discarding ------------------------------------------------------------------- */
+/* ---- Replaying and discarding -------------------------------------------------------------------
+ */
 
 struct taking {
     struct api *api;
@@ -349,9 +351,9 @@ static void take_done(void *arg, enum status status, const char *next_endpoint,
         reply_failed(request, status);
     } else {
         char text[64];
-        int len = snprintf(text, sizeof(text), "{\"%s\":%llu}",
-                           taking->discard ? "discarded" : "replayed",
-                           (unsigned long long)taking->taken);
+        int len =
+            snprintf(text, sizeof(text), "{\"%s\":%llu}",
+                     taking->discard ? "discarded" : "replayed", (unsigned long long)taking->taken);
         http_reply_json(request, taking->discard ? 200 : 202, slice_of(text, (size_t)len));
     }
     free(taking->selection.events);
@@ -370,9 +372,8 @@ static void take(struct api *api, struct http_request *request, bool discard)
     enum status status = selection_read(&taking->selection, http_request_body(request), &error);
     if (status == ST_RANGE)
         reply_refused(request, &error);
-    else if (status != ST_OK ||
-             dead_walk_start(api->core, &taking->selection.options, take_one, take_done, taking,
-                             &taking->walk) != ST_OK)
+    else if (status != ST_OK || dead_walk_start(api->core, &taking->selection.options, take_one,
+                                                take_done, taking, &taking->walk) != ST_OK)
         reply_failed(request, ST_NOMEM);
     else
         return;

@@ -50,7 +50,8 @@ static void walk_end(struct dead_walk *walk, enum status status, bool more)
     free(walk);
 }
 
-/* ---- Endpoints -------------------------------------------------------------------------------- */
+/* ---- Endpoints --------------------------------------------------------------------------------
+ */
 
 static void on_endpoint(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -73,7 +74,8 @@ static void next_endpoint(struct dead_walk *walk)
         walk_end(walk, ST_NOMEM, false);
 }
 
-/* ---- Letters ---------------------------------------------------------------------------------- */
+/* ---- Letters ----------------------------------------------------------------------------------
+ */
 
 /* Visits a page in order; position counts those that stay. */
 static void visit_page(struct dead_walk *walk)
@@ -208,12 +210,13 @@ enum status dead_walk_start(struct core *core, const struct dead_walk_options *o
         buf_init(&walk->entries[i].state, 4096);
     }
     enum status status;
-    const char *first = options->only_endpoint[0] ? options->only_endpoint : options->start_endpoint;
+    const char *first =
+        options->only_endpoint[0] ? options->only_endpoint : options->start_endpoint;
     if (first[0]) {
         snprintf(walk->endpoint, sizeof(walk->endpoint), "%s", first);
         walk->position = strcmp(first, options->start_endpoint) == 0 ? options->start_position : 0;
-        status = store_dead_range(core->store, walk->endpoint, options->since_ms,
-                                  options->until_ms, walk->position, PAGE, on_page, walk);
+        status = store_dead_range(core->store, walk->endpoint, options->since_ms, options->until_ms,
+                                  walk->position, PAGE, on_page, walk);
     } else {
         status = store_dead_endpoints(core->store, "", 1, on_endpoint, walk);
     }

@@ -1,8 +1,8 @@
 /* dead_walk.h - goes through dead letters, endpoint by endpoint, oldest first, a page at a time.
  *
- * The walker that listing, replaying and discarding share. It holds no more than a page in memory. A
- * letter that the visitor takes away must be told apart from one it leaves, because positions in the
- * set move up behind those taken.
+ * The walker that listing, replaying and discarding share. It holds no more than a page in memory.
+ * A letter that the visitor takes away must be told apart from one it leaves, because positions in
+ * the set move up behind those taken.
  */
 #ifndef TROTLINE_API_DEAD_WALK_H
 #define TROTLINE_API_DEAD_WALK_H
@@ -36,13 +36,13 @@ enum dead_visit {
 };
 typedef enum dead_visit dead_visit_fn(void *arg, const struct dead_letter *letter);
 
-/* The end: ST_OK; or why it could not go on. next_endpoint "" when nothing is left, else where a walk
- * that goes on starts. */
+/* The end: ST_OK; or why it could not go on. next_endpoint "" when nothing is left, else where a
+ * walk that goes on starts. */
 typedef void dead_walk_done_fn(void *arg, enum status status, const char *next_endpoint,
                                uint64_t next_position);
 
-/* Calls visit for each letter and done at the end, later, never before it returns. ST_NOMEM: nothing
- * will be called. */
+/* Calls visit for each letter and done at the end, later, never before it returns. ST_NOMEM:
+ * nothing will be called. */
 MUST_CHECK enum status dead_walk_start(struct core *core, const struct dead_walk_options *options,
                                        dead_visit_fn *visit, dead_walk_done_fn *done, void *arg,
                                        struct dead_walk **walk);

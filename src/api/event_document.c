@@ -1,7 +1,7 @@
 /* event_document.c - the JSON of an event as a producer sends it.
  *
- * One pass of json_scan validates everything and gives the top-level members; each known member has a
- * row in the table below with the function that takes it. DESIGN.md section 8 names the members.
+ * One pass of json_scan validates everything and gives the top-level members; each known member has
+ * a row in the table below with the function that takes it. DESIGN.md section 8 names the members.
  */
 #include "api/event_document.h"
 
@@ -68,7 +68,8 @@ static enum status take_text(struct reading *reading, const char *name, const ch
     return ST_OK;
 }
 
-/* ---- Members ---------------------------------------------------------------------------------- */
+/* ---- Members ----------------------------------------------------------------------------------
+ */
 
 static enum status take_type(struct reading *reading, const char *name,
                              const struct json_member *member)
@@ -139,8 +140,7 @@ static enum status take_deliver_at(struct reading *reading, const char *name,
     struct slice text;
     uint64_t *at_ms = &reading->document->record.deliver_at_ms;
     if (member->type != JSON_STRING || text_of(reading, member, &text) != ST_OK ||
-        time_parse_rfc3339(text, at_ms) != ST_OK ||
-        *at_ms > reading->rules->now_ms + DELAY_MAX_MS)
+        time_parse_rfc3339(text, at_ms) != ST_OK || *at_ms > reading->rules->now_ms + DELAY_MAX_MS)
         return refuse(reading, "invalid_deliver_at", name,
                       "deliverAt must be a time as in RFC 3339, at most 366 days ahead.");
     return ST_OK;
@@ -168,14 +168,10 @@ static const struct {
     struct slice name;
     member_fn *take;
 } known[] = {
-    {{"type", 4}, take_type},
-    {{"data", 4}, take_data},
-    {{"timestamp", 9}, take_timestamp},
-    {{"version", 7}, take_version},
-    {{"source", 6}, take_source},
-    {{"uid", 3}, take_uid},
-    {{"idempotencyKey", 14}, take_key},
-    {{"deliverAt", 9}, take_deliver_at},
+    {{"type", 4}, take_type},           {{"data", 4}, take_data},
+    {{"timestamp", 9}, take_timestamp}, {{"version", 7}, take_version},
+    {{"source", 6}, take_source},       {{"uid", 3}, take_uid},
+    {{"idempotencyKey", 14}, take_key}, {{"deliverAt", 9}, take_deliver_at},
     {{"delay", 5}, take_delay},
 };
 
@@ -191,7 +187,8 @@ static enum status take(struct reading *reading, const struct json_member *membe
                   "deliverAt and delay.");
 }
 
-/* ---- The whole -------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------
+ */
 
 static enum status check_whole(struct reading *reading)
 {
@@ -206,8 +203,7 @@ static enum status check_whole(struct reading *reading)
 }
 
 enum status event_document_read(struct event_document *document, struct slice body,
-                                const struct event_document_rules *rules,
-                                struct field_error *error)
+                                const struct event_document_rules *rules, struct field_error *error)
 {
     struct reading reading = {document, rules, error};
     struct json_member members[MEMBERS_MAX];
@@ -220,8 +216,9 @@ enum status event_document_read(struct event_document *document, struct slice bo
     if (status == ST_NOMEM)
         return status;
     if (status != ST_OK)
-        return field_refuse(error, "invalid_json", "", "The body must be a JSON object: %s at byte %zu.",
-                            json.reason, json.offset);
+        return field_refuse(error, "invalid_json", "",
+                            "The body must be a JSON object: %s at byte %zu.", json.reason,
+                            json.offset);
     for (size_t i = 0; i < count && status == ST_OK; i++)
         status = take(&reading, &members[i]);
     return status == ST_OK ? check_whole(&reading) : status;

@@ -10,7 +10,7 @@
 #include "wire/event_record.h"
 
 struct event_document {
-    struct event_record record; /* slices into the body or into `storage` */
+    struct event_record record;   /* slices into the body or into `storage` */
     struct slice idempotency_key; /* SLICE_NULL: none */
     uint64_t delay_ms;
     bool has_delay;
@@ -22,8 +22,8 @@ struct event_document_rules {
     uint64_t now_ms; /* unix; the timestamp of an event that brings none */
 };
 
-/* ST_OK; ST_RANGE with *error filled (code `payload_too_large` is for 413); ST_NOMEM. Must be freed in
- * any case. */
+/* ST_OK; ST_RANGE with *error filled (code `payload_too_large` is for 413); ST_NOMEM. Must be freed
+ * in any case. */
 MUST_CHECK enum status event_document_read(struct event_document *document, struct slice body,
                                            const struct event_document_rules *rules,
                                            struct field_error *error);

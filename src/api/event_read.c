@@ -6,7 +6,8 @@
  *   1. in this process: sending, or queued            memory
  *   2. waiting in the schedule, or a dead letter      the event's hash
  *   3. final                                          the batch's outcomes, or its slot in memory
- *   4. nowhere, and the batch is closed: it was sent just before its process died, the outcome is lost
+ *   4. nowhere, and the batch is closed: it was sent just before its process died, the outcome is
+ * lost
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +70,8 @@ static void view_fail(struct view *view, enum status status)
     view_free(view);
 }
 
-/* ---- Rendering -------------------------------------------------------------------------------- */
+/* ---- Rendering --------------------------------------------------------------------------------
+ */
 
 struct line {
     const char *status;
@@ -118,9 +120,9 @@ static struct line line_of(const struct view *view, uint32_t ordinal, const stru
     struct batch *open = dispatch_find(core->dispatch, view->batch_id);
     const struct batch_slot *slot = open ? &open->slots[ordinal] : NULL;
     if (slot && slot->delivery && slot->delivery->lease == 0)
-        return (struct line){
-            .status = slot->delivery->phase == DELIVERY_SENDING ? "sending" : "pending",
-            .attempts = slot->delivery->attempts};
+        return (struct line){.status =
+                                 slot->delivery->phase == DELIVERY_SENDING ? "sending" : "pending",
+                             .attempts = slot->delivery->attempts};
     const struct waiting *waiting = find_waiting(view, endpoint);
     if (waiting)
         return line_of_waiting(waiting);
@@ -128,8 +130,8 @@ static struct line line_of(const struct view *view, uint32_t ordinal, const stru
         return line_of_outcome(outcome_read(slot->outcome), false);
     struct outcome outcome = {.status = OUTCOME_NONE};
     if ((size_t)(ordinal + 1) * OUTCOME_BYTES <= view->outcomes.len)
-        outcome = outcome_read((const uint8_t *)view->outcomes.ptr +
-                               (size_t)ordinal * OUTCOME_BYTES);
+        outcome =
+            outcome_read((const uint8_t *)view->outcomes.ptr + (size_t)ordinal * OUTCOME_BYTES);
     return line_of_outcome(outcome, view->closed);
 }
 
@@ -158,13 +160,11 @@ static void render_deliveries(struct json_out *out, const struct view *view,
             char endpoint_id[ID_TEXT_MAX];
             memcpy(endpoint.bytes, message->targets.ptr + (size_t)i * TARGET_BYTES, TARGET_BYTES);
             id_format(endpoint_id, "ep_", &endpoint);
-            render_delivery(out, endpoint_id,
-                            line_of(view, message->first_ordinal + i, &endpoint));
+            render_delivery(out, endpoint_id, line_of(view, message->first_ordinal + i, &endpoint));
         }
     } else {
         for (size_t i = 0; i < view->waiting_count; i++)
-            render_delivery(out, view->waiting[i].endpoint_id,
-                            line_of_waiting(&view->waiting[i]));
+            render_delivery(out, view->waiting[i].endpoint_id, line_of_waiting(&view->waiting[i]));
     }
     json_array_close(out);
 }
@@ -199,7 +199,8 @@ static void render(struct view *view)
     reply_json(request, 200, &body, NULL);
 }
 
-/* ---- When waiting deliveries are due ------------------------------------------------------------ */
+/* ---- When waiting deliveries are due ------------------------------------------------------------
+ */
 
 static void answer_came(struct view *view)
 {
@@ -232,7 +233,8 @@ static void read_due_times(struct view *view)
     answer_came(view);
 }
 
-/* ---- The batch -------------------------------------------------------------------------------- */
+/* ---- The batch --------------------------------------------------------------------------------
+ */
 
 static void on_ttl(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -262,7 +264,8 @@ static void on_batch(void *arg, enum status status, const struct redis_value *re
         view_fail(view, ST_NOMEM);
 }
 
-/* ---- The event's hash --------------------------------------------------------------------------- */
+/* ---- The event's hash ---------------------------------------------------------------------------
+ */
 
 static void take_state(struct view *view, struct slice field, struct slice value)
 {
@@ -312,7 +315,8 @@ static void read_states(struct view *view)
         view_fail(view, ST_NOMEM);
 }
 
-/* ---- By uid ----------------------------------------------------------------------------------- */
+/* ---- By uid -----------------------------------------------------------------------------------
+ */
 
 static void on_uid(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -321,9 +325,8 @@ static void on_uid(void *arg, enum status status, const struct redis_value *repl
     struct slice answer = SLICE_NULL;
     if (status == ST_OK && redis_value_type(reply) == REDIS_STRING)
         answer = redis_value_text(reply);
-    if (status == ST_OK &&
-        (answer.len < ID_TEXT_LEN ||
-         id_parse(slice_of(answer.ptr, ID_TEXT_LEN), "msg_", &view->id) != ST_OK))
+    if (status == ST_OK && (answer.len < ID_TEXT_LEN || id_parse(slice_of(answer.ptr, ID_TEXT_LEN),
+                                                                 "msg_", &view->id) != ST_OK))
         status = ST_NOTFOUND;
     if (status != ST_OK)
         view_fail(view, status);

@@ -2,7 +2,8 @@
  *
  *   events_create: document, headers -> publish_event -> events_stored: the answer
  *
- * The request's body stays where it is until the answer; publish copies what it keeps into the batch.
+ * The request's body stays where it is until the answer; publish copies what it keeps into the
+ * batch.
  */
 #include "api/events.h"
 
@@ -61,12 +62,13 @@ static void events_stored(void *arg, enum publish_verdict verdict, const char *e
         return;
     }
     char text[96];
-    int len = snprintf(text, sizeof(text), "{\"id\":\"%s\",\"deliveries\":%u}", event_id,
-                       deliveries);
+    int len =
+        snprintf(text, sizeof(text), "{\"id\":\"%s\",\"deliveries\":%u}", event_id, deliveries);
     http_reply_json(request, 202, slice_of(text, (size_t)len));
 }
 
-/* ---- Headers ---------------------------------------------------------------------------------- */
+/* ---- Headers ----------------------------------------------------------------------------------
+ */
 
 /* The key may be a structured-field string (quoted, as the IETF draft says) or plain. */
 static bool take_key_header(struct http_request *request, struct event_document *document)
@@ -117,7 +119,8 @@ static void take_trace(struct http_request *request, struct event_record *record
         record->tracestate = state;
 }
 
-/* ---- POST ------------------------------------------------------------------------------------- */
+/* ---- POST -------------------------------------------------------------------------------------
+ */
 
 void events_create(struct api *api, struct http_request *request, struct slice id)
 {
@@ -139,9 +142,8 @@ void events_create(struct api *api, struct http_request *request, struct slice i
         take_trace(request, &document.record);
         if (document.has_delay)
             document.record.deliver_at_ms = store_redis_ms(core->store) + document.delay_ms;
-        struct publish_item item = {.record = document.record,
-                                    .idempotency_key = document.idempotency_key,
-                                    .raw = body};
+        struct publish_item item = {
+            .record = document.record, .idempotency_key = document.idempotency_key, .raw = body};
         if (publish_event(core->publish, &item, events_stored, request, &why) != ST_OK)
             refuse(request, why);
     }

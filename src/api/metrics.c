@@ -115,13 +115,13 @@ static const struct {
 } rows[] = {
     {"trotline_events_accepted_total", "counter", "Events stored and answered with 202.",
      get_events_accepted},
-    {"trotline_events_duplicate_total", "counter", "Events answered as duplicates of an idempotency key.",
-     get_events_duplicate},
+    {"trotline_events_duplicate_total", "counter",
+     "Events answered as duplicates of an idempotency key.", get_events_duplicate},
     {"trotline_events_refused_total", "counter", "Events answered with an error.",
      get_events_refused},
     {"trotline_batches_stored_total", "counter", "Batches written to Redis.", get_batches_stored},
-    {"trotline_batches_closed_total", "counter", "Batches whose deliveries are all finished or moved.",
-     get_batches_closed},
+    {"trotline_batches_closed_total", "counter",
+     "Batches whose deliveries are all finished or moved.", get_batches_closed},
     {"trotline_batches_adopted_total", "counter", "Batches taken over from dead processes.",
      get_batches_adopted},
     {"trotline_attempts_successful_total", "counter", "Attempts answered with 2xx.",
@@ -132,8 +132,8 @@ static const struct {
      get_deliveries_retried},
     {"trotline_deliveries_dead_total", "counter", "Deliveries that went to the dead letters.",
      get_deliveries_dead},
-    {"trotline_deliveries_cancelled_total", "counter", "Deliveries cancelled because their endpoint is gone.",
-     get_deliveries_cancelled},
+    {"trotline_deliveries_cancelled_total", "counter",
+     "Deliveries cancelled because their endpoint is gone.", get_deliveries_cancelled},
     {"trotline_deliveries_moved_total", "counter", "Deliveries moved from memory to the schedule.",
      get_deliveries_moved},
     {"trotline_claims_total", "counter", "Deliveries leased from the schedule.", get_claims},
@@ -142,8 +142,7 @@ static const struct {
     {"trotline_attempts_in_flight", "gauge", "Attempts under way.", get_in_flight},
     {"trotline_deliveries_in_hand", "gauge", "Deliveries in memory.", get_in_hand},
     {"trotline_batch_bytes", "gauge", "Memory held by open batches.", get_bytes},
-    {"trotline_batches_open", "gauge", "Batches in the journal of this process.",
-     get_open_batches},
+    {"trotline_batches_open", "gauge", "Batches in the journal of this process.", get_open_batches},
     {"trotline_redis_up", "gauge", "1 when Redis is reachable.", get_store_up},
     {"trotline_redis_calls_pending", "gauge", "Calls that wait for Redis.", get_store_pending},
     {"trotline_schedule_lag_milliseconds", "gauge", "How late the earliest due delivery is.",
@@ -151,10 +150,10 @@ static const struct {
     {"trotline_endpoints", "gauge", "Endpoints registered.", get_endpoints},
     {"trotline_outbound_connections_opened_total", "counter", "Connections made to targets.",
      get_opened},
-    {"trotline_outbound_connections_reused_total", "counter", "Attempts that found a connection open.",
-     get_reused},
-    {"trotline_outbound_addresses_denied_total", "counter", "Connections refused by the address policy.",
-     get_denied},
+    {"trotline_outbound_connections_reused_total", "counter",
+     "Attempts that found a connection open.", get_reused},
+    {"trotline_outbound_addresses_denied_total", "counter",
+     "Connections refused by the address policy.", get_denied},
     {"trotline_http_connections", "gauge", "Open connections of producers.", get_connections},
     {"trotline_loop_turns_total", "counter", "Turns of the event loop.", get_turns},
     {"trotline_loop_slow_turns_total", "counter", "Turns whose hooks took longer than 20 ms.",
@@ -172,12 +171,11 @@ static void write_failures(const struct api *api, struct buf *out)
     }
 }
 
-static void write_hist(struct buf *out, const char *name, const char *help,
-                       const struct hist *hist)
+static void write_hist(struct buf *out, const char *name, const char *help, const struct hist *hist)
 {
-    static const uint64_t bounds_us[] = {500,    1000,    2500,    5000,    10000,   25000,    50000,
-                                         100000, 250000,  500000,  1000000, 2500000, 5000000,
-                                         10000000, 30000000, 60000000};
+    static const uint64_t bounds_us[] = {500,     1000,     2500,     5000,    10000,   25000,
+                                         50000,   100000,   250000,   500000,  1000000, 2500000,
+                                         5000000, 10000000, 30000000, 60000000};
     buf_addf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, help, name);
     for (size_t i = 0; i < sizeof(bounds_us) / sizeof(bounds_us[0]); i++)
         buf_addf(out, "%s_bucket{le=\"%g\"} %llu\n", name, (double)bounds_us[i] / 1e6,

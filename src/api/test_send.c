@@ -3,7 +3,8 @@
  * It is signed and sent like any delivery, but outside the data path: nothing is stored, retried or
  * counted against the endpoint, and an inactive endpoint is tested too.
  *
- * The payload is taken out of the body as bytes (json_scan), so that the receiver gets what was given.
+ * The payload is taken out of the body as bytes (json_scan), so that the receiver gets what was
+ * given.
  */
 #include "api/test_send.h"
 
@@ -20,8 +21,7 @@
 
 enum { MEMBERS_MAX = 16, CONFIG_BYTES_MAX = 64 * 1024 };
 
-static const char *const default_payload =
-    "{\"message\":\"This is a test event from Trotline.\"}";
+static const char *const default_payload = "{\"message\":\"This is a test event from Trotline.\"}";
 
 static void probe_done(void *arg, const struct outbound_result *result)
 {
@@ -51,7 +51,7 @@ static void probe_done(void *arg, const struct outbound_result *result)
 }
 
 static void send_now(struct api *api, struct http_request *request, struct endpoint_config *config,
-                 struct slice type, struct slice payload)
+                     struct slice type, struct slice payload)
 {
     struct event_record record = {.application = SLICE("default"),
                                   .type = type,
@@ -74,7 +74,8 @@ static void send_now(struct api *api, struct http_request *request, struct endpo
     buf_free(&bytes);
 }
 
-/* ---- What was asked for ----------------------------------------------------------------------- */
+/* ---- What was asked for -----------------------------------------------------------------------
+ */
 
 struct asked {
     struct slice type;
@@ -91,8 +92,8 @@ static enum status read_type(const struct json_member *member, struct asked *ask
     return ST_OK;
 }
 
-static enum status read_string(const struct json_member *member, const char *code,
-                               const char *name, struct slice *out, struct field_error *error)
+static enum status read_string(const struct json_member *member, const char *code, const char *name,
+                               struct slice *out, struct field_error *error)
 {
     if (member->type != JSON_STRING)
         return field_refuse(error, code, name, "%s must be a string.", name);
@@ -100,8 +101,8 @@ static enum status read_string(const struct json_member *member, const char *cod
     return ST_OK;
 }
 
-static enum status read_member(const struct json_member *member, bool any_url,
-                               struct asked *asked, struct field_error *error)
+static enum status read_member(const struct json_member *member, bool any_url, struct asked *asked,
+                               struct field_error *error)
 {
     if (json_find(member, 1, SLICE("event")))
         return read_type(member, asked, error);
@@ -127,8 +128,7 @@ static enum status read_asked(struct slice body, bool any_url, struct asked *ask
     struct json_member members[MEMBERS_MAX];
     struct json_error json;
     size_t count = 0;
-    *asked = (struct asked){.type = SLICE("webhook.test"),
-                            .payload = slice_str(default_payload)};
+    *asked = (struct asked){.type = SLICE("webhook.test"), .payload = slice_str(default_payload)};
     if (body.len == 0 && !any_url)
         return ST_OK;
     if (json_members(body, members, MEMBERS_MAX, &count, &json) != ST_OK)
@@ -145,7 +145,8 @@ static enum status read_asked(struct slice body, bool any_url, struct asked *ask
     return ST_OK;
 }
 
-/* ---- Handlers --------------------------------------------------------------------------------- */
+/* ---- Handlers ---------------------------------------------------------------------------------
+ */
 
 void test_send_endpoint(struct api *api, struct http_request *request, struct slice id_text)
 {

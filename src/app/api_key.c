@@ -1,7 +1,7 @@
 /* api_key.c - the API key that the first start writes to DATA/api-key.
  *
- * The file is made under another name and linked into place, so that it is never seen half-written and
- * of two processes that start at once one wins.
+ * The file is made under another name and linked into place, so that it is never seen half-written
+ * and of two processes that start at once one wins.
  */
 #include "app/api_key.h"
 

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/suggest.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "base/suggest.h"
 
 enum { COLUMNS = 96 };
 

@@ -19,8 +19,8 @@
 #include "app/cli.h"
 #include "app/config_file.h"
 #include "app/config_option.h"
-#include "base/suggest.h"
 #include "base/parse.h"
+#include "base/suggest.h"
 
 enum { REASON_BYTES = 4096 };
 

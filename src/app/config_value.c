@@ -9,8 +9,8 @@
 
 #include "app/config_option.h"
 #include "app/fraction.h"
-#include "base/suggest.h"
 #include "base/parse.h"
+#include "base/suggest.h"
 
 /* Enumerations are written through this type. */
 static_assert(sizeof(enum log_level) == sizeof(unsigned) &&

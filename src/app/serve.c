@@ -1,7 +1,7 @@
 /* serve.c - `trotline serve`: the order of start and stop.
  *
- * Start:  data directory, API key, embedded Redis, store, core, HTTP; "ready" when the endpoints are
- *         loaded. Requests that come before get 503.
+ * Start:  data directory, API key, embedded Redis, store, core, HTTP; "ready" when the endpoints
+ * are loaded. Requests that come before get 503.
  *
  * Stop (SIGTERM, SIGINT):
  *
@@ -65,7 +65,8 @@ struct serve {
     uint64_t phase_since_ms; /* monotonic */
 };
 
-/* ---- Stop ------------------------------------------------------------------------------------- */
+/* ---- Stop -------------------------------------------------------------------------------------
+ */
 
 static void enter(struct serve *serve, enum phase phase)
 {
@@ -145,7 +146,8 @@ static void on_signal(void *arg, int number)
     enter(serve, PHASE_DRAINING);
 }
 
-/* ---- Ready ------------------------------------------------------------------------------------ */
+/* ---- Ready ------------------------------------------------------------------------------------
+ */
 
 static void print_ready(struct serve *serve)
 {
@@ -184,8 +186,8 @@ static void print_next_steps(struct serve *serve)
             "application/json' \\\n"
             "         -d '{\"type\":\"order.created\",\"data\":{\"id\":1}}' %s/api/events\n"
             "\n",
-            at, SLICE_ARGS(buf_slice(&serve->api_key)), serve->config->data, serve->config->data, at,
-            at);
+            at, SLICE_ARGS(buf_slice(&serve->api_key)), serve->config->data, serve->config->data,
+            at, at);
     buf_free(&url);
 }
 
@@ -204,7 +206,8 @@ static void on_turn(void *arg)
     log_flush();
 }
 
-/* ---- Redis ------------------------------------------------------------------------------------ */
+/* ---- Redis ------------------------------------------------------------------------------------
+ */
 
 /* CONFIG GET's reply: names and values in turn. */
 static struct slice setting(const struct redis_value *reply, const char *name)
@@ -287,7 +290,8 @@ static bool start_redis(struct serve *serve, struct store_options *options, stru
     return true;
 }
 
-/* ---- Start ------------------------------------------------------------------------------------ */
+/* ---- Start ------------------------------------------------------------------------------------
+ */
 
 /* One more descriptor for each connection, on both sides, and some for ourselves. */
 static void raise_descriptor_limit(const struct config *config)
@@ -297,8 +301,8 @@ static void raise_descriptor_limit(const struct config *config)
                     config->outbound.idle_connections + 256;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
-    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || wanted < limit.rlim_max ? wanted
-                                                                               : limit.rlim_max;
+    limit.rlim_cur =
+        limit.rlim_max == RLIM_INFINITY || wanted < limit.rlim_max ? wanted : limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
         log_warn("serve.few_descriptors", "limit=%llu wanted=%llu",
                  (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
@@ -363,8 +367,8 @@ static bool start_core(struct serve *serve, struct buf *error)
     serve->store = store_new(serve->reactor, &store, on_store_state, serve);
     serve->outbound = outbound_new(serve->reactor, &outbound);
     if (serve->registry && serve->store && serve->outbound)
-        serve->core = core_new(&options, serve->reactor, serve->store, serve->registry,
-                               serve->outbound);
+        serve->core =
+            core_new(&options, serve->reactor, serve->store, serve->registry, serve->outbound);
     if (!serve->core)
         buf_add_str(error, "out of memory, or outbound.caFile cannot be read");
     return serve->core != NULL;

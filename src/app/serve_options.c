@@ -73,8 +73,7 @@ enum status serve_guard(const struct config *config, struct netguard *guard, str
         const char *cidr = config->outbound.allow.items[i];
         enum status status = netguard_add_cidr(guard, slice_str(cidr));
         if (status != ST_OK) {
-            buf_addf(error, "outbound.allow: \"%s\" cannot be used: %s", cidr,
-                     status_text(status));
+            buf_addf(error, "outbound.allow: \"%s\" cannot be used: %s", cidr, status_text(status));
             return ST_RANGE;
         }
     }

@@ -18,7 +18,6 @@
 #include "app/commands.h"
 #include "app/fraction.h"
 #include "app/sink_view.h"
-#include "base/suggest.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/json_out.h"
@@ -26,6 +25,7 @@
 #include "base/map.h"
 #include "base/parse.h"
 #include "base/rng.h"
+#include "base/suggest.h"
 #include "net/http_server.h"
 #include "net/signals.h"
 

@@ -7,20 +7,21 @@
 #define TROTLINE_BASE_LIMITS_H
 
 /* ---- HTTP server: one request -------------------------------------------------------------- */
-#define LIMIT_HTTP_HEADERS      100         /* header lines; more is 431 */
-#define LIMIT_HTTP_TARGET_BYTES 8192        /* RFC 9112 section 3 asks for 8000 at least; more is 414 */
-#define LIMIT_HTTP_HEADER_BYTES (32 * 1024) /* request line and all headers; more is 431 */
-#define LIMIT_HTTP_TRAILER_BYTES 4096       /* trailer of a chunked body, dropped; more is 431 */
-#define LIMIT_HTTP_EXTENSION_BYTES 1024     /* chunk extensions of one body, dropped; more is 400 */
+#define LIMIT_HTTP_HEADERS         100  /* header lines; more is 431 */
+#define LIMIT_HTTP_TARGET_BYTES    8192 /* RFC 9112 section 3 asks for 8000 at least; more is 414 */
+#define LIMIT_HTTP_HEADER_BYTES    (32 * 1024) /* request line and all headers; more is 431 */
+#define LIMIT_HTTP_TRAILER_BYTES   4096        /* trailer of a chunked body, dropped; more is 431 */
+#define LIMIT_HTTP_EXTENSION_BYTES 1024 /* chunk extensions of one body, dropped; more is 400 */
 
 /* ---- HTTP server: connections --------------------------------------------------------------- */
-#define LIMIT_HTTP_BACKLOG      1024          /* connections the kernel holds until we accept them */
-#define LIMIT_HTTP_REFUSED      64            /* beyond the maximum, answered 503; more: just closed */
-#define LIMIT_HTTP_LINGER_MS    2000          /* reading on after the last answer; then a reset */
+#define LIMIT_HTTP_BACKLOG      1024 /* connections the kernel holds until we accept them */
+#define LIMIT_HTTP_REFUSED      64   /* beyond the maximum, answered 503; more: just closed */
+#define LIMIT_HTTP_LINGER_MS    2000 /* reading on after the last answer; then a reset */
 #define LIMIT_HTTP_LINGER_BYTES (1024 * 1024) /* … and at most so much */
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
-#define LIMIT_JSON_DEPTH 64 /* nesting; deeper is 400 `json_too_deep`. jansson's recursion stays small */
+#define LIMIT_JSON_DEPTH                                                                           \
+    64 /* nesting; deeper is 400 `json_too_deep`. jansson's recursion stays small */
 
 /* ---- Events and endpoints ------------------------------------------------------------------- */
 #define LIMIT_TYPE_BYTES            256 /* an event type; longer is 400 */
@@ -28,28 +29,31 @@
 #define LIMIT_UID_BYTES             256
 #define LIMIT_URL_BYTES             2048
 #define LIMIT_DESCRIPTION_BYTES     1000
-#define LIMIT_HEADER_LIST           32   /* custom headers of an endpoint */
-#define LIMIT_HEADER_NAME_BYTES     128  /* one custom header's name */
-#define LIMIT_HEADER_VALUE_BYTES    4096 /* one custom header's value */
-#define LIMIT_ENDPOINT_TYPES        64   /* `events` of an endpoint */
-#define LIMIT_RETRY_STEPS           64   /* entries of a retry schedule */
+#define LIMIT_HEADER_LIST           32                         /* custom headers of an endpoint */
+#define LIMIT_HEADER_NAME_BYTES     128                        /* one custom header's name */
+#define LIMIT_HEADER_VALUE_BYTES    4096                       /* one custom header's value */
+#define LIMIT_ENDPOINT_TYPES        64                         /* `events` of an endpoint */
+#define LIMIT_RETRY_STEPS           64                         /* entries of a retry schedule */
 #define LIMIT_RETRY_STEP_MS         (30ull * 24 * 3600 * 1000) /* 30 days: the longest step */
-#define LIMIT_RETRY_STATUSES        32   /* single statuses in a policy's retryOn */
-#define LIMIT_SECRETS               11   /* valid at once during rotation: Svix's 10 old ones and the new */
+#define LIMIT_RETRY_STATUSES        32 /* single statuses in a policy's retryOn */
+#define LIMIT_SECRETS               11 /* valid at once during rotation: Svix's 10 old ones and the new */
 #define LIMIT_SECRET_BYTES          1024 /* one secret, as text */
-#define LIMIT_ENDPOINT_BYTES        (256 * 1024) /* an endpoint's JSON; all of the above fit; more is 413 */
+#define LIMIT_ENDPOINT_BYTES                                                                       \
+    (256 * 1024) /* an endpoint's JSON; all of the above fit; more is 413 */
 
 /* ---- Schemes -------------------------------------------------------------------------------- */
 #define LIMIT_SCHEMES 64 /* built-in and from files; one more is an error of the configuration */
 
 /* ---- Batches -------------------------------------------------------------------------------- */
-#define LIMIT_BATCH_EVENTS     1024              /* the configuration may ask for less */
-#define LIMIT_BATCH_DELIVERIES (1024 * 1024)     /* resolved deliveries of one batch */
+#define LIMIT_BATCH_EVENTS     1024               /* the configuration may ask for less */
+#define LIMIT_BATCH_DELIVERIES (1024 * 1024)      /* resolved deliveries of one batch */
 #define LIMIT_BATCH_BYTES      (16 * 1024 * 1024) /* packed size */
 
 /* ---- Redis ---------------------------------------------------------------------------------- */
-#define LIMIT_REDIS_REPLY_BYTES     (64 * 1024 * 1024) /* one reply; more ends the connection: page big reads */
-#define LIMIT_REDIS_IN_FLIGHT_BYTES (32 * 1024 * 1024) /* unless the options say otherwise; two full batches */
+#define LIMIT_REDIS_REPLY_BYTES                                                                    \
+    (64 * 1024 * 1024) /* one reply; more ends the connection: page big reads */
+#define LIMIT_REDIS_IN_FLIGHT_BYTES                                                                \
+    (32 * 1024 * 1024) /* unless the options say otherwise; two full batches */
 
 /* ---- Configuration -------------------------------------------------------------------------- */
 #define LIMIT_CONFIG_BYTES       (1024 * 1024) /* the file; more is refused unread */
@@ -60,7 +64,8 @@
 #define LIMIT_ATTEMPT_BODY_BYTES 1024 /* the head of a response that is kept with an attempt */
 
 /* ---- Outbound: one response ------------------------------------------------------------------ */
-#define LIMIT_RESPONSE_HEADER_BYTES (64 * 1024) /* all header lines, 1xx and trailers included;
-                                                   more is `response_too_large` */
+#define LIMIT_RESPONSE_HEADER_BYTES                                                                \
+    (64 * 1024) /* all header lines, 1xx and trailers included;                                    \
+                   more is `response_too_large` */
 
 #endif

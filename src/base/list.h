@@ -15,7 +15,7 @@ struct list {
 };
 
 /* The struct that holds `node` as `member`. */
-#define CONTAINER_OF(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define CONTAINER_OF(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 static inline void list_init(struct list *node)
 {

@@ -38,10 +38,10 @@ static void add_line(enum log_level level, const char *event, const char *fields
     char line[LINE_BYTES + 128];
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
-    int len = snprintf(line, sizeof(line), "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s %s%s%s\n",
-                       tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-                       tm.tm_sec, now.tv_nsec / 1000000, log_level_name(level), event,
-                       fields[0] ? " " : "", fields);
+    int len =
+        snprintf(line, sizeof(line), "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s %s%s%s\n",
+                 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                 now.tv_nsec / 1000000, log_level_name(level), event, fields[0] ? " " : "", fields);
     if (len >= (int)sizeof(line)) {
         len = sizeof(line) - 1;
         line[len - 1] = '\n';

@@ -1,10 +1,10 @@
 /* attempt.c - one HTTP request of one delivery.
  *
- * An attempt's memory (header lines, body) is kept in a free list and used again, so that a delivery
- * allocates nothing once the process is warm.
+ * An attempt's memory (header lines, body) is kept in a free list and used again, so that a
+ * delivery allocates nothing once the process is warm.
  *
- * Trace context (W3C): the event's trace is continued with a parent id of its own for each attempt; an
- * event without one starts a trace from its id, so all its attempts belong together.
+ * Trace context (W3C): the event's trace is continued with a parent id of its own for each attempt;
+ * an event without one starts a trace from its id, so all its attempts belong together.
  */
 #include "core/attempt.h"
 
@@ -42,7 +42,8 @@ struct attempts {
     size_t reserved;
 };
 
-/* ---- Memory ----------------------------------------------------------------------------------- */
+/* ---- Memory -----------------------------------------------------------------------------------
+ */
 
 static struct attempt *attempt_take(struct attempts *attempts)
 {
@@ -85,7 +86,8 @@ static void attempt_give_back(struct attempt *attempt)
     attempts->free_count++;
 }
 
-/* ---- Building --------------------------------------------------------------------------------- */
+/* ---- Building ---------------------------------------------------------------------------------
+ */
 
 static void add_line(struct buf *lines, size_t *count, const char *name, struct slice value)
 {
@@ -188,7 +190,8 @@ static enum status build(struct attempt *attempt, const struct message *message,
     return ST_OK;
 }
 
-/* ---- Sending ---------------------------------------------------------------------------------- */
+/* ---- Sending ----------------------------------------------------------------------------------
+ */
 
 static void count_result(struct core_stats *stats, const struct outbound_result *result)
 {
@@ -246,7 +249,8 @@ enum status attempt_start(struct attempts *attempts, struct delivery *delivery)
     return ST_OK;
 }
 
-/* ---- Probes ----------------------------------------------------------------------------------- */
+/* ---- Probes -----------------------------------------------------------------------------------
+ */
 
 static void on_probe_done(void *arg, const struct outbound_result *result)
 {
@@ -282,7 +286,8 @@ enum status attempt_probe(struct attempts *attempts, struct endpoint_config *con
     return ST_OK;
 }
 
-/* ---- Slots ------------------------------------------------------------------------------------ */
+/* ---- Slots ------------------------------------------------------------------------------------
+ */
 
 size_t attempts_free_slots(const struct attempts *attempts)
 {
@@ -314,7 +319,8 @@ struct list *attempts_sending(struct attempts *attempts)
 
 void attempts_cancel_all(struct attempts *attempts)
 {
-    LIST_FOREACH(node, &attempts->sending) {
+    LIST_FOREACH(node, &attempts->sending)
+    {
         struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
         outbound_cancel(delivery->attempt->request);
     }
@@ -335,7 +341,8 @@ void attempts_free(struct attempts *attempts)
 {
     if (!attempts)
         return;
-    LIST_FOREACH(node, &attempts->sending) {
+    LIST_FOREACH(node, &attempts->sending)
+    {
         struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
         struct attempt *attempt = delivery->attempt;
         delivery->attempt = NULL;
@@ -343,7 +350,8 @@ void attempts_free(struct attempts *attempts)
         attempt_give_back(attempt);
         dispatch_release(attempts->core->dispatch, delivery);
     }
-    LIST_FOREACH(node, &attempts->free) {
+    LIST_FOREACH(node, &attempts->free)
+    {
         list_remove(node);
         attempt_destroy(CONTAINER_OF(node, struct attempt, node));
     }

@@ -1,7 +1,8 @@
 /* attempt.h - one HTTP request of one delivery: builds it, signs it, sends it.
  *
  * Body and headers are made anew for each attempt (the signature covers the attempt's time), in a
- * request whose memory is used again. The payload is not copied when the scheme's body is the payload.
+ * request whose memory is used again. The payload is not copied when the scheme's body is the
+ * payload.
  */
 #ifndef TROTLINE_CORE_ATTEMPT_H
 #define TROTLINE_CORE_ATTEMPT_H
@@ -32,8 +33,8 @@ struct list *attempts_sending(struct attempts *attempts);
 /* Cuts all attempts; they come back as cancelled. */
 void attempts_cancel_all(struct attempts *attempts);
 
-/* Sends a message to an endpoint outside the data path (test sends): nothing is recorded. fn is called
- * once, later. The message and the configuration are referenced until then. */
+/* Sends a message to an endpoint outside the data path (test sends): nothing is recorded. fn is
+ * called once, later. The message and the configuration are referenced until then. */
 typedef void attempt_probe_fn(void *arg, const struct outbound_result *result);
 MUST_CHECK enum status attempt_probe(struct attempts *attempts, struct endpoint_config *config,
                                      struct message *message, attempt_probe_fn *fn, void *arg);

@@ -1,7 +1,8 @@
 /* batch.c - the unit of durability.
  *
  * While a batch is built only its blob grows; nothing points into it, so it may move. batch_parse()
- * then reads the blob as recovery would, which costs 0.3 us an event and saves a second way of doing it.
+ * then reads the blob as recovery would, which costs 0.3 us an event and saves a second way of
+ * doing it.
  */
 #include "core/batch.h"
 
@@ -16,11 +17,13 @@ enum { FORMAT = 1, SHARD = 0 };
 
 const char *batch_state_name(enum batch_state state)
 {
-    static const char *const names[] = {"building", "sealed", "storing", "open", "closing", "closed"};
+    static const char *const names[] = {"building", "sealed",  "storing",
+                                        "open",     "closing", "closed"};
     return names[state];
 }
 
-/* ---- Names ------------------------------------------------------------------------------------ */
+/* ---- Names ------------------------------------------------------------------------------------
+ */
 
 static void put_be(uint8_t *out, size_t bytes, uint64_t value)
 {
@@ -62,7 +65,8 @@ uint32_t batch_index_of(const struct id *message)
     return (uint32_t)message->bytes[15] << 8 | message->bytes[16];
 }
 
-/* ---- Building --------------------------------------------------------------------------------- */
+/* ---- Building ---------------------------------------------------------------------------------
+ */
 
 static struct batch *batch_alloc(size_t bytes_max)
 {
@@ -120,7 +124,8 @@ enum status batch_add(struct batch *batch, const struct event_record *record, st
     return ST_OK;
 }
 
-/* ---- Parsing ---------------------------------------------------------------------------------- */
+/* ---- Parsing ----------------------------------------------------------------------------------
+ */
 
 static void read_message(struct mp_reader *reader, struct batch *batch, uint32_t index)
 {
@@ -230,7 +235,8 @@ size_t batch_bytes(const struct batch *batch)
            batch->ordinal_count * sizeof(*batch->slots);
 }
 
-/* ---- Lifetime --------------------------------------------------------------------------------- */
+/* ---- Lifetime ---------------------------------------------------------------------------------
+ */
 
 void batch_free(struct batch *batch)
 {

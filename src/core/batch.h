@@ -5,11 +5,12 @@
  *                                                                                              |
  *                                            memory goes back when nobody refers to it <-- CLOSED
  *
- * A delivery's place in the batch is its ordinal: message 0's targets first, then message 1's. Progress
- * bits, outcomes and recovery all speak of ordinals; nobody matches again (DESIGN.md 5b.5).
+ * A delivery's place in the batch is its ordinal: message 0's targets first, then message 1's.
+ * Progress bits, outcomes and recovery all speak of ordinals; nobody matches again (DESIGN.md
+ * 5b.5).
  *
- * Blob: msgpack values one behind the other: an array [format, time in ms], then for each message its
- * id (bin of 20 bytes), its record (event_record.h), and its targets (bin of 20 bytes each).
+ * Blob: msgpack values one behind the other: an array [format, time in ms], then for each message
+ * its id (bin of 20 bytes), its record (event_record.h), and its targets (bin of 20 bytes each).
  *
  * A message's id carries the batch's name, so a delivered event is found without a key of its own:
  *   bytes 0-4 time   5-6 shard   7-14 batch nonce   15-16 index   17-19 random
@@ -93,13 +94,13 @@ struct batch *batch_new(uint64_t wall_ms, uint64_t nonce, size_t bytes_max);
 /* Frees a batch that was never stored or whose last reference is gone. Accepts NULL. */
 void batch_free(struct batch *batch);
 
-/* Appends an event; targets is a sequence of 20-byte endpoint ids. On failure (ST_LIMIT, ST_NOMEM) the
- * batch is as before. *id is the event's new id. Only while BUILDING. */
+/* Appends an event; targets is a sequence of 20-byte endpoint ids. On failure (ST_LIMIT, ST_NOMEM)
+ * the batch is as before. *id is the event's new id. Only while BUILDING. */
 MUST_CHECK enum status batch_add(struct batch *batch, const struct event_record *record,
                                  struct slice targets, struct id *id);
 
-/* Reads the blob and fills messages and slots: after sealing, and after adoption. ST_SYNTAX: the blob
- * is not one of ours; ST_NOMEM. */
+/* Reads the blob and fills messages and slots: after sealing, and after adoption. ST_SYNTAX: the
+ * blob is not one of ours; ST_NOMEM. */
 MUST_CHECK enum status batch_parse(struct batch *batch);
 
 /* A batch out of Redis: takes a copy of the blob and parses it. */

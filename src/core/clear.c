@@ -63,7 +63,8 @@ static bool wanted(const struct job *job)
     return job->endpoint->deleted || !job->endpoint->config->active;
 }
 
-/* ---- The end of a deleted endpoint --------------------------------------------------------------- */
+/* ---- The end of a deleted endpoint
+ * --------------------------------------------------------------- */
 
 static void on_deleted(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -100,7 +101,8 @@ static void delete_document(struct job *job)
         reactor_timer_set(job->again, AGAIN_MS);
 }
 
-/* ---- Pages ---------------------------------------------------------------------------------------- */
+/* ---- Pages
+ * ---------------------------------------------------------------------------------------- */
 
 static void page_answered(struct job *job, bool stopped)
 {
@@ -245,7 +247,8 @@ static void read_page(struct job *job)
         reactor_timer_set(job->again, AGAIN_MS);
 }
 
-/* ---- Start and stop --------------------------------------------------------------------------------- */
+/* ---- Start and stop
+ * --------------------------------------------------------------------------------- */
 
 void clear_endpoint(struct clear *clear, struct endpoint *endpoint)
 {
@@ -281,6 +284,6 @@ void clear_free(struct clear *clear)
     if (!clear)
         return;
     LIST_FOREACH(node, &clear->jobs)
-        job_end(CONTAINER_OF(node, struct job, node));
+    job_end(CONTAINER_OF(node, struct job, node));
     free(clear);
 }

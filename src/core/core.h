@@ -5,8 +5,9 @@
  *                    +------ schedule <------+
  *
  * publish stores events in batches; dispatch decides what may be sent now; attempt sends; settle
- * records, retries or finishes; schedule brings back what waited. replica keeps this process's lease
- * and adopts what dead ones left. Each module is a pointer here, made by core_new() in that order.
+ * records, retries or finishes; schedule brings back what waited. replica keeps this process's
+ * lease and adopts what dead ones left. Each module is a pointer here, made by core_new() in that
+ * order.
  */
 #ifndef TROTLINE_CORE_CORE_H
 #define TROTLINE_CORE_CORE_H
@@ -31,8 +32,8 @@ struct core_options {
     uint64_t history_ttl_ms, history_bytes_max;
     uint32_t attempts_kept; /* for each endpoint */
     /* Memory. */
-    size_t deliveries_max;         /* in hand */
-    size_t bytes_max;              /* of events in hand */
+    size_t deliveries_max; /* in hand */
+    size_t bytes_max;      /* of events in hand */
     size_t queued_per_endpoint_max;
     /* Sending. */
     size_t in_flight_max;
@@ -55,7 +56,7 @@ struct core_stats {
     uint64_t deliveries_sent, deliveries_retried, deliveries_dead, deliveries_cancelled,
         deliveries_moved;
     uint64_t claims, leases_lost;
-    struct hist publish_us;  /* accepted to answered */
+    struct hist publish_us; /* accepted to answered */
     struct hist attempt_us;
     struct hist delivery_us; /* accepted to sent, of first attempts */
 };
@@ -68,7 +69,7 @@ struct core {
     struct outbound *outbound;
     struct rng rng; /* jitter */
     struct core_stats stats;
-    bool loaded;   /* the endpoints are in the registry */
+    bool loaded; /* the endpoints are in the registry */
     bool stopping;
 
     struct publish *publish;
@@ -82,13 +83,14 @@ struct core {
     struct endpoint_store *endpoints;
 };
 
-/* Takes nothing over: reactor, store, registry and outbound must outlive it. NULL: out of memory. */
+/* Takes nothing over: reactor, store, registry and outbound must outlive it. NULL: out of memory.
+ */
 struct core *core_new(const struct core_options *options, struct reactor *reactor,
                       struct store *store, struct registry *registry, struct outbound *outbound);
 void core_free(struct core *core);
 
-/* Redis became reachable: from the store's callback. The first time the endpoints are loaded, and only
- * then does anything move. */
+/* Redis became reachable: from the store's callback. The first time the endpoints are loaded, and
+ * only then does anything move. */
 void core_store_ready(struct core *core);
 
 /* No new events, no new claims; what is in hand is finished. */

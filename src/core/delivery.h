@@ -5,8 +5,8 @@
  *
  *   new --> QUEUED --> SENDING --> SETTLING --> gone
  *              |          |
- *              |          +-- longer than a second: moved to the schedule as leased, so that its batch
- *              |              can close; it goes on as a delivery of the schedule
+ *              |          +-- longer than a second: moved to the schedule as leased, so that its
+ * batch |              can close; it goes on as a delivery of the schedule
  *              +--> SETTLING (moved to the schedule: endpoint full, memory full, due later, ...)
  */
 #ifndef TROTLINE_CORE_DELIVERY_H
@@ -20,23 +20,24 @@
 enum delivery_phase { DELIVERY_QUEUED, DELIVERY_SENDING, DELIVERY_SETTLING };
 
 struct delivery {
-    struct list node;         /* QUEUED: endpoint's queue. SENDING: attempts' list, oldest first */
-    struct map_node in_hand;  /* schedule path: the schedule's table of what is in hand */
+    struct list node;          /* QUEUED: endpoint's queue. SENDING: attempts' list, oldest first */
+    struct map_node in_hand;   /* schedule path: the schedule's table of what is in hand */
     struct endpoint *endpoint; /* one reference */
     struct message *message;   /* one reference */
     enum delivery_phase phase;
     uint32_t ordinal;
-    uint32_t attempts;       /* made so far */
-    uint32_t replayed_at;    /* of which before the last replay */
-    uint64_t lease;          /* 0: memory path. Else the score held in `due` */
-    uint64_t accepted_at_ms; /* unix */
-    uint64_t accepted_us;    /* monotonic; 0: not in this process */
+    uint32_t attempts;         /* made so far */
+    uint32_t replayed_at;      /* of which before the last replay */
+    uint64_t lease;            /* 0: memory path. Else the score held in `due` */
+    uint64_t accepted_at_ms;   /* unix */
+    uint64_t accepted_us;      /* monotonic; 0: not in this process */
     uint64_t sending_since_ms; /* monotonic; SENDING */
     bool moving;               /* SENDING, and on its way to the schedule as leased */
     bool held_in_hand;         /* it is in the schedule's table */
     bool renewing;             /* SENDING, and its lease is being renewed */
     struct attempt *attempt;   /* SENDING */
-    struct settlement *held;   /* the attempt's result, while `moving` or `renewing` is not answered */
+    struct settlement
+        *held; /* the attempt's result, while `moving` or `renewing` is not answered */
 };
 
 /* Takes a reference of both. NULL: out of memory. */

@@ -4,9 +4,9 @@
  *                                                       |
  *                                                       +--> settle_postpone(): the schedule
  *
- * The round is the list `ready` of endpoints that have work and a free slot; each gives one attempt a
- * turn of the list. An endpoint leaves the list when it has nothing to send or no slot, and comes back
- * through dispatch_endpoint_ready().
+ * The round is the list `ready` of endpoints that have work and a free slot; each gives one attempt
+ * a turn of the list. An endpoint leaves the list when it has nothing to send or no slot, and comes
+ * back through dispatch_endpoint_ready().
  *
  * A batch is OPEN while an ordinal is pending. `pending` falls by dispatch_finished() and
  * dispatch_moved() alone, once for each ordinal; at zero the batch is closed.
@@ -35,16 +35,17 @@ enum {
 
 struct dispatch {
     struct core *core;
-    struct map batches;     /* open and closing, by name */
-    struct list expanding;  /* not yet taken apart */
-    struct list open;       /* oldest first */
-    struct list ready;      /* endpoints */
+    struct map batches;    /* open and closing, by name */
+    struct list expanding; /* not yet taken apart */
+    struct list open;      /* oldest first */
+    struct list ready;     /* endpoints */
     size_t deliveries;
     size_t bytes;
     struct reactor_timer *mark;
 };
 
-/* ---- Batches ---------------------------------------------------------------------------------- */
+/* ---- Batches ----------------------------------------------------------------------------------
+ */
 
 static uint64_t batch_hash(const char *id_text)
 {
@@ -138,7 +139,8 @@ void dispatch_skip_done(struct batch *batch, uint32_t ordinal)
     struct batch_slot *slot = &batch->slots[ordinal];
     if (slot->state != SLOT_PENDING)
         return;
-    /* Moved, or sent and its outcome died with its process: nothing to write when the batch closes. */
+    /* Moved, or sent and its outcome died with its process: nothing to write when the batch closes.
+     */
     slot->state = SLOT_MOVED;
     slot->marked = true;
     batch->pending--;
@@ -162,7 +164,8 @@ void dispatch_open(struct dispatch *dispatch, struct batch *batch)
     close_if_done(dispatch, batch);
 }
 
-/* ---- Progress marks ------------------------------------------------------------------------------ */
+/* ---- Progress marks
+ * ------------------------------------------------------------------------------ */
 
 static void on_marked(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -193,7 +196,8 @@ static void on_mark(void *arg)
 {
     struct dispatch *dispatch = arg;
     uint64_t now_ms = clock_mono_ms();
-    LIST_FOREACH(node, &dispatch->open) {
+    LIST_FOREACH(node, &dispatch->open)
+    {
         struct batch *batch = CONTAINER_OF(node, struct batch, node);
         if (now_ms - batch->opened_at_ms < MARK_AFTER_MS)
             break;
@@ -205,7 +209,8 @@ static void on_mark(void *arg)
         reactor_timer_set(dispatch->mark, MARK_AFTER_MS);
 }
 
-/* ---- Deliveries ------------------------------------------------------------------------------- */
+/* ---- Deliveries -------------------------------------------------------------------------------
+ */
 
 void dispatch_took(struct dispatch *dispatch, struct delivery *delivery)
 {
@@ -287,8 +292,7 @@ static bool expand_one(struct dispatch *dispatch, struct message *message, uint3
     if (!endpoint) {
         dispatch->core->stats.deliveries_cancelled++;
         dispatch_finished(dispatch, batch, ordinal,
-                          &(struct outcome){.status = OUTCOME_CANCELLED,
-                                            .at_ms = clock_wall_ms()});
+                          &(struct outcome){.status = OUTCOME_CANCELLED, .at_ms = clock_wall_ms()});
         return true;
     }
     struct delivery *delivery = delivery_new(endpoint, message, ordinal);
@@ -331,7 +335,8 @@ static size_t expand(struct dispatch *dispatch, struct batch *batch, size_t quot
 static void expand_some(struct dispatch *dispatch)
 {
     size_t quota = EXPAND_QUOTA;
-    LIST_FOREACH(node, &dispatch->expanding) {
+    LIST_FOREACH(node, &dispatch->expanding)
+    {
         quota -= expand(dispatch, CONTAINER_OF(node, struct batch, node), quota);
         if (quota == 0)
             break;
@@ -340,7 +345,8 @@ static void expand_some(struct dispatch *dispatch)
         reactor_wake(dispatch->core->reactor);
 }
 
-/* ---- The round -------------------------------------------------------------------------------- */
+/* ---- The round --------------------------------------------------------------------------------
+ */
 
 static size_t least(size_t a, size_t b)
 {
@@ -395,7 +401,8 @@ static void on_turn(void *arg)
         reactor_wake(dispatch->core->reactor);
 }
 
-/* ---- Changes and stop ------------------------------------------------------------------------- */
+/* ---- Changes and stop -------------------------------------------------------------------------
+ */
 
 static void clear_queue(struct dispatch *dispatch, struct endpoint *endpoint)
 {
@@ -464,7 +471,8 @@ struct dispatch *dispatch_new(struct core *core)
 
 static void drop_batches(struct list *batches)
 {
-    LIST_FOREACH(node, batches) {
+    LIST_FOREACH(node, batches)
+    {
         struct batch *batch = CONTAINER_OF(node, struct batch, node);
         for (uint32_t i = 0; i < batch->ordinal_count; i++) {
             struct delivery *delivery = batch->slots[i].delivery;
@@ -486,7 +494,7 @@ void dispatch_free(struct dispatch *dispatch)
     drop_batches(&dispatch->expanding);
     drop_batches(&dispatch->open);
     LIST_FOREACH(node, &dispatch->ready)
-        list_remove(node);
+    list_remove(node);
     map_free(&dispatch->batches);
     reactor_timer_free(dispatch->mark);
     free(dispatch);

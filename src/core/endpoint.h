@@ -36,10 +36,10 @@ struct endpoint {
     /* How it is doing: dispatch's and schedule's own. */
     struct list queue; /* deliveries in memory that wait for a slot */
     size_t queued;
-    size_t in_flight;     /* attempts under way */
-    size_t claiming;      /* slots promised to leases that are on their way */
-    struct list ready;    /* in dispatch's list of endpoints that may send */
-    bool backlog;         /* due deliveries wait in the schedule: new ones join them there */
+    size_t in_flight;      /* attempts under way */
+    size_t claiming;       /* slots promised to leases that are on their way */
+    struct list ready;     /* in dispatch's list of endpoints that may send */
+    bool backlog;          /* due deliveries wait in the schedule: new ones join them there */
     struct recent *recent; /* history's: attempts to be listed */
     bool clearing;         /* its schedule is being emptied: disabled or deleted */
 };
@@ -58,8 +58,8 @@ MUST_CHECK enum status registry_put(struct registry *registry, const struct id *
 /* Takes it out and drops the registry's reference; it lives on while others have one. */
 void registry_remove(struct registry *registry, struct endpoint *endpoint);
 
-/* An endpoint that is in no registry and has no configuration (NULL): one that was deleted and whose
- * schedule is not empty yet. One reference for the caller. NULL: out of memory. */
+/* An endpoint that is in no registry and has no configuration (NULL): one that was deleted and
+ * whose schedule is not empty yet. One reference for the caller. NULL: out of memory. */
 struct endpoint *endpoint_new_deleted(const struct id *id);
 
 /* NULL: there is none. Not counted: valid until it is removed. */

@@ -1,6 +1,7 @@
 /* endpoint_store.c - endpoints in Redis, and the registry kept in step.
  *
- * `config:endpoints` is a hash: endpoint id -> document. A deleted endpoint's document is the tombstone
+ * `config:endpoints` is a hash: endpoint id -> document. A deleted endpoint's document is the
+ * tombstone
  * {"deleted":true} until its schedule is empty, so that a restart goes on clearing it.
  */
 #include "core/endpoint_store.h"
@@ -36,7 +37,8 @@ struct endpoint_store {
     bool loading;
 };
 
-/* ---- Consequences ------------------------------------------------------------------------------ */
+/* ---- Consequences ------------------------------------------------------------------------------
+ */
 
 static void take_effect(struct endpoint_store *endpoints, struct endpoint *endpoint)
 {
@@ -46,7 +48,8 @@ static void take_effect(struct endpoint_store *endpoints, struct endpoint *endpo
         clear_endpoint(core->clear, endpoint);
 }
 
-/* ---- Changes ----------------------------------------------------------------------------------- */
+/* ---- Changes -----------------------------------------------------------------------------------
+ */
 
 static void change_free(struct change *change)
 {
@@ -102,8 +105,8 @@ static enum status submit(struct endpoint_store *endpoints, enum change_kind kin
         endpoint_config_put(config);
         return ST_NOMEM;
     }
-    *change = (struct change){.endpoints = endpoints, .kind = kind, .id = *id, .config = config,
-                              .fn = fn, .arg = arg};
+    *change = (struct change){
+        .endpoints = endpoints, .kind = kind, .id = *id, .config = config, .fn = fn, .arg = arg};
     change->endpoint = endpoint ? endpoint_get(endpoint) : NULL;
     char id_text[ID_TEXT_MAX];
     id_format(id_text, "ep_", id);
@@ -124,8 +127,8 @@ static enum status submit(struct endpoint_store *endpoints, enum change_kind kin
     return status;
 }
 
-enum status endpoint_store_create(struct endpoint_store *endpoints,
-                                  struct endpoint_config *config, endpoint_store_fn *fn, void *arg)
+enum status endpoint_store_create(struct endpoint_store *endpoints, struct endpoint_config *config,
+                                  endpoint_store_fn *fn, void *arg)
 {
     struct id id;
     id_new(&id, clock_wall_ms());
@@ -133,8 +136,7 @@ enum status endpoint_store_create(struct endpoint_store *endpoints,
 }
 
 enum status endpoint_store_replace(struct endpoint_store *endpoints, struct endpoint *endpoint,
-                                   struct endpoint_config *config, endpoint_store_fn *fn,
-                                   void *arg)
+                                   struct endpoint_config *config, endpoint_store_fn *fn, void *arg)
 {
     return submit(endpoints, CHANGE_REPLACE, &endpoint->id, endpoint, config, fn, arg);
 }
@@ -177,7 +179,8 @@ struct registry *endpoint_store_registry(struct endpoint_store *endpoints)
     return endpoints->core->registry;
 }
 
-/* ---- Loading ------------------------------------------------------------------------------------ */
+/* ---- Loading ------------------------------------------------------------------------------------
+ */
 
 static void scan(struct endpoint_store *endpoints, struct slice cursor);
 
@@ -205,7 +208,11 @@ static void load_one(struct endpoint_store *endpoints, struct slice id_text, str
     if (status == ST_OK)
         status = registry_put(core->registry, &id, config, &endpoint);
     if (status != ST_OK) {
-        log_error("endpoint.not_loaded", "endpoint=" "%.*s" " reason=%s", SLICE_ARGS(id_text),
+        log_error("endpoint.not_loaded",
+                  "endpoint="
+                  "%.*s"
+                  " reason=%s",
+                  SLICE_ARGS(id_text),
                   log_quote(slice_str(status == ST_NOMEM ? "out of memory" : error.message)));
         return;
     }
@@ -260,7 +267,8 @@ void endpoint_store_load(struct endpoint_store *endpoints, endpoint_store_loaded
     scan(endpoints, SLICE("0"));
 }
 
-/* ---- Start and stop -------------------------------------------------------------------------------- */
+/* ---- Start and stop
+ * -------------------------------------------------------------------------------- */
 
 struct endpoint_store *endpoint_store_new(struct core *core)
 {

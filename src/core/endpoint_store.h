@@ -10,9 +10,9 @@
 
 struct endpoint_store;
 
-/* ST_OK; ST_NOTFOUND; ST_LIMIT (too many endpoints); ST_LOST, ST_AGAIN, ST_REFUSED, ST_STOPPED (Redis
- * is away or full: 503; after ST_LOST the change may have been made). `endpoint` is valid during the
- * call; after ST_OK only. */
+/* ST_OK; ST_NOTFOUND; ST_LIMIT (too many endpoints); ST_LOST, ST_AGAIN, ST_REFUSED, ST_STOPPED
+ * (Redis is away or full: 503; after ST_LOST the change may have been made). `endpoint` is valid
+ * during the call; after ST_OK only. */
 typedef void endpoint_store_fn(void *arg, enum status status, struct endpoint *endpoint);
 
 struct endpoint_store *endpoint_store_new(struct core *core);
@@ -24,15 +24,15 @@ typedef void endpoint_store_loaded_fn(void *arg, enum status status);
 void endpoint_store_load(struct endpoint_store *endpoints, endpoint_store_loaded_fn *done,
                          void *arg);
 
-/* Each writes, then changes the registry, then calls back: once, later, never before it returns. Takes
- * over the reference of `config` in any case. ST_NOMEM: nothing will be called. */
+/* Each writes, then changes the registry, then calls back: once, later, never before it returns.
+ * Takes over the reference of `config` in any case. ST_NOMEM: nothing will be called. */
 MUST_CHECK enum status endpoint_store_create(struct endpoint_store *endpoints,
-                                             struct endpoint_config *config,
-                                             endpoint_store_fn *fn, void *arg);
+                                             struct endpoint_config *config, endpoint_store_fn *fn,
+                                             void *arg);
 MUST_CHECK enum status endpoint_store_replace(struct endpoint_store *endpoints,
                                               struct endpoint *endpoint,
-                                              struct endpoint_config *config,
-                                              endpoint_store_fn *fn, void *arg);
+                                              struct endpoint_config *config, endpoint_store_fn *fn,
+                                              void *arg);
 
 /* Nothing new matches when it calls back; waiting deliveries are cancelled in the background. */
 MUST_CHECK enum status endpoint_store_delete(struct endpoint_store *endpoints,

@@ -1,8 +1,9 @@
 /* history.c - listed attempts of first-try successes, and the trimming of closed batches.
  *
- * Attempts: one buffer of packed records for each endpoint that had successes since the last flush, a
- * ring of at most `attempts_kept`; together bounded by BYTES_MAX, beyond which successes are not listed
- * until the next flush. So listing costs one call a second for each busy endpoint, whatever its rate.
+ * Attempts: one buffer of packed records for each endpoint that had successes since the last flush,
+ * a ring of at most `attempts_kept`; together bounded by BYTES_MAX, beyond which successes are not
+ * listed until the next flush. So listing costs one call a second for each busy endpoint, whatever
+ * its rate.
  *
  * Trimming: close.lua tells the bytes of all closed batches; beyond the configured cap, and once a
  * minute for what has expired by time, the oldest are dropped a page at a time.
@@ -36,7 +37,8 @@ struct history {
     bool trimming;
 };
 
-/* ---- Attempts --------------------------------------------------------------------------------- */
+/* ---- Attempts ---------------------------------------------------------------------------------
+ */
 
 static struct recent *recent_of(struct history *history, struct endpoint *endpoint)
 {
@@ -114,7 +116,7 @@ static void recent_flush(struct history *history, struct recent *recent)
 void history_flush(struct history *history)
 {
     LIST_FOREACH(node, &history->recents)
-        recent_flush(history, CONTAINER_OF(node, struct recent, node));
+    recent_flush(history, CONTAINER_OF(node, struct recent, node));
 }
 
 static void on_flush(void *arg)
@@ -126,7 +128,8 @@ static void on_flush(void *arg)
         reactor_timer_set(history->flush, FLUSH_MS);
 }
 
-/* ---- Trimming --------------------------------------------------------------------------------- */
+/* ---- Trimming ---------------------------------------------------------------------------------
+ */
 
 static void trim_page(struct history *history);
 
@@ -199,7 +202,8 @@ static void on_trim(void *arg)
     trim_page(history);
 }
 
-/* ---- Start and stop ------------------------------------------------------------------------------ */
+/* ---- Start and stop
+ * ------------------------------------------------------------------------------ */
 
 struct history *history_new(struct core *core)
 {
@@ -223,7 +227,7 @@ void history_free(struct history *history)
     if (!history)
         return;
     LIST_FOREACH(node, &history->recents)
-        recent_free(history, CONTAINER_OF(node, struct recent, node));
+    recent_free(history, CONTAINER_OF(node, struct recent, node));
     reactor_timer_free(history->flush);
     reactor_timer_free(history->trim);
     free(history);

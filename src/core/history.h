@@ -1,5 +1,5 @@
-/* history.h - what is kept to look at later: listed attempts of first-try successes, and the trimming
- * of closed batches to their bounds in time and bytes. */
+/* history.h - what is kept to look at later: listed attempts of first-try successes, and the
+ * trimming of closed batches to their bounds in time and bytes. */
 #ifndef TROTLINE_CORE_HISTORY_H
 #define TROTLINE_CORE_HISTORY_H
 
@@ -11,8 +11,9 @@ struct history;
 struct history *history_new(struct core *core);
 void history_free(struct history *history);
 
-/* Lists a successful attempt of the memory path. Kept in memory and written once a second; at most the
- * newest `attempts_kept` of an endpoint, so a kill may lose that second of listing, never an outcome. */
+/* Lists a successful attempt of the memory path. Kept in memory and written once a second; at most
+ * the newest `attempts_kept` of an endpoint, so a kill may lose that second of listing, never an
+ * outcome. */
 void history_note_success(struct history *history, struct endpoint *endpoint,
                           const struct attempt_record *record);
 

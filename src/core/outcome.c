@@ -43,7 +43,8 @@ struct outcome outcome_read(const uint8_t in[OUTCOME_BYTES])
     };
 }
 
-/* Both records are arrays whose first member is the format; members are only ever added at the end. */
+/* Both records are arrays whose first member is the format; members are only ever added at the end.
+ */
 static void begin(struct mp_reader *reader, struct slice bytes, uint32_t members)
 {
     mp_reader_init(reader, bytes);

@@ -1,8 +1,8 @@
 /* outcome.h - what became of a delivery, in the three forms in which it is kept. Pure.
  *
- *   outcome    12 bytes for each ordinal of a batch: final outcomes, in the batch's `outcome` string
- *   state      msgpack, in the `event` hash: a delivery that waits or is dead
- *   attempt    msgpack, in the endpoint's `attempts` list: one HTTP request
+ *   outcome    12 bytes for each ordinal of a batch: final outcomes, in the batch's `outcome`
+ * string state      msgpack, in the `event` hash: a delivery that waits or is dead attempt msgpack,
+ * in the endpoint's `attempts` list: one HTTP request
  */
 #ifndef TROTLINE_CORE_OUTCOME_H
 #define TROTLINE_CORE_OUTCOME_H
@@ -13,9 +13,15 @@
 #include "base/buf.h"
 #include "base/id.h"
 
-/* ---- Final outcome ---------------------------------------------------------------------------- */
+/* ---- Final outcome ----------------------------------------------------------------------------
+ */
 
-enum outcome_status { OUTCOME_NONE = 0, OUTCOME_SENT = 1, OUTCOME_CANCELLED = 2, OUTCOME_DUPLICATE = 3 };
+enum outcome_status {
+    OUTCOME_NONE = 0,
+    OUTCOME_SENT = 1,
+    OUTCOME_CANCELLED = 2,
+    OUTCOME_DUPLICATE = 3
+};
 enum { OUTCOME_BYTES = 12 };
 
 struct outcome {
@@ -30,15 +36,17 @@ void outcome_write(uint8_t out[OUTCOME_BYTES], const struct outcome *outcome);
 /* All zero bytes are OUTCOME_NONE. */
 struct outcome outcome_read(const uint8_t in[OUTCOME_BYTES]);
 
-/* ---- State of a delivery in the schedule or among the dead letters -------------------------------- */
+/* ---- State of a delivery in the schedule or among the dead letters
+ * -------------------------------- */
 
 struct delivery_state {
     uint32_t ordinal;
-    uint32_t attempts;       /* made so far */
-    uint32_t replayed_at;    /* of which before the last replay: they do not count for its policy */
-    bool dead;               /* among the dead letters */
-    uint16_t status_code;    /* of the last attempt; 0: none came */
-    struct slice error;      /* error class or reason of the last failure: "timeout", "endpoint_disabled", "" */
+    uint32_t attempts;    /* made so far */
+    uint32_t replayed_at; /* of which before the last replay: they do not count for its policy */
+    bool dead;            /* among the dead letters */
+    uint16_t status_code; /* of the last attempt; 0: none came */
+    struct slice
+        error; /* error class or reason of the last failure: "timeout", "endpoint_disabled", "" */
     uint64_t last_at_ms;     /* unix, of the last attempt; 0: none yet */
     uint64_t accepted_at_ms; /* unix */
 };
@@ -46,7 +54,8 @@ struct delivery_state {
 void delivery_state_write(struct buf *buf, const struct delivery_state *state);
 MUST_CHECK enum status delivery_state_read(struct slice bytes, struct delivery_state *state);
 
-/* ---- One attempt ------------------------------------------------------------------------------------ */
+/* ---- One attempt
+ * ------------------------------------------------------------------------------------ */
 
 struct attempt_record {
     struct id id;

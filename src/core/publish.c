@@ -6,12 +6,12 @@
  *
  * Each event has a waiter, the producer's callback, answered exactly once:
  *   - by the script's verdict, or
- *   - when the batch's deadline passes: a batch that was not sent yet is dropped and nothing is stored;
- *     one that was sent stays, its waiters are told `unknown`, and its fate is found out later: if it
- *     was stored after all, it is delivered (DESIGN.md 5b.3-4).
+ *   - when the batch's deadline passes: a batch that was not sent yet is dropped and nothing is
+ * stored; one that was sent stays, its waiters are told `unknown`, and its fate is found out later:
+ * if it was stored after all, it is delivered (DESIGN.md 5b.3-4).
  *
- * Rejected: an in-process table of keys under way. Two events with one key in one turn are judged by
- * the script, in order, like any others.
+ * Rejected: an in-process table of keys under way. Two events with one key in one turn are judged
+ * by the script, in order, like any others.
  */
 #include "core/publish.h"
 
@@ -67,13 +67,13 @@ struct publish {
 const char *publish_verdict_name(enum publish_verdict verdict)
 {
     static const char *const names[] = {
-        "accepted",     "duplicate",   "key_reused", "uid_taken",  "idempotency_full",
-        "journal_full", "unavailable", "store_full", "overloaded", "stopping",
-        "unknown"};
+        "accepted",    "duplicate",  "key_reused", "uid_taken", "idempotency_full", "journal_full",
+        "unavailable", "store_full", "overloaded", "stopping",  "unknown"};
     return names[verdict];
 }
 
-/* ---- Answering -------------------------------------------------------------------------------- */
+/* ---- Answering --------------------------------------------------------------------------------
+ */
 
 static void answer(struct publish *publish, struct waiter *waiter, enum publish_verdict verdict,
                    const char *event_id, uint32_t deliveries)
@@ -117,7 +117,8 @@ static void shipment_refuse(struct shipment *shipment, enum publish_verdict verd
     shipment_end(shipment);
 }
 
-/* ---- Storing ---------------------------------------------------------------------------------- */
+/* ---- Storing ----------------------------------------------------------------------------------
+ */
 
 static bool send_shipment(struct shipment *shipment);
 
@@ -143,7 +144,7 @@ static void answer_verdict(struct shipment *shipment, uint32_t index, struct sli
     event_id[ID_TEXT_LEN] = '\0';
     memcpy(&fingerprint, verdict.ptr + 1 + ID_TEXT_LEN, sizeof(fingerprint));
     memcpy(&deliveries, verdict.ptr + 1 + ID_TEXT_LEN + 8, sizeof(deliveries));
-    enum publish_verdict what = verdict.ptr[0] == 'u'              ? PUBLISH_UID_TAKEN
+    enum publish_verdict what = verdict.ptr[0] == 'u'                ? PUBLISH_UID_TAKEN
                                 : fingerprint == waiter->fingerprint ? PUBLISH_DUPLICATE
                                                                      : PUBLISH_KEY_REUSED;
     answer(shipment->publish, waiter, what, event_id, deliveries);
@@ -224,7 +225,8 @@ static enum status ship(struct shipment *shipment, bool script_only)
         memcpy(text + ID_TEXT_LEN, &waiter->fingerprint, 8);
         memcpy(text + ID_TEXT_LEN + 8, &waiter->deliveries, 4);
         claims[count++] = (struct store_key_claim){
-            .idempotency = slice_of(waiter->idempotency, waiter->has_idempotency ? PUBLISH_KEY_BYTES : 0),
+            .idempotency =
+                slice_of(waiter->idempotency, waiter->has_idempotency ? PUBLISH_KEY_BYTES : 0),
             .uid = slice_of(waiter->uid, waiter->has_uid ? PUBLISH_KEY_BYTES : 0),
             .answer = slice_of(text, ANSWER_BYTES),
             .first_ordinal = message->first_ordinal,
@@ -279,7 +281,8 @@ static void on_turn(void *arg)
     struct publish *publish = arg;
     if (publish->storing_count < STORING_MAX && list_empty(&publish->sealed))
         seal(publish);
-    LIST_FOREACH(node, &publish->sealed) {
+    LIST_FOREACH(node, &publish->sealed)
+    {
         if (publish->storing_count >= STORING_MAX ||
             !send_shipment(CONTAINER_OF(node, struct shipment, node)))
             break;
@@ -288,7 +291,8 @@ static void on_turn(void *arg)
 
 void publish_store_ready(struct publish *publish)
 {
-    LIST_FOREACH(node, &publish->storing) {
+    LIST_FOREACH(node, &publish->storing)
+    {
         struct shipment *shipment = CONTAINER_OF(node, struct shipment, node);
         if (shipment->waiting && !send_shipment(shipment))
             break;
@@ -296,7 +300,8 @@ void publish_store_ready(struct publish *publish)
     reactor_wake(publish->core->reactor);
 }
 
-/* ---- Deadlines -------------------------------------------------------------------------------- */
+/* ---- Deadlines --------------------------------------------------------------------------------
+ */
 
 static void on_deadline(void *arg)
 {
@@ -304,12 +309,14 @@ static void on_deadline(void *arg)
     uint64_t now_ms = clock_mono_ms();
     if (publish->building && publish->building->deadline_ms <= now_ms)
         seal(publish);
-    LIST_FOREACH(node, &publish->sealed) {
+    LIST_FOREACH(node, &publish->sealed)
+    {
         struct shipment *shipment = CONTAINER_OF(node, struct shipment, node);
         if (shipment->deadline_ms <= now_ms)
             shipment_refuse(shipment, PUBLISH_UNAVAILABLE);
     }
-    LIST_FOREACH(node, &publish->storing) {
+    LIST_FOREACH(node, &publish->storing)
+    {
         struct shipment *shipment = CONTAINER_OF(node, struct shipment, node);
         if (shipment->deadline_ms <= now_ms && !shipment->answered) {
             shipment->answered = true;
@@ -322,7 +329,8 @@ static void on_deadline(void *arg)
         reactor_timer_set(publish->deadline, 100);
 }
 
-/* ---- Taking events ---------------------------------------------------------------------------- */
+/* ---- Taking events ----------------------------------------------------------------------------
+ */
 
 static void collect_target(void *arg, struct endpoint *endpoint)
 {
@@ -344,8 +352,8 @@ static struct shipment *building(struct publish *publish)
                                   .deadline_ms = clock_mono_ms() + options->publish_timeout_ms,
                                   .capacity = options->batch_events_max};
     list_init(&shipment->node);
-    shipment->batch = batch_new(clock_wall_ms(), publish->nonce_high | publish->sequence,
-                                LIMIT_BATCH_BYTES);
+    shipment->batch =
+        batch_new(clock_wall_ms(), publish->nonce_high | publish->sequence, LIMIT_BATCH_BYTES);
     if (!shipment->batch) {
         free(shipment);
         return NULL;
@@ -420,7 +428,8 @@ enum status publish_event(struct publish *publish, const struct publish_item *it
     return ST_OK;
 }
 
-/* ---- Start and stop --------------------------------------------------------------------------- */
+/* ---- Start and stop ---------------------------------------------------------------------------
+ */
 
 struct publish *publish_new(struct core *core)
 {
@@ -447,7 +456,7 @@ void publish_free(struct publish *publish)
         return;
     seal(publish);
     LIST_FOREACH(node, &publish->sealed)
-        shipment_refuse(CONTAINER_OF(node, struct shipment, node), PUBLISH_STOPPING);
+    shipment_refuse(CONTAINER_OF(node, struct shipment, node), PUBLISH_STOPPING);
     assert(list_empty(&publish->storing)); /* the store, which is freed first, has answered them */
     reactor_timer_free(publish->deadline);
     buf_free(&publish->targets);
@@ -458,8 +467,8 @@ size_t publish_unanswered(const struct publish *publish)
 {
     size_t count = publish->building ? 1 : 0;
     LIST_FOREACH(sealed, &publish->sealed)
-        count++;
+    count++;
     LIST_FOREACH(storing, &publish->storing)
-        count++;
+    count++;
     return count;
 }

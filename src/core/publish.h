@@ -1,8 +1,8 @@
 /* publish.h - from an accepted event to a stored batch.
  *
- * Events of one turn of the loop are packed in one batch; its blob and script travel in one write; at
- * most two batches are on their way at once, so batches grow under load by themselves. The producer
- * is answered when Redis has answered, never before.
+ * Events of one turn of the loop are packed in one batch; its blob and script travel in one write;
+ * at most two batches are on their way at once, so batches grow under load by themselves. The
+ * producer is answered when Redis has answered, never before.
  */
 #ifndef TROTLINE_CORE_PUBLISH_H
 #define TROTLINE_CORE_PUBLISH_H
@@ -40,8 +40,8 @@ typedef void publish_fn(void *arg, enum publish_verdict verdict, const char *eve
 struct publish *publish_new(struct core *core);
 void publish_free(struct publish *publish);
 
-/* Matches, packs, and calls back once, later, never before it returns. Copies everything. Any status
- * but ST_OK: it will not call back; *why says what to answer. */
+/* Matches, packs, and calls back once, later, never before it returns. Copies everything. Any
+ * status but ST_OK: it will not call back; *why says what to answer. */
 MUST_CHECK enum status publish_event(struct publish *publish, const struct publish_item *item,
                                      publish_fn *fn, void *arg, enum publish_verdict *why);
 

@@ -3,8 +3,7 @@
 
 #include "wire/digest.h"
 
-enum status publish_key(struct slice application, struct slice key,
-                        uint8_t out[PUBLISH_KEY_BYTES])
+enum status publish_key(struct slice application, struct slice key, uint8_t out[PUBLISH_KEY_BYTES])
 {
     uint8_t digest[DIGEST_SHA256_BYTES];
     struct slice parts[] = {application, SLICE("\0"), key};

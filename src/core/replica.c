@@ -6,8 +6,8 @@
  *       +-------- every heartbeat_ms                                          |
  *                                                                       dispatch_open()
  *
- * One dead incarnation at a time, one batch at a time, and none while memory is full: adoption is not
- * urgent enough to push out what is in hand.
+ * One dead incarnation at a time, one batch at a time, and none while memory is full: adoption is
+ * not urgent enough to push out what is in hand.
  */
 #include "core/replica.h"
 
@@ -39,13 +39,13 @@ struct replica {
 static void read_journal(struct replica *replica);
 static void adopt_next(struct replica *replica);
 
-/* ---- Adoption --------------------------------------------------------------------------------- */
+/* ---- Adoption ---------------------------------------------------------------------------------
+ */
 
 static void adoption_end(struct replica *replica)
 {
     if (replica->adopted > 0)
-        log_info("replica.adopted", "incarnation=%s batches=%zu", replica->dead,
-                 replica->adopted);
+        log_info("replica.adopted", "incarnation=%s batches=%zu", replica->dead, replica->adopted);
     replica->adopting = false;
     replica->adopted = 0;
 }
@@ -110,8 +110,8 @@ static void adopt_next(struct replica *replica)
     } else if (dispatch_deliveries(core->dispatch) > core->options.deliveries_max / 2 ||
                dispatch_bytes(core->dispatch) > core->options.bytes_max / 2) {
         reactor_timer_set(replica->again, AGAIN_MS);
-    } else if (store_adopt(core->store, replica->dead, replica->page[replica->page_at],
-                           on_adopted, replica) != ST_OK) {
+    } else if (store_adopt(core->store, replica->dead, replica->page[replica->page_at], on_adopted,
+                           replica) != ST_OK) {
         adoption_end(replica);
     }
 }
@@ -163,12 +163,12 @@ static void on_journal(void *arg, enum status status, const struct redis_value *
 
 static void read_journal(struct replica *replica)
 {
-    if (store_journal_list(replica->core->store, replica->dead, PAGE, on_journal, replica) !=
-        ST_OK)
+    if (store_journal_list(replica->core->store, replica->dead, PAGE, on_journal, replica) != ST_OK)
         adoption_end(replica);
 }
 
-/* ---- Heartbeat -------------------------------------------------------------------------------- */
+/* ---- Heartbeat --------------------------------------------------------------------------------
+ */
 
 static void on_beat(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -202,8 +202,8 @@ static void beat(struct replica *replica)
     struct slice args[] = {slice_str(store_incarnation(store)),
                            store_u64(&lease, core->options.lease_ms),
                            sole ? SLICE("others") : SLICE("")};
-    replica->beating = store_query_script(store, store_script(store, "heartbeat"), keys, 3, args,
-                                          3, on_beat, replica) == ST_OK;
+    replica->beating = store_query_script(store, store_script(store, "heartbeat"), keys, 3, args, 3,
+                                          on_beat, replica) == ST_OK;
 }
 
 static void on_heartbeat(void *arg)
@@ -219,7 +219,8 @@ void replica_store_ready(struct replica *replica)
     beat(replica);
 }
 
-/* ---- Start and stop ------------------------------------------------------------------------------ */
+/* ---- Start and stop
+ * ------------------------------------------------------------------------------ */
 
 static void on_left(void *arg, enum status status, const struct redis_value *reply)
 {

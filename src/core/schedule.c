@@ -6,12 +6,12 @@
  *        |
  *   lease --> read each event --> delivery --> attempt
  *
- * next_at[lane] is the earliest time worth a peek, in Redis's ms; NEVER when the lane is empty. It is
- * kept by the replies of all scripts that add to a lane, so no polling is needed; a sweep over all
- * lanes every few seconds covers additions by other processes.
+ * next_at[lane] is the earliest time worth a peek, in Redis's ms; NEVER when the lane is empty. It
+ * is kept by the replies of all scripts that add to a lane, so no polling is needed; a sweep over
+ * all lanes every few seconds covers additions by other processes.
  *
- * A claimed delivery's lease ends on its own; those in hand are renewed at half time. A lease that was
- * claimed and whose reply was lost simply ends.
+ * A claimed delivery's lease ends on its own; those in hand are renewed at half time. A lease that
+ * was claimed and whose reply was lost simply ends.
  */
 #include "core/schedule.h"
 
@@ -50,7 +50,8 @@ struct schedule {
     struct reactor_timer *tick;
 };
 
-/* ---- In hand ---------------------------------------------------------------------------------- */
+/* ---- In hand ----------------------------------------------------------------------------------
+ */
 
 static uint64_t hand_hash(const struct id *event, const struct id *endpoint)
 {
@@ -81,8 +82,7 @@ const struct delivery *schedule_in_hand(const struct schedule *schedule, const s
 void schedule_hold(struct schedule *schedule, struct delivery *delivery)
 {
     uint64_t hash = hand_hash(&delivery->message->id, &delivery->endpoint->id);
-    delivery->held_in_hand =
-        map_insert(&schedule->in_hand, &delivery->in_hand, hash) == ST_OK;
+    delivery->held_in_hand = map_insert(&schedule->in_hand, &delivery->in_hand, hash) == ST_OK;
 }
 
 void schedule_forget(struct schedule *schedule, struct delivery *delivery)
@@ -92,7 +92,8 @@ void schedule_forget(struct schedule *schedule, struct delivery *delivery)
     delivery->held_in_hand = false;
 }
 
-/* ---- The timer -------------------------------------------------------------------------------- */
+/* ---- The timer --------------------------------------------------------------------------------
+ */
 
 static void arm(struct schedule *schedule)
 {
@@ -118,7 +119,8 @@ void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms)
     arm(schedule);
 }
 
-/* ---- Peek ------------------------------------------------------------------------------------- */
+/* ---- Peek -------------------------------------------------------------------------------------
+ */
 
 static void named(struct schedule *schedule, struct slice endpoint_id)
 {
@@ -196,7 +198,8 @@ void schedule_store_ready(struct schedule *schedule)
     arm(schedule);
 }
 
-/* ---- Lease ------------------------------------------------------------------------------------ */
+/* ---- Lease ------------------------------------------------------------------------------------
+ */
 
 struct lease {
     struct schedule *schedule;
@@ -257,8 +260,7 @@ static struct delivery *delivery_of_claim(struct claim *claim, const struct redi
     struct slice record = reply_text(reply, 0), state_bytes = reply_text(reply, 1);
     struct delivery_state state;
     struct message *message;
-    if (!record.ptr || !state_bytes.ptr ||
-        delivery_state_read(state_bytes, &state) != ST_OK ||
+    if (!record.ptr || !state_bytes.ptr || delivery_state_read(state_bytes, &state) != ST_OK ||
         message_load(&claim->event, record, &message) != ST_OK) {
         drop_entry(claim);
         return NULL;
@@ -315,8 +317,8 @@ static bool read_claim(struct lease *lease, struct slice event_id, uint64_t leas
     *claim = (struct claim){.schedule = schedule, .event = event, .lease = lease_end};
     id_format(claim->event_id, "msg_", &event);
     claim->endpoint = endpoint_get(lease->endpoint);
-    if (store_event_read(schedule->core->store, claim->event_id, claim->endpoint->id_text,
-                         on_event, claim) != ST_OK) {
+    if (store_event_read(schedule->core->store, claim->event_id, claim->endpoint->id_text, on_event,
+                         claim) != ST_OK) {
         endpoint_put(claim->endpoint);
         free(claim);
         return false;
@@ -367,7 +369,8 @@ void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t
     }
 }
 
-/* ---- Attempts under way ------------------------------------------------------------------------- */
+/* ---- Attempts under way -------------------------------------------------------------------------
+ */
 
 struct renewal {
     struct schedule *schedule;
@@ -408,7 +411,8 @@ static void on_tick(void *arg)
     if (!store_ready(core->store))
         return;
     uint64_t now_ms = clock_mono_ms(), redis_ms = store_redis_ms(core->store);
-    LIST_FOREACH(node, attempts_sending(core->attempts)) {
+    LIST_FOREACH(node, attempts_sending(core->attempts))
+    {
         struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
         if (now_ms - delivery->sending_since_ms < LONG_ATTEMPT_MS)
             break;
@@ -421,7 +425,8 @@ static void on_tick(void *arg)
     }
 }
 
-/* ---- Start and stop ----------------------------------------------------------------------------- */
+/* ---- Start and stop -----------------------------------------------------------------------------
+ */
 
 uint64_t schedule_lag_ms(const struct schedule *schedule)
 {

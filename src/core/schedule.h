@@ -1,8 +1,9 @@
-/* schedule.h - brings back what waited: knows when the next delivery is due, leases, renews, clears.
+/* schedule.h - brings back what waited: knows when the next delivery is due, leases, renews,
+ * clears.
  *
- * The schedule's two levels (endpoints by time in lanes, deliveries by time in `due`) live in Redis.
- * Here is only the earliest time of each lane, so that one timer fires at the next moment of interest
- * and an idle process asks Redis next to nothing.
+ * The schedule's two levels (endpoints by time in lanes, deliveries by time in `due`) live in
+ * Redis. Here is only the earliest time of each lane, so that one timer fires at the next moment of
+ * interest and an idle process asks Redis next to nothing.
  */
 #ifndef TROTLINE_CORE_SCHEDULE_H
 #define TROTLINE_CORE_SCHEDULE_H
@@ -21,13 +22,15 @@ void schedule_store_ready(struct schedule *schedule);
 /* A delivery of this lane is due at that time (Redis's ms), as a script's reply said. */
 void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms);
 
-/* Leases up to `count` due deliveries of the endpoint and starts them; slots are reserved meanwhile. */
+/* Leases up to `count` due deliveries of the endpoint and starts them; slots are reserved
+ * meanwhile. */
 void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t count);
 
 /* The delivery is not in hand any more: before it is released. */
 void schedule_forget(struct schedule *schedule, struct delivery *delivery);
 
-/* A delivery that was sent from memory has become one of the schedule: it is in hand from now on. */
+/* A delivery that was sent from memory has become one of the schedule: it is in hand from now on.
+ */
 void schedule_hold(struct schedule *schedule, struct delivery *delivery);
 
 /* The leased delivery of that event to that endpoint, if it is in hand; else NULL. */

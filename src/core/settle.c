@@ -1,14 +1,14 @@
 /* settle.c - records what became of a delivery, and retries or finishes it.
  *
- * Memory path (the batch is open):    sent, cancelled -> an outcome in the batch, nothing to Redis now
- *                                     anything else   -> move.lua, then the ordinal is moved
- * Schedule path (leased from `due`):  everything      -> settle.lua, fenced by the lease
+ * Memory path (the batch is open):    sent, cancelled -> an outcome in the batch, nothing to Redis
+ * now anything else   -> move.lua, then the ordinal is moved Schedule path (leased from `due`):
+ * everything      -> settle.lua, fenced by the lease
  *
- * A delivery that is being moved or renewed while its attempt ends keeps the result (struct settlement)
- * until the answer is there, because the answer brings the fence.
+ * A delivery that is being moved or renewed while its attempt ends keeps the result (struct
+ * settlement) until the answer is there, because the answer brings the fence.
  *
- * When there is no memory for a call the delivery is dropped from this process and stays what it is in
- * Redis: its lease ends, or its batch stays in the journal until a restart. Nothing is lost.
+ * When there is no memory for a call the delivery is dropped from this process and stays what it is
+ * in Redis: its lease ends, or its batch stays in the journal until a restart. Nothing is lost.
  */
 #include "core/settle.h"
 
@@ -40,7 +40,8 @@ struct settlement {
     char body[LIMIT_ATTEMPT_BODY_BYTES];
 };
 
-/* ---- After Redis's answer ------------------------------------------------------------------------ */
+/* ---- After Redis's answer
+ * ------------------------------------------------------------------------ */
 
 /* A delivery that waits for the answer to a move or a settle. */
 struct waiting {
@@ -100,7 +101,8 @@ static void on_settled(void *arg, enum status status, const struct redis_value *
     free(waiting);
 }
 
-/* ---- Calls to Redis ------------------------------------------------------------------------------- */
+/* ---- Calls to Redis
+ * ------------------------------------------------------------------------------- */
 
 static void write_state(struct buf *buf, const struct delivery *delivery, bool dead,
                         const char *error, int status_code)
@@ -146,9 +148,9 @@ static void move(struct core *core, struct delivery *delivery, enum store_move_k
 }
 
 /* Settles a leased delivery. */
-static void settle_leased(struct core *core, struct delivery *delivery,
-                          enum store_settle_kind kind, uint64_t delay_ms, struct slice state,
-                          struct slice outcome, struct slice attempt)
+static void settle_leased(struct core *core, struct delivery *delivery, enum store_settle_kind kind,
+                          uint64_t delay_ms, struct slice state, struct slice outcome,
+                          struct slice attempt)
 {
     struct message *message = delivery->message;
     struct waiting *waiting = waiting_new(core, delivery, kind == STORE_SETTLE_RETRY);
@@ -174,7 +176,8 @@ static void settle_leased(struct core *core, struct delivery *delivery,
     log_error("settle.failed", "reason=nomem");
 }
 
-/* ---- The three ends -------------------------------------------------------------------------------- */
+/* ---- The three ends
+ * -------------------------------------------------------------------------------- */
 
 static void finish(struct core *core, struct delivery *delivery, const struct outcome *outcome,
                    struct slice attempt)
@@ -238,7 +241,8 @@ void settle_cancel(struct settle *settle, struct delivery *delivery)
     finish(settle->core, delivery, &outcome, SLICE(""));
 }
 
-/* ---- An attempt's end ------------------------------------------------------------------------------ */
+/* ---- An attempt's end
+ * ------------------------------------------------------------------------------ */
 
 static void log_failure(const struct delivery *delivery, const struct settlement *settlement,
                         const char *detail)
@@ -316,16 +320,14 @@ static void judge(struct core *core, struct settlement *settlement,
 {
     enum { INTERNAL_DELAY_MS = 1000 };
     struct delivery *delivery = settlement->delivery;
-    settlement->counted =
-        result->error != OUTBOUND_CANCELLED && result->error != OUTBOUND_INTERNAL;
+    settlement->counted = result->error != OUTBOUND_CANCELLED && result->error != OUTBOUND_INTERNAL;
     settlement->delay_ms = result->error == OUTBOUND_INTERNAL ? INTERNAL_DELAY_MS : 0;
     if (!settlement->counted)
         return;
     delivery->attempts++;
     struct retry_decision decision =
-        retry_decide(&delivery->endpoint->config->retry,
-                     delivery->attempts - delivery->replayed_at, result->error, result->status_code,
-                     result->retry_after_ms,
+        retry_decide(&delivery->endpoint->config->retry, delivery->attempts - delivery->replayed_at,
+                     result->error, result->status_code, result->retry_after_ms,
                      core->options.retry_after_max_ms, &core->rng);
     settlement->verdict = decision.verdict;
     settlement->delay_ms = decision.delay_ms;
@@ -334,7 +336,7 @@ static void judge(struct core *core, struct settlement *settlement,
         error = "http_status";
     snprintf(settlement->error, sizeof(settlement->error), "%s", error);
     size_t len = result->body_head.len < sizeof(settlement->body) ? result->body_head.len
-                                                                   : sizeof(settlement->body);
+                                                                  : sizeof(settlement->body);
     if (len > 0)
         memcpy(settlement->body, result->body_head.ptr, len);
     settlement->record = (struct attempt_record){
@@ -388,7 +390,8 @@ void settle_release_held(struct settle *settle, struct delivery *delivery)
     free(held);
 }
 
-/* ---- Long attempts --------------------------------------------------------------------------------- */
+/* ---- Long attempts
+ * --------------------------------------------------------------------------------- */
 
 static void on_moved_leased(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -440,7 +443,8 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
     buf_free(&state);
 }
 
-/* ---- Start and stop --------------------------------------------------------------------------------- */
+/* ---- Start and stop
+ * --------------------------------------------------------------------------------- */
 
 size_t settle_pending(const struct settle *settle)
 {

@@ -9,8 +9,8 @@
  * Calls are repeated in the order in which they were made. A repeated call may have been executed
  * before; every script in lua/ says why that is harmless.
  *
- * Error replies: what passes (LOADING, BUSY, READONLY, MASTERDOWN, ...) is tried again after a while; the rest is a
- * fault of ours or of the data, logged and given to the caller as ST_REFUSED.
+ * Error replies: what passes (LOADING, BUSY, READONLY, MASTERDOWN, ...) is tried again after a
+ * while; the rest is a fault of ours or of the data, logged and given to the caller as ST_REFUSED.
  */
 #include "core/store.h"
 
@@ -57,7 +57,7 @@ struct store_op {
     const struct redis_script *script; /* NULL: a plain command */
     store_reply_fn *fn;
     void *arg;
-    bool once; /* a query: not repeated */
+    bool once;           /* a query: not repeated */
     enum status failure; /* of a query that could not be sent: answered from the timer */
     size_t key_count, arg_count;
     struct slice words[]; /* keys, then args; their bytes follow */
@@ -65,7 +65,8 @@ struct store_op {
 
 static void send_waiting(struct store *store);
 
-/* ---- Start and stop --------------------------------------------------------------------------- */
+/* ---- Start and stop ---------------------------------------------------------------------------
+ */
 
 static void on_conn_state(void *arg, bool ready)
 {
@@ -162,7 +163,7 @@ void store_free(struct store *store)
     redis_conn_free(store->work);
     redis_conn_free(store->batches);
     LIST_FOREACH(node, &store->waiting)
-        finish(CONTAINER_OF(node, struct store_op, node), ST_STOPPED, NULL);
+    finish(CONTAINER_OF(node, struct store_op, node), ST_STOPPED, NULL);
     assert(list_empty(&store->sent));
     redis_scripts_free(store->scripts);
     reactor_timer_free(store->repeat);
@@ -207,7 +208,8 @@ const struct redis_script *store_script(const struct store *store, const char *n
     return script;
 }
 
-/* ---- Calls ------------------------------------------------------------------------------------ */
+/* ---- Calls ------------------------------------------------------------------------------------
+ */
 
 /* Errors that pass by themselves. */
 static bool passes(struct slice error)
@@ -232,8 +234,8 @@ static void on_reply(void *arg, enum status status, const struct redis_value *re
             reactor_timer_set(store->repeat, REPEAT_MS);
             return;
         }
-        log_error("store.refused", "script=%s error=%s",
-                  op->script ? op->script->name : "-", log_quote(text));
+        log_error("store.refused", "script=%s error=%s", op->script ? op->script->name : "-",
+                  log_quote(text));
         finish(op, ST_REFUSED, reply);
         return;
     }
@@ -256,7 +258,8 @@ static enum status send_op(struct store_op *op)
 
 static void send_waiting(struct store *store)
 {
-    LIST_FOREACH(node, &store->waiting) {
+    LIST_FOREACH(node, &store->waiting)
+    {
         struct store_op *op = CONTAINER_OF(node, struct store_op, node);
         enum status status = op->failure ? op->failure : send_op(op);
         if (status == ST_OK) {
@@ -287,8 +290,13 @@ static enum status submit(struct store *store, bool once, const struct redis_scr
     struct store_op *op = malloc(sizeof(*op) + words * sizeof(op->words[0]) + bytes);
     if (!op)
         return ST_NOMEM;
-    *op = (struct store_op){.store = store, .script = script, .fn = fn, .arg = arg, .once = once,
-                            .key_count = key_count, .arg_count = arg_count};
+    *op = (struct store_op){.store = store,
+                            .script = script,
+                            .fn = fn,
+                            .arg = arg,
+                            .once = once,
+                            .key_count = key_count,
+                            .arg_count = arg_count};
     char *place = (char *)(op->words + words);
     for (size_t i = 0; i < words; i++) {
         struct slice word = i < key_count ? keys[i] : args[i - key_count];
@@ -324,14 +332,14 @@ enum status store_query(struct store *store, const struct slice *args, size_t co
 }
 
 enum status store_query_script(struct store *store, const struct redis_script *script,
-                               const struct slice *keys, size_t key_count,
-                               const struct slice *args, size_t arg_count, store_reply_fn *fn,
-                               void *arg)
+                               const struct slice *keys, size_t key_count, const struct slice *args,
+                               size_t arg_count, store_reply_fn *fn, void *arg)
 {
     return submit(store, true, script, keys, key_count, args, arg_count, fn, arg);
 }
 
-/* ---- Redis's clock ------------------------------------------------------------------------------ */
+/* ---- Redis's clock ------------------------------------------------------------------------------
+ */
 
 void store_saw_time(struct store *store, int64_t redis_now_ms)
 {
@@ -358,7 +366,8 @@ uint64_t store_redis_ms(const struct store *store)
     return (uint64_t)((int64_t)clock_mono_ms() + store->offset_ms);
 }
 
-/* ---- Keys, numbers, replies --------------------------------------------------------------------- */
+/* ---- Keys, numbers, replies ---------------------------------------------------------------------
+ */
 
 struct slice store_key(const struct store *store, struct store_key *key, const char *kind,
                        const char *name)
@@ -377,8 +386,8 @@ struct slice store_key_lane(const struct store *store, struct store_key *key, ui
     return store_key(store, key, "lane", number.text);
 }
 
-struct slice store_key_progress(const struct store *store, struct store_key *key,
-                                const char *batch, const char *incarnation)
+struct slice store_key_progress(const struct store *store, struct store_key *key, const char *batch,
+                                const char *incarnation)
 {
     char name[96];
     snprintf(name, sizeof(name), "%s:%s", batch, incarnation);

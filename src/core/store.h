@@ -3,8 +3,8 @@
  *
  * Everything that changes state goes through store_call(): a script that may be repeated, which the
  * store sends again after a lost connection until Redis has answered. So the callers never ask what
- * happened to a settle; they wait for its answer, and their own bounds (deliveries in hand, batches in
- * hand) bound what waits here. Reads go through store_query() and fail when Redis is away.
+ * happened to a settle; they wait for its answer, and their own bounds (deliveries in hand, batches
+ * in hand) bound what waits here. Reads go through store_query() and fail when Redis is away.
  *
  * Two connections: batches travel on their own, so that claims, settles and heartbeats never queue
  * behind large writes (DESIGN.md 5b.22).
@@ -44,12 +44,13 @@ const char *store_error(const struct store *store); /* why not; "" */
 const char *store_incarnation(const struct store *store);
 struct reactor *store_reactor(const struct store *store);
 
-/* ---- Scripts, by the file's name in lua/ without .lua; NULL is a programmer's error ------------- */
+/* ---- Scripts, by the file's name in lua/ without .lua; NULL is a programmer's error -------------
+ */
 const struct redis_script *store_script(const struct store *store, const char *name);
 
 /* `reply` is valid during the call only. ST_OK: the script's reply. ST_REFUSED: an error reply that
- * repeating will not cure (logged). ST_STOPPED: the store is being freed. ST_LOST, ST_AGAIN, ST_LIMIT:
- * queries and publishes only. */
+ * repeating will not cure (logged). ST_STOPPED: the store is being freed. ST_LOST, ST_AGAIN,
+ * ST_LIMIT: queries and publishes only. */
 typedef void store_reply_fn(void *arg, enum status status, const struct redis_value *reply);
 
 /* Repeated until answered. Copies keys and args. ST_NOMEM: nothing will be called. */
@@ -73,13 +74,15 @@ struct redis_conn *store_batch_conn(struct store *store);
 /* Calls that wait for Redis, sent or not: the measure of how far behind it is. */
 size_t store_pending(const struct store *store);
 
-/* ---- Redis's clock ------------------------------------------------------------------------------ */
+/* ---- Redis's clock ------------------------------------------------------------------------------
+ */
 /* Every script's reply carries Redis's time; the store keeps the best estimate of the difference to
  * our monotonic clock. Unix ms. Before the first reply: our own wall clock. */
 void store_saw_time(struct store *store, int64_t redis_now_ms);
 uint64_t store_redis_ms(const struct store *store);
 
-/* ---- Key names: "<prefix>:{0}:<kind>[:<name>]" ------------------------------------------------- */
+/* ---- Key names: "<prefix>:{0}:<kind>[:<name>]" -------------------------------------------------
+ */
 struct store_key {
     char text[STORE_KEY_MAX];
     size_t len;
@@ -88,8 +91,8 @@ struct store_key {
 struct slice store_key(const struct store *store, struct store_key *key, const char *kind,
                        const char *name);
 struct slice store_key_lane(const struct store *store, struct store_key *key, uint32_t lane);
-struct slice store_key_progress(const struct store *store, struct store_key *key,
-                                const char *batch, const char *incarnation);
+struct slice store_key_progress(const struct store *store, struct store_key *key, const char *batch,
+                                const char *incarnation);
 
 /* A number as an argument. */
 struct store_number {
@@ -97,7 +100,8 @@ struct store_number {
 };
 struct slice store_u64(struct store_number *number, uint64_t value);
 
-/* ---- Reading replies: 0 / "" when the element is missing or of another type ---------------------- */
+/* ---- Reading replies: 0 / "" when the element is missing or of another type
+ * ---------------------- */
 int64_t reply_integer(const struct redis_value *reply, size_t index);
 struct slice reply_text(const struct redis_value *reply, size_t index);
 bool reply_is(const struct redis_value *reply, size_t index, const char *text);

@@ -5,7 +5,8 @@
 
 #include "net/redis_script.h"
 
-/* An orphaned blob (its script never ran) vanishes after this time; publish gives up long before. */
+/* An orphaned blob (its script never ran) vanishes after this time; publish gives up long before.
+ */
 #define ORPHAN_SECONDS "600"
 
 enum { CLAIM_WORDS = 5 }; /* arguments of one claim */
@@ -92,8 +93,8 @@ enum status store_progress(struct store *store, const char *batch, const uint32_
         args[0] = slice_str(batch);
         for (size_t i = 0; i < count; i++)
             args[i + 1] = store_u64(&numbers[i], ordinals[i]);
-        status = store_call(store, store_script(store, "progress"), keys, 2, args, count + 1, fn,
-                            arg);
+        status =
+            store_call(store, store_script(store, "progress"), keys, 2, args, count + 1, fn, arg);
     }
     free(numbers);
     free(args);
@@ -181,8 +182,8 @@ enum status store_trim(struct store *store, const struct slice *members, size_t 
         keys[2 + 2 * i] = store_key(store, &text[2 + 2 * i], "batch", name);
         keys[3 + 2 * i] = store_key(store, &text[3 + 2 * i], "outcome", name);
     }
-    status = store_call(store, store_script(store, "trim"), keys, 2 + 2 * count, members, count,
-                        fn, arg);
+    status = store_call(store, store_script(store, "trim"), keys, 2 + 2 * count, members, count, fn,
+                        arg);
 out:
     free(keys);
     free(text);

@@ -19,14 +19,14 @@ struct store_publish_options {
     uint64_t uids_max, uid_ttl_ms;
 };
 
-/* Sends the blob (SET … NX EX) and the script in one write, on the batches' connection; `script_only`
- * after a lost reply. fn gets the script's reply once, or ST_LOST; ST_AGAIN/ST_LIMIT are returned when
- * nothing was sent. */
+/* Sends the blob (SET … NX EX) and the script in one write, on the batches' connection;
+ * `script_only` after a lost reply. fn gets the script's reply once, or ST_LOST; ST_AGAIN/ST_LIMIT
+ * are returned when nothing was sent. */
 MUST_CHECK enum status store_publish(struct store *store, const struct batch *batch,
                                      uint64_t sequence, const struct store_key_claim *claims,
                                      size_t claim_count,
-                                     const struct store_publish_options *options,
-                                     bool script_only, store_reply_fn *fn, void *arg);
+                                     const struct store_publish_options *options, bool script_only,
+                                     store_reply_fn *fn, void *arg);
 
 /* Marks ordinals as finished. Reply: progress.lua's. */
 MUST_CHECK enum status store_progress(struct store *store, const char *batch,
@@ -45,13 +45,13 @@ MUST_CHECK enum status store_trim(struct store *store, const struct slice *membe
                                   store_reply_fn *fn, void *arg);
 
 /* The first batches of another incarnation's journal: ZRANGE. */
-MUST_CHECK enum status store_journal_list(struct store *store, const char *incarnation,
-                                          size_t most, store_reply_fn *fn, void *arg);
+MUST_CHECK enum status store_journal_list(struct store *store, const char *incarnation, size_t most,
+                                          store_reply_fn *fn, void *arg);
 /* Takes one into my journal. Reply: adopt.lua's. */
-MUST_CHECK enum status store_adopt(struct store *store, const char *incarnation,
-                                   const char *batch, store_reply_fn *fn, void *arg);
+MUST_CHECK enum status store_adopt(struct store *store, const char *incarnation, const char *batch,
+                                   store_reply_fn *fn, void *arg);
 /* A batch of my journal: [blob or nil, my progress bitmap or nil]. */
-MUST_CHECK enum status store_batch_read(struct store *store, const char *batch,
-                                        store_reply_fn *fn, void *arg);
+MUST_CHECK enum status store_batch_read(struct store *store, const char *batch, store_reply_fn *fn,
+                                        void *arg);
 
 #endif

@@ -1,8 +1,7 @@
 /* store_read.c - what the API reads of one event. */
 #include "core/store_read.h"
 
-enum status store_event_batch(struct store *store, const char *batch, store_reply_fn *fn,
-                              void *arg)
+enum status store_event_batch(struct store *store, const char *batch, store_reply_fn *fn, void *arg)
 {
     struct store_key text[2];
     struct slice args[] = {SLICE("MGET"), store_key(store, &text[0], "batch", batch),

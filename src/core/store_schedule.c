@@ -43,8 +43,8 @@ enum status store_move(struct store *store, const struct store_move *move, store
                       arg);
 }
 
-enum status store_settle(struct store *store, const struct store_settle *settle,
-                         store_reply_fn *fn, void *arg)
+enum status store_settle(struct store *store, const struct store_settle *settle, store_reply_fn *fn,
+                         void *arg)
 {
     static const char *const kinds[] = {"done", "retry", "dead"};
     const char *endpoint = settle->endpoint->id_text;
@@ -154,14 +154,10 @@ enum status store_dead_range(struct store *store, const char *endpoint_id, uint6
 {
     struct store_key key;
     struct store_number since, until, from, count;
-    struct slice args[] = {SLICE("ZRANGEBYSCORE"),
-                           store_key(store, &key, "dead", endpoint_id),
-                           store_u64(&since, since_ms),
-                           store_u64(&until, until_ms),
-                           SLICE("WITHSCORES"),
-                           SLICE("LIMIT"),
-                           store_u64(&from, first),
-                           store_u64(&count, most)};
+    struct slice args[] = {SLICE("ZRANGEBYSCORE"),      store_key(store, &key, "dead", endpoint_id),
+                           store_u64(&since, since_ms), store_u64(&until, until_ms),
+                           SLICE("WITHSCORES"),         SLICE("LIMIT"),
+                           store_u64(&from, first),     store_u64(&count, most)};
     return store_query(store, args, COUNT(args), fn, arg);
 }
 
@@ -173,9 +169,9 @@ enum status store_dead_endpoints(struct store *store, const char *after, size_t 
     char from[64] = "-";
     if (after[0])
         snprintf(from, sizeof(from), "(%s", after);
-    struct slice args[] = {SLICE("ZRANGEBYLEX"), store_key(store, &key, "dead", NULL),
-                           slice_str(from),      SLICE("+"),
-                           SLICE("LIMIT"),       SLICE("0"),
+    struct slice args[] = {SLICE("ZRANGEBYLEX"),   store_key(store, &key, "dead", NULL),
+                           slice_str(from),        SLICE("+"),
+                           SLICE("LIMIT"),         SLICE("0"),
                            store_u64(&count, most)};
     return store_query(store, args, COUNT(args), fn, arg);
 }
@@ -238,8 +234,8 @@ enum status store_attempts_add(struct store *store, const char *endpoint_id,
     args[0] = store_u64(&number, kept);
     for (size_t i = 0; i < count; i++)
         args[i + 1] = records[i];
-    enum status status = store_call(store, store_script(store, "attempts_add"), &key, 1, args,
-                                    count + 1, fn, arg);
+    enum status status =
+        store_call(store, store_script(store, "attempts_add"), &key, 1, args, count + 1, fn, arg);
     free(args);
     return status;
 }

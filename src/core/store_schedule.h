@@ -1,4 +1,5 @@
-/* store_schedule.h - the schedule and the dead letters in Redis: move, peek, lease, renew, settle. */
+/* store_schedule.h - the schedule and the dead letters in Redis: move, peek, lease, renew, settle.
+ */
 #ifndef TROTLINE_CORE_STORE_SCHEDULE_H
 #define TROTLINE_CORE_STORE_SCHEDULE_H
 
@@ -7,7 +8,11 @@
 #include "core/store.h"
 
 /* One delivery out of an open batch. Reply: move.lua's. */
-enum store_move_kind { STORE_MOVE_IN /* value: ms from now */, STORE_MOVE_AT /* absolute ms */, STORE_MOVE_DEAD };
+enum store_move_kind {
+    STORE_MOVE_IN /* value: ms from now */,
+    STORE_MOVE_AT /* absolute ms */,
+    STORE_MOVE_DEAD
+};
 struct store_move {
     const char *batch;
     uint32_t ordinal;
@@ -93,7 +98,7 @@ MUST_CHECK enum status store_dead_replay(struct store *store, const struct store
 MUST_CHECK enum status store_attempts_read(struct store *store, const char *endpoint_id,
                                            size_t most, store_reply_fn *fn, void *arg);
 MUST_CHECK enum status store_attempts_add(struct store *store, const char *endpoint_id,
-                                          const struct slice *records, size_t count,
-                                          uint32_t kept, store_reply_fn *fn, void *arg);
+                                          const struct slice *records, size_t count, uint32_t kept,
+                                          store_reply_fn *fn, void *arg);
 
 #endif

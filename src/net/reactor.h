@@ -1,4 +1,5 @@
-/* reactor.h - the loop: libevent's event base, the fixed order of a turn, timers, and the reap list.
+/* reactor.h - the loop: libevent's event base, the fixed order of a turn, timers, and the reap
+ * list.
  *
  * A turn is: wait for events and run their callbacks (which record and enqueue), refresh the clock,
  * run the hooks in the order they were added (which decide and act, in batches), reap what died.
@@ -70,7 +71,8 @@ struct reap {
 /* Calls fn(reap) at the end of this turn. Doing it twice for one object has no effect. */
 void reactor_reap(struct reactor *reactor, struct reap *reap, void (*fn)(struct reap *reap));
 
-/* ---- How the loop does ------------------------------------------------------------------------ */
+/* ---- How the loop does ------------------------------------------------------------------------
+ */
 struct reactor_stats {
     uint64_t turns;
     uint64_t slow_turns;   /* longer than 20 ms of work */

@@ -4,8 +4,7 @@
 
 #include <openssl/evp.h>
 
-enum status digest_sha256(const struct slice *parts, size_t count,
-                          uint8_t out[DIGEST_SHA256_BYTES])
+enum status digest_sha256(const struct slice *parts, size_t count, uint8_t out[DIGEST_SHA256_BYTES])
 {
     static EVP_MD *md;
     static EVP_MD_CTX *ctx;

@@ -1,8 +1,8 @@
 /* event_record.c - one event as it is kept in Redis.
  *
- * An array, not a map: it is written and read by this file alone, millions of times. The first member
- * is the format's number; members are only ever added at the end, and a reader skips what it does not
- * know.
+ * An array, not a map: it is written and read by this file alone, millions of times. The first
+ * member is the format's number; members are only ever added at the end, and a reader skips what it
+ * does not know.
  */
 #include "wire/event_record.h"
 

@@ -27,7 +27,8 @@ struct event_record {
 /* Appends the record; whether that went well is buf_status(). */
 void event_record_write(struct buf *buf, const struct event_record *record);
 
-/* Reads one record; slices point into the reader's input. A failure is the reader's sticky error. */
+/* Reads one record; slices point into the reader's input. A failure is the reader's sticky error.
+ */
 void event_record_read(struct mp_reader *reader, struct event_record *record);
 
 #endif

@@ -41,22 +41,25 @@ static void store_hold(struct endpoint_store *store, enum store_verb verb,
     store->arg = arg;
 }
 
-void endpoint_store_create(struct endpoint_store *store, struct endpoint_config *config,
-                           endpoint_store_fn *fn, void *arg)
+enum status endpoint_store_create(struct endpoint_store *store, struct endpoint_config *config,
+                                  endpoint_store_fn *fn, void *arg)
 {
     store_hold(store, STORE_CREATE, NULL, config, fn, arg);
+    return ST_OK;
 }
 
-void endpoint_store_replace(struct endpoint_store *store, struct endpoint *endpoint,
-                            struct endpoint_config *config, endpoint_store_fn *fn, void *arg)
+enum status endpoint_store_replace(struct endpoint_store *store, struct endpoint *endpoint,
+                                   struct endpoint_config *config, endpoint_store_fn *fn, void *arg)
 {
     store_hold(store, STORE_REPLACE, endpoint, config, fn, arg);
+    return ST_OK;
 }
 
-void endpoint_store_delete(struct endpoint_store *store, struct endpoint *endpoint,
-                           endpoint_store_fn *fn, void *arg)
+enum status endpoint_store_delete(struct endpoint_store *store, struct endpoint *endpoint,
+                                  endpoint_store_fn *fn, void *arg)
 {
     store_hold(store, STORE_DELETE, endpoint, NULL, fn, arg);
+    return ST_OK;
 }
 
 struct registry *endpoint_store_registry(struct endpoint_store *store)

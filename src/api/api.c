@@ -110,7 +110,7 @@ void api_handle(void *arg, struct http_request *request)
     }
     if (!(route->flags & ROUTE_OPEN) && !check_application(request))
         return;
-    if (!(route->flags & ROUTE_QUERY) && !check_query(request))
+    if (!(route->flags & (ROUTE_OPEN | ROUTE_QUERY)) && !check_query(request))
         return;
     if ((route->flags & ROUTE_JSON) && !check_json(request))
         return;

@@ -115,7 +115,7 @@ static enum status read_member(const struct json_member *member, bool any_url, s
     if (any_url && json_find(member, 1, SLICE("secret")))
         return read_string(member, "invalid_secret", "secret", &asked->secret, error);
     if (any_url && json_find(member, 1, SLICE("scheme")))
-        return read_string(member, "unknown_scheme", "scheme", &asked->scheme, error);
+        return read_string(member, "invalid_scheme", "scheme", &asked->scheme, error);
     char name[96];
     snprintf(name, sizeof(name), "%.*s", SLICE_ARGS(member->name));
     return field_refuse(error, "unknown_field", name, "A test takes event and payload%s.",

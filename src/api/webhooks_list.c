@@ -50,7 +50,7 @@ static enum status list_query_read(struct slice query, struct query_param params
                                .by_cursor = params[PARAM_CURSOR].given};
 
     if (out->event_type.ptr && !event_type_valid(out->event_type))
-        return field_refuse(error, "invalid_event_type", "eventType",
+        return field_refuse(error, "invalid_events", "eventType",
                             "Give one event type, such as order.created.");
     if (out->by_active && !out->active &&
         !slice_eq(value_of(&params[PARAM_ACTIVE]), SLICE("false")))

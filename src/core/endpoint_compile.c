@@ -58,7 +58,7 @@ static enum status take_events(struct compile *c, json_t *value)
         if (!json_is_string(item) || !event_pattern_valid(json_field_text(item))) {
             char field[32];
             snprintf(field, sizeof(field), "events[%zu]", i);
-            return field_refuse(c->error, "invalid_event_type", field,
+            return field_refuse(c->error, "invalid_events", field,
                                 "Give an event type: segments of letters, digits, '_' and '-' "
                                 "with dots between them, perhaps \".*\" at the end, at most %d "
                                 "bytes; or \"*\".",
@@ -81,7 +81,7 @@ static enum status refuse_scheme(const struct endpoint_rules *rules, const char 
     for (size_t i = 0; i < scheme_count(rules->schemes) && len < sizeof(known); i++)
         len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
                                 scheme_name(scheme_at(rules->schemes, i)));
-    return field_refuse(error, "unknown_scheme", "scheme",
+    return field_refuse(error, "invalid_scheme", "scheme",
                         "There is no scheme \"%.32s\"; there are %s.", name, known);
 }
 

@@ -193,8 +193,8 @@ REFUSED = [
     ("dots", request("POST /api/x/../events HTTP/1.1"), 404, "not_found"),
     ("double_slash", request("POST //api/events HTTP/1.1"), 404, "not_found"),
     ("wrong_method", request("PATCH /api/events HTTP/1.1"), 405, "method_not_allowed"),
-    ("unknown_method", request("BREW /api/events HTTP/1.1"), 405, "method_not_allowed"),
-    ("lower_case_method", request("post /api/events HTTP/1.1"), 405, "method_not_allowed"),
+    ("unknown_method", request("BREW /api/events HTTP/1.1"), 501, "not_implemented"),
+    ("lower_case_method", request("post /api/events HTTP/1.1"), 501, "not_implemented"),
     ("text", request("POST /api/events HTTP/1.1", "Content-Type: text/plain", type=False), 415,
      "unsupported_media_type"),
 ]

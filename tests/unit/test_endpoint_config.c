@@ -194,11 +194,11 @@ static void test_refused(void **state)
         {"{\"url\":\"https://e.com/\",\"events\":\"a\"}", "invalid_events", "events"},
         {"{\"url\":\"https://e.com/\",\"events\":[]}", "invalid_events", "events"},
         {"{\"url\":\"https://e.com/\",\"events\":{}}", "invalid_events", "events"},
-        {"{\"url\":\"https://e.com/\",\"events\":[\"a\",5]}", "invalid_event_type", "events[1]"},
-        {"{\"url\":\"https://e.com/\",\"events\":[\"\"]}", "invalid_event_type", "events[0]"},
-        {"{\"url\":\"https://e.com/\",\"events\":[\"a.\"]}", "invalid_event_type", "events[0]"},
+        {"{\"url\":\"https://e.com/\",\"events\":[\"a\",5]}", "invalid_events", "events[1]"},
+        {"{\"url\":\"https://e.com/\",\"events\":[\"\"]}", "invalid_events", "events[0]"},
+        {"{\"url\":\"https://e.com/\",\"events\":[\"a.\"]}", "invalid_events", "events[0]"},
 
-        {WITH("\"scheme\":\"nope\""), "unknown_scheme", "scheme"},
+        {WITH("\"scheme\":\"nope\""), "invalid_scheme", "scheme"},
         {WITH("\"scheme\":5"), "invalid_scheme", "scheme"},
         {WITH("\"secret\":5"), "invalid_secret", "secret"},
         {WITH("\"secret\":\"\""), "invalid_secret", "secret"},
@@ -334,7 +334,7 @@ static void test_limits(void **state)
          LIMIT_DESCRIPTION_BYTES},
         {WITH_OPEN("\"headers\":{\"A\":\""), "\"}}", "invalid_headers", "headers.A",
          LIMIT_HEADER_VALUE_BYTES},
-        {"{\"url\":\"https://e.com/\",\"events\":[\"", ".*\"]}", "invalid_event_type", "events[0]",
+        {"{\"url\":\"https://e.com/\",\"events\":[\"", ".*\"]}", "invalid_events", "events[0]",
          LIMIT_TYPE_BYTES},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

@@ -254,6 +254,8 @@ static void on_store_state(void *arg, bool ready)
     struct serve *serve = arg;
     if (!ready) {
         log_warn("redis.lost", "reason=%s", log_quote(slice_str(store_error(serve->store))));
+        if (serve->core)
+            core_store_lost(serve->core);
         return;
     }
     log_info("redis.ready", "incarnation=%s", serve->incarnation);
@@ -387,10 +389,16 @@ static bool start_http(struct serve *serve, struct buf *error)
                               .event_bytes_max = serve->config->ingest.max_event_bytes,
                               .draining = &serve->draining,
                               .not_ready = serve->not_ready};
-    if (serve->http && http_server_listen(serve->http, text, sizeof(text)) == ST_OK)
-        return true;
-    buf_add_str(error, text);
-    return false;
+    if (!serve->http || http_server_listen(serve->http, text, sizeof(text)) != ST_OK) {
+        buf_add_str(error, text);
+        return false;
+    }
+    struct buf url;
+    buf_init(&url, 256);
+    address_add_url(&url, &serve->config->listen, http_server_port(serve->http));
+    log_info("serve.listening", "url=%.*s", SLICE_ARGS(buf_slice(&url)));
+    buf_free(&url);
+    return true;
 }
 
 static bool start(struct serve *serve, struct buf *error)

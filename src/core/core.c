@@ -90,6 +90,11 @@ void core_store_ready(struct core *core)
         endpoint_store_load(core->endpoints, on_loaded, core);
 }
 
+void core_store_lost(struct core *core)
+{
+    publish_store_lost(core->publish);
+}
+
 void core_stop(struct core *core)
 {
     core->stopping = true;

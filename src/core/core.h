@@ -93,6 +93,9 @@ void core_free(struct core *core);
  * only then does anything move. */
 void core_store_ready(struct core *core);
 
+/* Redis was lost. */
+void core_store_lost(struct core *core);
+
 /* No new events, no new claims; what is in hand is finished. */
 void core_stop(struct core *core);
 /* Nothing is in hand any more: batches closed, attempts settled. */

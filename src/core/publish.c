@@ -289,6 +289,14 @@ static void on_turn(void *arg)
     }
 }
 
+void publish_store_lost(struct publish *publish)
+{
+    seal(publish);
+    while (!list_empty(&publish->sealed))
+        shipment_refuse(CONTAINER_OF(publish->sealed.next, struct shipment, node),
+                        PUBLISH_UNAVAILABLE);
+}
+
 void publish_store_ready(struct publish *publish)
 {
     LIST_FOREACH(node, &publish->storing)

@@ -52,7 +52,7 @@ class Daemon:
     # ---- the life of the process ---------------------------------------------------------------
 
     def start(self, timeout=30.0, ready=True):
-        """`ready=False` waits for the listening line only (Redis may be away)."""
+        """`ready=False` waits only until the log says that it listens (Redis may be away)."""
         assert self.process is None, "this daemon runs already"
         environment = {
             **os.environ,
@@ -66,7 +66,7 @@ class Daemon:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=log, env=environment)
         try:
-            wait_until(self._listening, timeout, "the line `ready on …`")
+            wait_until(lambda: self._listening(ready), timeout, "the line that it listens")
             if ready:
                 wait_until(self.ready, timeout, "/readyz to answer 200")
         except BaseException as error:
@@ -77,10 +77,11 @@ class Daemon:
         self.children |= _children(self.process.pid)
         return self
 
-    def _listening(self):
+    def _listening(self, ready):
         if self.process.poll() is not None:
             raise RuntimeError(f"the server ended with {self.process.returncode} while starting")
-        match = re.search(r"^ready on https?://(.+):(\d+)/?$", self.output, re.M)
+        match = re.search(r"^ready on https?://(.+):(\d+)/?$", self.output, re.M) if ready else \
+            re.search(r"serve\.listening url=https?://(.+):(\d+)$", self.log, re.M)
         if match:
             self.port = int(match.group(2))
         return match is not None

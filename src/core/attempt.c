@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "core/dispatch.h"
 #include "core/settle.h"
 
@@ -169,7 +170,7 @@ static enum status build(struct attempt *attempt, const struct message *message,
     if (buf_status(&attempt->lines) != ST_OK || buf_status(&attempt->body) != ST_OK)
         return ST_NOMEM;
     if (count + config->header_count > LINES_MAX)
-        return ST_LIMIT;
+        return ST_RANGE;
     const char *at = attempt->lines.ptr;
     for (size_t i = 0; i < count; i++) {
         attempt->line[i] = at;
@@ -238,7 +239,12 @@ enum status attempt_start(struct attempts *attempts, struct delivery *delivery)
         status = outbound_send(core->outbound, &call, on_done, attempt, &attempt->request);
     if (status != ST_OK) {
         attempt_give_back(attempt);
-        return status;
+        if (status == ST_NOMEM || status == ST_LIMIT)
+            return status;
+        log_error("delivery.unsendable", "endpoint=%s event=%s reason=%s",
+                  delivery->endpoint->id_text, delivery->message->id_text, status_name(status));
+        settle_dead(core->settle, delivery, "unsendable");
+        return ST_OK;
     }
     delivery->phase = DELIVERY_SENDING;
     delivery->attempt = attempt;

@@ -50,6 +50,16 @@ static void adoption_end(struct replica *replica)
     replica->adopted = 0;
 }
 
+/* What failed is tried again, from the same batch on. */
+static void again(struct replica *replica, enum status status)
+{
+    if (status == ST_STOPPED)
+        return;
+    log_warn("replica.adoption_waits", "incarnation=%s reason=%s", replica->dead,
+             status_name(status));
+    reactor_timer_set(replica->again, AGAIN_MS);
+}
+
 static void skip_done(struct batch *batch, struct slice bitmap)
 {
     for (uint32_t i = 0; i < batch->ordinal_count && i / 8 < bitmap.len; i++)
@@ -63,13 +73,15 @@ static void on_batch(void *arg, enum status status, const struct redis_value *re
     const char *name = replica->page[replica->page_at];
     struct batch *batch;
     if (status != ST_OK) {
-        /* It is in my journal already: if I do not come back to it, my successor does. */
-        log_error("replica.read_failed", "batch=%s reason=%s", name, status_name(status));
-        adoption_end(replica);
+        again(replica, status); /* it is in my journal already; adopt.lua says "ok" once more */
         return;
     }
     struct slice blob = reply_text(reply, 0);
     enum status parsed = blob.ptr ? batch_load(name, blob, &batch) : ST_NOTFOUND;
+    if (parsed == ST_NOMEM) {
+        again(replica, parsed);
+        return;
+    }
     if (parsed == ST_OK) {
         skip_done(batch, reply_text(reply, 1));
         replica->adopted++;
@@ -86,14 +98,14 @@ static void on_adopted(void *arg, enum status status, const struct redis_value *
 {
     struct replica *replica = arg;
     if (status != ST_OK) {
-        adoption_end(replica);
+        again(replica, status);
         return;
     }
     struct slice answer = redis_value_text(reply);
     if (slice_eq(answer, SLICE("ok"))) {
         if (store_batch_read(replica->core->store, replica->page[replica->page_at], on_batch,
                              replica) != ST_OK)
-            adoption_end(replica);
+            again(replica, ST_NOMEM);
     } else if (slice_eq(answer, SLICE("alive"))) {
         adoption_end(replica);
     } else {
@@ -118,7 +130,11 @@ static void adopt_next(struct replica *replica)
 
 static void on_again(void *arg)
 {
-    adopt_next(arg);
+    struct replica *replica = arg;
+    if (store_ready(replica->core->store))
+        adopt_next(replica);
+    else
+        reactor_timer_set(replica->again, AGAIN_MS);
 }
 
 static void on_buried(void *arg, enum status status, const struct redis_value *reply)

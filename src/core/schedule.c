@@ -35,7 +35,8 @@ enum {
     NAMES_MOST = 256,      /* endpoints a lane names in one peek */
     NAMES_AGAIN_MS = 200,  /* when it named as many as it may */
     TICK_MS = 250,         /* looking after attempts under way */
-    LONG_ATTEMPT_MS = 1000 /* then its batch need not wait for it */
+    LONG_ATTEMPT_MS = 1000, /* then its batch need not wait for it */
+    NO_ROOM_MS = 500        /* when there is no memory for an attempt */
 };
 
 struct schedule {
@@ -282,8 +283,10 @@ static void start(struct core *core, struct delivery *delivery)
         settle_cancel(core->settle, delivery);
     else if (!delivery->endpoint->config->active)
         settle_dead(core->settle, delivery, "endpoint_disabled");
-    else if (core->stopping || attempt_start(core->attempts, delivery) != ST_OK)
+    else if (core->stopping)
         settle_postpone(core->settle, delivery, 0);
+    else if (attempt_start(core->attempts, delivery) != ST_OK)
+        settle_postpone(core->settle, delivery, store_redis_ms(core->store) + NO_ROOM_MS);
 }
 
 static void on_event(void *arg, enum status status, const struct redis_value *reply)

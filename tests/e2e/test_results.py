@@ -387,3 +387,35 @@ def test_retries_survive_a_restart(start_daemon, sink):
         sink.wait_for(2, timeout=20)
         assert settled(client, event, webhook, "sent")["attempts"] == 2
     assert sink.ids() == [event, event]
+
+
+# ---- long attempts -----------------------------------------------------------------------------------
+
+def test_attempts_longer_than_a_lease_arrive_once(start_daemon, sink):
+    """After a second an attempt's delivery moves to the schedule, leased, so that its batch can close;
+    the lease (10 s) is renewed as long as the attempt lasts."""
+    daemon = start_daemon()
+    sink.script("/", delayed(13))
+    with daemon.client() as client:
+        webhook = client.create_webhook(sink.url("/"), ["a"], timeout="30s", retryPolicy=ONCE)
+        events = [client.event_id("a", {"n": n}) for n in range(20)]
+        sink.wait_for(20)
+        wait_until(lambda: client.metric("trotline_batches_open") == 0, 5, "the batches to be closed")
+        assert client.deliveries(events[0])[webhook["id"]]["status"] == "sending"
+        for event in events:
+            assert settled(client, event, webhook, "sent", timeout=25)["attempts"] == 1
+        assert client.metric("trotline_leases_lost_total") == 0
+    assert sorted(sink.ids()) == sorted(events), "each once"
+
+
+def test_a_stop_cuts_attempts_that_hang_and_the_next_start_sends_them(start_daemon, sink):
+    daemon = start_daemon(config="shutdownTimeout: 1s\n")
+    sink.script("/", [hang(), 200])
+    with daemon.client() as client:
+        webhook = client.create_webhook(sink.url("/"), ["a"], timeout="30s", retryPolicy=ONCE)
+        event = client.event_id("a")
+        sink.wait_for(1)
+        daemon.restart()
+        assert settled(client, event, webhook, "sent", timeout=20)["attempts"] == 1, \
+            "the attempt that was cut does not count"
+    assert sink.ids() == [event, event]

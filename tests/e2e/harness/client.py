@@ -155,6 +155,13 @@ class Client:
         """{webhook id: delivery} of an event."""
         return {d["webhookId"]: d for d in self.get_event(event)["deliveries"]}
 
+    def metric(self, name):
+        """One value of /metrics; `name` as it stands there, labels included."""
+        for line in self.get("/metrics").expect(200).body.decode().splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[-1])
+        raise AssertionError(f"there is no metric {name}")
+
     def dead_letters(self, **query):
         """All dead letters, over all pages."""
         letters, cursor = [], None

@@ -5,8 +5,7 @@
  * Layers below app do not know this struct: serve.c hands each of them what it needs.
  *
  * An option that was not given has its default, so no field is ever "unset"; strings are never
- * NULL. A reload loads into a second struct config and frees the loser, so that a rejected file
- * leaves the old configuration whole.
+ * NULL.
  */
 #ifndef TROTLINE_APP_CONFIG_H
 #define TROTLINE_APP_CONFIG_H

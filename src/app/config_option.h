@@ -37,7 +37,6 @@ struct config_option {
     const char *form;            /* what `valid` accepts, in words */
     const char *unit;            /* of a number: what is counted */
     const char *help;            /* sentences */
-    bool reloadable;             /* a reload may change it; the others need a restart */
     bool secret;                 /* its value is never printed */
 };
 

@@ -24,7 +24,7 @@ static bool opens_group(const struct config_option *option)
                        strncmp(option[-1].name, option->name, len) != 0);
 }
 
-/* "10s; allowed: 100ms to 1h; reloadable". A number's unit is part of what is allowed. */
+/* "10s; allowed: 100ms to 1h". A number's unit is part of what is allowed. */
 static void add_facts(struct buf *out, const struct config_option *option)
 {
     buf_addf(out, "Default: %s; allowed: ",
@@ -32,7 +32,7 @@ static void add_facts(struct buf *out, const struct config_option *option)
              : config_option_is_list(option) ? "empty list"
                                              : "empty");
     config_value_add_allowed(out, option);
-    buf_add_str(out, option->reloadable ? "; reloadable." : ".");
+    buf_add_char(out, '.');
 }
 
 /* Help and facts as one text, filled into lines. */
@@ -80,7 +80,7 @@ void config_print_sample(struct buf *out)
              "# Durations have a unit (ms, s, m, h, d), sizes too (B, kB, MB, GB, TB, KiB, MiB, "
              "GiB, TiB).\n"
              "# ${NAME} in a value is replaced by that environment variable; \"$$\" is a \"$\".\n"
-             "# A reload may change options marked \"reloadable\"; others need a restart.\n");
+             "# A change takes effect at the next start.\n");
     for (size_t i = 0; i < config_options_count; i++) {
         const struct config_option *option = &config_options[i];
         size_t prefix = prefix_len(option);

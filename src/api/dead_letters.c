@@ -306,7 +306,7 @@ static enum status take_away(struct taking *taking, const struct dead_letter *le
     delivery_state_write(&bytes, &state);
     uint8_t outcome[OUTCOME_BYTES];
     outcome_write(outcome, &(struct outcome){.status = OUTCOME_CANCELLED,
-                                             .attempts = (uint8_t)state.attempts,
+                                             .attempts = outcome_attempts(state.attempts),
                                              .at_ms = store_redis_ms(core->store)});
     struct store_dead args = {
         .event = &letter->event,

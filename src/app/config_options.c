@@ -306,7 +306,7 @@ const struct config_option config_options[] = {
      .type = CONFIG_TYPE_NUMBER,
      FIELD(history.attempts_per_endpoint),
      .fallback = "100",
-     .max = 10000,
+     .max = 1000,
      .unit = "attempts",
      .help = "The last attempts of each endpoint that are kept."},
 

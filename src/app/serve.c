@@ -482,7 +482,8 @@ static const struct cli_help serve_help = {
                "finished is in Redis and is delivered after the next start.",
     .more = "Signals:\n"
             "  SIGTERM, SIGINT  stop: /readyz answers 503 for drainDelay while requests are still\n"
-            "                   served, then what is in hand is finished, for shutdownTimeout at most;\n"
+            "                   served, then what is in hand is finished, for shutdownTimeout at "
+            "most;\n"
             "                   a second one stops at once\n"
             "\n"
             "Exit codes: 0 stopped by a signal, 1 could not start or run, 2 wrong usage\n",

@@ -37,6 +37,7 @@ struct attempt {
 struct attempts {
     struct core *core;
     struct list sending; /* deliveries, oldest attempt first */
+    struct list probing; /* attempts */
     struct list free;
     size_t free_count;
     size_t in_flight;
@@ -262,6 +263,7 @@ static void on_probe_done(void *arg, const struct outbound_result *result)
 {
     struct attempt *attempt = arg;
     attempt->attempts->in_flight--;
+    list_remove(&attempt->node);
     attempt->probe_fn(attempt->probe_arg, result);
     message_put(attempt->probe_message);
     attempt->probe_message = NULL;
@@ -288,6 +290,7 @@ enum status attempt_probe(struct attempts *attempts, struct endpoint_config *con
         return status;
     }
     attempt->probe_message = message_get(message);
+    list_push_back(&attempts->probing, &attempt->node);
     attempts->in_flight++;
     return ST_OK;
 }
@@ -330,6 +333,8 @@ void attempts_cancel_all(struct attempts *attempts)
         struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
         outbound_cancel(delivery->attempt->request);
     }
+    LIST_FOREACH(probe, &attempts->probing)
+    outbound_cancel(CONTAINER_OF(probe, struct attempt, node)->request);
 }
 
 struct attempts *attempts_new(struct core *core)
@@ -339,6 +344,7 @@ struct attempts *attempts_new(struct core *core)
         return NULL;
     attempts->core = core;
     list_init(&attempts->sending);
+    list_init(&attempts->probing);
     list_init(&attempts->free);
     return attempts;
 }

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "core/outcome.h"
+#include "core/schedule.h"
 #include "core/store_schedule.h"
 #include "net/redis_script.h"
 
@@ -132,7 +133,7 @@ static enum status cancel_due(struct item *item, const struct delivery_state *st
     bool deleted = item->job->endpoint->deleted;
     uint8_t outcome[OUTCOME_BYTES];
     outcome_write(outcome, &(struct outcome){.status = OUTCOME_CANCELLED,
-                                             .attempts = (uint8_t)state->attempts,
+                                             .attempts = outcome_attempts(state->attempts),
                                              .at_ms = store_redis_ms(core->store)});
     struct delivery_state dead = *state;
     dead.dead = true;
@@ -164,7 +165,7 @@ static enum status discard_dead(struct item *item, const struct delivery_state *
     struct core *core = item->job->clear->core;
     uint8_t outcome[OUTCOME_BYTES];
     outcome_write(outcome, &(struct outcome){.status = OUTCOME_CANCELLED,
-                                             .attempts = (uint8_t)state->attempts,
+                                             .attempts = outcome_attempts(state->attempts),
                                              .at_ms = store_redis_ms(core->store)});
     struct store_dead args = {
         .event = &item->event,
@@ -200,7 +201,9 @@ static bool read_item(struct job *job, struct slice event_id)
     if (!item)
         return false;
     *item = (struct item){.job = job};
-    if (id_parse(event_id, "msg_", &item->event) == ST_OK) {
+    if (id_parse(event_id, "msg_", &item->event) == ST_OK &&
+        !(job->step == CLEAR_DUE &&
+          schedule_in_hand(job->clear->core->schedule, &item->event, &job->endpoint->id))) {
         id_format(item->event_id, "msg_", &item->event);
         if (store_event_read(job->clear->core->store, item->event_id, job->endpoint->id_text,
                              on_item_read, item) == ST_OK)

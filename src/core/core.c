@@ -18,6 +18,47 @@
 #include "core/schedule.h"
 #include "core/settle.h"
 
+enum { RELOAD_MS = 1000 };
+
+static void begin(struct core *core)
+{
+    replica_store_ready(core->replica);
+    schedule_store_ready(core->schedule);
+    publish_store_ready(core->publish);
+}
+
+static void on_loaded(void *arg, enum status status)
+{
+    struct core *core = arg;
+    if (status == ST_STOPPED)
+        return;
+    if (status != ST_OK) {
+        log_error("endpoints.not_loaded", "reason=%s", status_name(status));
+        reactor_timer_set(core->reload, RELOAD_MS);
+        return;
+    }
+    log_info("endpoints.loaded", "count=%zu", registry_count(core->registry));
+    if (!core->loaded) {
+        core->loaded = true;
+        begin(core);
+    }
+}
+
+void core_store_ready(struct core *core)
+{
+    if (core->loaded)
+        begin(core);
+    if (!core->loaded || endpoint_store_unsure(core->endpoints))
+        endpoint_store_load(core->endpoints, on_loaded, core);
+}
+
+static void on_reload(void *arg)
+{
+    struct core *core = arg;
+    if (store_ready(core->store))
+        endpoint_store_load(core->endpoints, on_loaded, core);
+}
+
 struct core *core_new(const struct core_options *options, struct reactor *reactor,
                       struct store *store, struct registry *registry, struct outbound *outbound)
 {
@@ -30,6 +71,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->registry = registry;
     core->outbound = outbound;
     rng_seed(&core->rng, rng_u64());
+    core->reload = reactor_timer_new(reactor, on_reload, core);
     core->publish = publish_new(core);
     core->dispatch = dispatch_new(core);
     core->attempts = attempts_new(core);
@@ -39,8 +81,8 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->history = history_new(core);
     core->clear = clear_new(core);
     core->endpoints = endpoint_store_new(core);
-    if (!core->publish || !core->dispatch || !core->attempts || !core->settle || !core->schedule ||
-        !core->replica || !core->history || !core->clear || !core->endpoints) {
+    if (!core->reload || !core->publish || !core->dispatch || !core->attempts || !core->settle ||
+        !core->schedule || !core->replica || !core->history || !core->clear || !core->endpoints) {
         core_free(core);
         return NULL;
     }
@@ -60,34 +102,8 @@ void core_free(struct core *core)
     schedule_free(core->schedule);
     settle_free(core->settle);
     endpoint_store_free(core->endpoints);
+    reactor_timer_free(core->reload);
     free(core);
-}
-
-static void begin(struct core *core)
-{
-    replica_store_ready(core->replica);
-    schedule_store_ready(core->schedule);
-    publish_store_ready(core->publish);
-}
-
-static void on_loaded(void *arg, enum status status)
-{
-    struct core *core = arg;
-    if (status != ST_OK) {
-        log_error("endpoints.not_loaded", "reason=%s", status_name(status));
-        return; /* Redis's next return tries again */
-    }
-    log_info("endpoints.loaded", "count=%zu", registry_count(core->registry));
-    core->loaded = true;
-    begin(core);
-}
-
-void core_store_ready(struct core *core)
-{
-    if (core->loaded)
-        begin(core);
-    else
-        endpoint_store_load(core->endpoints, on_loaded, core);
 }
 
 void core_store_lost(struct core *core)
@@ -99,13 +115,15 @@ void core_stop(struct core *core)
 {
     core->stopping = true;
     dispatch_hand_back(core->dispatch);
-    history_flush(core->history);
 }
 
-bool core_idle(const struct core *core)
+bool core_idle(struct core *core)
 {
-    return publish_unanswered(core->publish) == 0 && dispatch_open_batches(core->dispatch) == 0 &&
-           dispatch_deliveries(core->dispatch) == 0 && store_pending(core->store) == 0;
+    bool idle = publish_unanswered(core->publish) == 0 &&
+                dispatch_open_batches(core->dispatch) == 0 &&
+                dispatch_deliveries(core->dispatch) == 0 &&
+                attempts_in_flight(core->attempts) == 0 && store_pending(core->store) == 0;
+    return idle && !history_flush(core->history); /* which makes a last call */
 }
 
 void core_abandon(struct core *core)

@@ -72,6 +72,7 @@ struct core {
     bool loaded; /* the endpoints are in the registry */
     bool stopping;
 
+    struct reactor_timer *reload;
     struct publish *publish;
     struct dispatch *dispatch;
     struct attempts *attempts;
@@ -98,8 +99,8 @@ void core_store_lost(struct core *core);
 
 /* No new events, no new claims; what is in hand is finished. */
 void core_stop(struct core *core);
-/* Nothing is in hand any more: batches closed, attempts settled. */
-bool core_idle(const struct core *core);
+/* Nothing is in hand any more: batches closed, attempts settled and listed. */
+bool core_idle(struct core *core);
 /* Hands back what is still in hand, so that a successor has it at once. Attempts are cut. */
 void core_abandon(struct core *core);
 

@@ -26,11 +26,12 @@
 #include "core/store_batch.h"
 
 enum {
-    EXPAND_QUOTA = 1000,       /* deliveries a turn */
-    START_QUOTA = 256,         /* attempts a turn */
-    LEASE_MOST = 64,           /* deliveries one lease asks for */
-    MARK_AFTER_MS = 100,       /* a batch open for longer gets progress marks */
-    STORE_PENDING_MAX = 100000 /* calls that wait for Redis */
+    EXPAND_QUOTA = 1000,                    /* deliveries a turn */
+    START_QUOTA = 256,                      /* attempts a turn */
+    LEASE_MOST = 64,                        /* deliveries one lease asks for */
+    MARK_AFTER_MS = 100,                    /* a batch open for longer gets progress marks */
+    STORE_PENDING_MAX = 100000,             /* calls that wait for Redis */
+    EXPAND_PENDING_BYTES = 16 * 1024 * 1024 /* of calls: beyond it nothing is expanded */
 };
 
 struct dispatch {
@@ -310,7 +311,8 @@ static size_t expand(struct dispatch *dispatch, struct batch *batch, size_t quot
 {
     size_t done = 0;
     batch_get(batch); /* it may be closed on the way */
-    while (done < quota && batch->expand_message < batch->message_count) {
+    while (done < quota && batch->expand_message < batch->message_count &&
+           store_pending_bytes(dispatch->core->store) < EXPAND_PENDING_BYTES) {
         struct message *message = &batch->messages[batch->expand_message];
         if (batch->expand_target == message->target_count) {
             batch->expand_message++;
@@ -341,8 +343,9 @@ static void expand_some(struct dispatch *dispatch)
         if (quota == 0)
             break;
     }
-    if (!list_empty(&dispatch->expanding))
-        reactor_wake(dispatch->core->reactor);
+    if (!list_empty(&dispatch->expanding) &&
+        store_pending_bytes(dispatch->core->store) < EXPAND_PENDING_BYTES)
+        reactor_wake(dispatch->core->reactor); /* else Redis's replies do */
 }
 
 /* ---- The round --------------------------------------------------------------------------------

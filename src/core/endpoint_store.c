@@ -35,6 +35,7 @@ struct endpoint_store {
     endpoint_store_loaded_fn *loaded;
     void *loaded_arg;
     bool loading;
+    bool unsure; /* the answer to a change was lost: what Redis has must be read again */
 };
 
 /* ---- Consequences ------------------------------------------------------------------------------
@@ -89,6 +90,8 @@ static void on_written(void *arg, enum status status, const struct redis_value *
     }
     if (status == ST_OK)
         take_effect(change->endpoints, endpoint);
+    if (status == ST_LOST)
+        change->endpoints->unsure = true;
     if (change->fn)
         change->fn(change->arg, status, endpoint);
     change_free(change);
@@ -184,6 +187,22 @@ struct registry *endpoint_store_registry(struct endpoint_store *endpoints)
 
 static void scan(struct endpoint_store *endpoints, struct slice cursor);
 
+/* A deleted endpoint whose schedule is not empty yet. */
+static void load_tombstone(struct endpoint_store *endpoints, const struct id *id)
+{
+    struct core *core = endpoints->core;
+    struct endpoint *endpoint = registry_find(core->registry, id);
+    if (endpoint) {
+        endpoint_get(endpoint);
+        registry_remove(core->registry, endpoint);
+    } else {
+        endpoint = endpoint_new_deleted(id);
+    }
+    if (endpoint)
+        take_effect(endpoints, endpoint);
+    endpoint_put(endpoint);
+}
+
 static void load_one(struct endpoint_store *endpoints, struct slice id_text, struct slice document)
 {
     struct core *core = endpoints->core;
@@ -196,33 +215,24 @@ static void load_one(struct endpoint_store *endpoints, struct slice id_text, str
         return;
     }
     if (slice_eq(document, TOMBSTONE)) {
-        endpoint = endpoint_new_deleted(&id);
-        if (endpoint) {
-            clear_endpoint(core->clear, endpoint);
-            endpoint_put(endpoint);
-        }
+        load_tombstone(endpoints, &id);
         return;
     }
     enum status status =
         endpoint_config_load(registry_rules(core->registry), document, &config, &error);
     if (status == ST_OK)
         status = registry_put(core->registry, &id, config, &endpoint);
-    if (status != ST_OK) {
-        log_error("endpoint.not_loaded",
-                  "endpoint="
-                  "%.*s"
-                  " reason=%s",
-                  SLICE_ARGS(id_text),
+    if (status == ST_OK)
+        take_effect(endpoints, endpoint);
+    else
+        log_error("endpoint.not_loaded", "endpoint=%.*s reason=%s", SLICE_ARGS(id_text),
                   log_quote(slice_str(status == ST_NOMEM ? "out of memory" : error.message)));
-        return;
-    }
-    if (!config->active)
-        clear_endpoint(core->clear, endpoint);
 }
 
 static void loaded(struct endpoint_store *endpoints, enum status status)
 {
     endpoints->loading = false;
+    endpoints->unsure = endpoints->unsure || status != ST_OK;
     endpoints->loaded(endpoints->loaded_arg, status);
 }
 
@@ -256,12 +266,18 @@ static void scan(struct endpoint_store *endpoints, struct slice cursor)
         loaded(endpoints, ST_NOMEM);
 }
 
+bool endpoint_store_unsure(const struct endpoint_store *endpoints)
+{
+    return endpoints->unsure;
+}
+
 void endpoint_store_load(struct endpoint_store *endpoints, endpoint_store_loaded_fn *done,
                          void *arg)
 {
     if (endpoints->loading)
         return;
     endpoints->loading = true;
+    endpoints->unsure = false;
     endpoints->loaded = done;
     endpoints->loaded_arg = arg;
     scan(endpoints, SLICE("0"));

@@ -18,6 +18,9 @@ typedef void endpoint_store_fn(void *arg, enum status status, struct endpoint *e
 struct endpoint_store *endpoint_store_new(struct core *core);
 void endpoint_store_free(struct endpoint_store *endpoints);
 
+/* True when the answer to a change was lost: what Redis has must be loaded again. */
+bool endpoint_store_unsure(const struct endpoint_store *endpoints);
+
 /* Loads all endpoints into the registry. `done` is called once; ST_LOST when Redis went away: call
  * again. */
 typedef void endpoint_store_loaded_fn(void *arg, enum status status);

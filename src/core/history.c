@@ -53,6 +53,7 @@ static struct recent *recent_of(struct history *history, struct endpoint *endpoi
         buf_init(&recent->records[i], 4096);
     recent->endpoint = endpoint_get(endpoint);
     endpoint->recent = recent;
+    history->bytes += capacity * sizeof(struct buf);
     list_push_back(&history->recents, &recent->node);
     return recent;
 }
@@ -92,6 +93,7 @@ static void recent_free(struct history *history, struct recent *recent)
         history->bytes -= recent->records[i].len;
         buf_free(&recent->records[i]);
     }
+    history->bytes -= recent->capacity * sizeof(struct buf);
     list_remove(&recent->node);
     recent->endpoint->recent = NULL;
     endpoint_put(recent->endpoint);
@@ -113,10 +115,12 @@ static void recent_flush(struct history *history, struct recent *recent)
     recent_free(history, recent);
 }
 
-void history_flush(struct history *history)
+bool history_flush(struct history *history)
 {
+    bool any = !list_empty(&history->recents);
     LIST_FOREACH(node, &history->recents)
     recent_flush(history, CONTAINER_OF(node, struct recent, node));
+    return any;
 }
 
 static void on_flush(void *arg)

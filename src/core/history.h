@@ -20,7 +20,8 @@ void history_note_success(struct history *history, struct endpoint *endpoint,
 /* Bytes of all closed batches, as close.lua's reply says: too many are trimmed, oldest first. */
 void history_saw_closed(struct history *history, int64_t bytes);
 
-/* Writes what is pending: before a stop, and before attempts are read. */
-void history_flush(struct history *history);
+/* Writes what is pending: before a stop, and before attempts are read. False when there was
+ * nothing. */
+bool history_flush(struct history *history);
 
 #endif

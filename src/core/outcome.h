@@ -32,6 +32,12 @@ struct outcome {
     uint64_t at_ms; /* unix; kept in seconds */
 };
 
+/* A number of attempts as an outcome keeps it. */
+static inline uint8_t outcome_attempts(uint32_t attempts)
+{
+    return attempts > 255 ? 255 : (uint8_t)attempts;
+}
+
 void outcome_write(uint8_t out[OUTCOME_BYTES], const struct outcome *outcome);
 /* All zero bytes are OUTCOME_NONE. */
 struct outcome outcome_read(const uint8_t in[OUTCOME_BYTES]);

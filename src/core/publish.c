@@ -15,7 +15,6 @@
  */
 #include "core/publish.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -47,6 +46,7 @@ struct shipment {
     uint64_t sequence;
     uint64_t deadline_ms; /* monotonic */
     bool sent;            /* the blob was sent at least once */
+    bool unsure;          /* a reply to the script was lost: an error does not say "not stored" */
     bool waiting;         /* for Redis to come back */
     bool answered;        /* its waiters were told "unknown" */
     uint32_t count, capacity;
@@ -178,6 +178,7 @@ static void on_published(void *arg, enum status status, const struct redis_value
     }
     if (status != ST_OK) {
         shipment->waiting = true; /* until publish_store_ready() */
+        shipment->unsure = true;
         return;
     }
     store_saw_time(publish->core->store, reply_integer(reply, 1));
@@ -186,6 +187,10 @@ static void on_published(void *arg, enum status status, const struct redis_value
         bool full = slice_starts(error, SLICE("OOM"));
         log_warn("publish.refused", "batch=%s error=%s", shipment->batch->id_text,
                  log_quote(error));
+        if (shipment->unsure) {
+            shipment->waiting = true; /* the deadline's timer asks again */
+            return;
+        }
         shipment_refuse(shipment, full ? PUBLISH_STORE_FULL : PUBLISH_UNAVAILABLE);
     } else if (reply_is(reply, 0, "ok")) {
         on_accepted(shipment, reply);
@@ -194,7 +199,7 @@ static void on_published(void *arg, enum status status, const struct redis_value
     } else if (shipment->answered) { /* noblob, and nobody waits: it was not stored */
         shipment_refuse(shipment, PUBLISH_UNKNOWN);
     } else { /* noblob: the SET was lost on the way, or refused */
-        shipment->sent = false;
+        shipment->sent = shipment->unsure = false;
         publish->storing_count--;
         list_remove(&shipment->node);
         list_push_front(&publish->sealed, &shipment->node);
@@ -242,7 +247,7 @@ static bool send_shipment(struct shipment *shipment)
 {
     struct publish *publish = shipment->publish;
     enum status status = ship(shipment, shipment->sent);
-    if (status == ST_AGAIN || status == ST_LIMIT)
+    if (status == ST_AGAIN || status == ST_LIMIT || (status != ST_OK && shipment->sent))
         return false;
     if (status != ST_OK) {
         shipment_refuse(shipment, PUBLISH_OVERLOADED);
@@ -465,7 +470,8 @@ void publish_free(struct publish *publish)
     seal(publish);
     LIST_FOREACH(node, &publish->sealed)
     shipment_refuse(CONTAINER_OF(node, struct shipment, node), PUBLISH_STOPPING);
-    assert(list_empty(&publish->storing)); /* the store, which is freed first, has answered them */
+    LIST_FOREACH(node, &publish->storing) /* those that waited for Redis to come back */
+    shipment_refuse(CONTAINER_OF(node, struct shipment, node), PUBLISH_UNKNOWN);
     reactor_timer_free(publish->deadline);
     buf_free(&publish->targets);
     free(publish);

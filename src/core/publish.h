@@ -45,7 +45,8 @@ void publish_free(struct publish *publish);
 MUST_CHECK enum status publish_event(struct publish *publish, const struct publish_item *item,
                                      publish_fn *fn, void *arg, enum publish_verdict *why);
 
-/* Redis is away: what was not sent yet is refused at once, because that is known not to be stored. */
+/* Redis is away: what was not sent yet is refused at once, because that is known not to be stored.
+ */
 void publish_store_lost(struct publish *publish);
 
 /* Redis is back: outcomes that were left open are asked for again. */

@@ -28,6 +28,7 @@ struct replica {
     bool beating;    /* a heartbeat is on its way */
     bool first_beat; /* the next one is the first */
     bool adopting;
+    size_t turn;   /* which of the dead is looked at */
     char dead[64]; /* incarnation whose journal is being adopted */
     char page[PAGE][BATCH_ID_TEXT];
     size_t page_count, page_at;
@@ -89,6 +90,9 @@ static void on_batch(void *arg, enum status status, const struct redis_value *re
         dispatch_open(replica->core->dispatch, batch);
     } else {
         log_error("replica.bad_batch", "batch=%s reason=%s", name, status_name(parsed));
+        if (store_close_unread(replica->core->store, name, replica->core->options.history_ttl_ms) !=
+            ST_OK)
+            log_error("replica.bad_batch", "batch=%s reason=nomem", name);
     }
     replica->page_at++;
     adopt_next(replica);
@@ -117,7 +121,9 @@ static void on_adopted(void *arg, enum status status, const struct redis_value *
 static void adopt_next(struct replica *replica)
 {
     struct core *core = replica->core;
-    if (replica->page_at >= replica->page_count) {
+    if (core->stopping) {
+        adoption_end(replica);
+    } else if (replica->page_at >= replica->page_count) {
         read_journal(replica);
     } else if (dispatch_deliveries(core->dispatch) > core->options.deliveries_max / 2 ||
                dispatch_bytes(core->dispatch) > core->options.bytes_max / 2) {
@@ -140,8 +146,7 @@ static void on_again(void *arg)
 static void on_buried(void *arg, enum status status, const struct redis_value *reply)
 {
     struct replica *replica = arg;
-    (void)reply;
-    if (status == ST_OK)
+    if (status == ST_OK && slice_eq(redis_value_text(reply), SLICE("ok")))
         log_info("replica.buried", "incarnation=%s", replica->dead);
     adoption_end(replica);
 }
@@ -195,7 +200,10 @@ static void on_beat(void *arg, enum status status, const struct redis_value *rep
         return;
     replica->first_beat = false;
     store_saw_time(core->store, reply_integer(reply, 0));
-    struct slice dead = reply_text(reply, 2);
+    /* Another one each time, so that one that cannot be buried does not keep the others waiting. */
+    size_t count = redis_value_count(reply);
+    struct slice dead =
+        count > 2 ? reply_text(reply, 2 + replica->turn++ % (count - 2)) : SLICE_NULL;
     if (replica->adopting || core->stopping || !dead.ptr || dead.len >= sizeof(replica->dead))
         return;
     replica->adopting = true;

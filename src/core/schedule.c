@@ -32,9 +32,9 @@
 enum {
     LEASE_MS = 10 * 1000,
     SWEEP_MS = 5 * 1000,
-    NAMES_MOST = 256,      /* endpoints a lane names in one peek */
-    NAMES_AGAIN_MS = 200,  /* when it named as many as it may */
-    TICK_MS = 250,         /* looking after attempts under way */
+    NAMES_MOST = 256,       /* endpoints a lane names in one peek */
+    NAMES_AGAIN_MS = 200,   /* when it named as many as it may */
+    TICK_MS = 250,          /* looking after attempts under way */
     LONG_ATTEMPT_MS = 1000, /* then its batch need not wait for it */
     NO_ROOM_MS = 500        /* when there is no memory for an attempt */
 };
@@ -82,6 +82,8 @@ const struct delivery *schedule_in_hand(const struct schedule *schedule, const s
 
 void schedule_hold(struct schedule *schedule, struct delivery *delivery)
 {
+    if (delivery->held_in_hand)
+        return;
     uint64_t hash = hand_hash(&delivery->message->id, &delivery->endpoint->id);
     delivery->held_in_hand = map_insert(&schedule->in_hand, &delivery->in_hand, hash) == ST_OK;
 }
@@ -144,8 +146,12 @@ static void on_peeked(void *arg, enum status status, const struct redis_value *r
 {
     struct schedule *schedule = arg;
     schedule->peeking = false;
-    if (status != ST_OK)
-        return; /* schedule_store_ready() starts anew */
+    if (status != ST_OK) {
+        schedule->sweep_at_ms = 0; /* the lanes asked for are set to NEVER: all are looked at */
+        if (status != ST_STOPPED)
+            reactor_timer_set(schedule->timer, 1000);
+        return;
+    }
     int64_t now_ms = reply_integer(reply, 0);
     store_saw_time(schedule->core->store, now_ms);
     size_t at = 1;
@@ -261,8 +267,14 @@ static struct delivery *delivery_of_claim(struct claim *claim, const struct redi
     struct slice record = reply_text(reply, 0), state_bytes = reply_text(reply, 1);
     struct delivery_state state;
     struct message *message;
-    if (!record.ptr || !state_bytes.ptr || delivery_state_read(state_bytes, &state) != ST_OK ||
-        message_load(&claim->event, record, &message) != ST_OK) {
+    enum status status = record.ptr && state_bytes.ptr ? ST_OK : ST_NOTFOUND;
+    if (status == ST_OK)
+        status = delivery_state_read(state_bytes, &state);
+    if (status == ST_OK)
+        status = message_load(&claim->event, record, &message);
+    if (status == ST_NOMEM)
+        return NULL; /* its lease ends */
+    if (status != ST_OK) {
         drop_entry(claim);
         return NULL;
     }
@@ -421,9 +433,10 @@ static void on_tick(void *arg)
             break;
         if (delivery->moving || delivery->renewing)
             continue;
-        if (delivery->lease == 0)
-            settle_move_leased(core->settle, delivery, LEASE_MS);
-        else if (delivery->lease < redis_ms + LEASE_MS / 2)
+        if (delivery->lease == 0) {
+            if (!delivery->endpoint->deleted) /* else nobody would clear the entry any more */
+                settle_move_leased(core->settle, delivery, LEASE_MS);
+        } else if (delivery->lease < redis_ms + LEASE_MS / 2)
             renew(schedule, delivery);
     }
 }

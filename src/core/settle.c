@@ -62,8 +62,7 @@ static struct waiting *waiting_new(struct core *core, struct delivery *delivery,
 
 static void drop(struct core *core, struct delivery *delivery)
 {
-    if (delivery->lease)
-        schedule_forget(core->schedule, delivery);
+    schedule_forget(core->schedule, delivery);
     dispatch_release(core->dispatch, delivery);
 }
 
@@ -197,6 +196,7 @@ static void finish(struct core *core, struct delivery *delivery, const struct ou
     struct batch *batch = delivery->message->batch;
     batch_get(batch);
     uint32_t ordinal = delivery->ordinal;
+    schedule_forget(core->schedule, delivery);
     dispatch_release(core->dispatch, delivery);
     dispatch_finished(core->dispatch, batch, ordinal, outcome);
     batch_put(batch);
@@ -236,7 +236,7 @@ void settle_dead(struct settle *settle, struct delivery *delivery, const char *r
 void settle_cancel(struct settle *settle, struct delivery *delivery)
 {
     struct outcome outcome = {.status = OUTCOME_CANCELLED,
-                              .attempts = (uint8_t)delivery->attempts,
+                              .attempts = outcome_attempts(delivery->attempts),
                               .at_ms = clock_wall_ms()};
     finish(settle->core, delivery, &outcome, SLICE(""));
 }
@@ -262,7 +262,7 @@ static void finish_success(struct core *core, struct settlement *settlement)
     const struct attempt_record *record = &settlement->record;
     struct outcome outcome = {
         .status = OUTCOME_SENT,
-        .attempts = delivery->attempts > 255 ? 255 : (uint8_t)delivery->attempts,
+        .attempts = outcome_attempts(delivery->attempts),
         .status_code = record->status_code,
         .duration_ms = record->duration_ms,
         .at_ms = record->at_ms + record->duration_ms,
@@ -300,11 +300,11 @@ static void conclude(struct core *core, struct settlement *settlement)
 {
     struct delivery *delivery = settlement->delivery;
     struct endpoint *endpoint = endpoint_get(delivery->endpoint);
-    if (!settlement->counted)
+    if (!settlement->counted && !endpoint->deleted)
         settle_postpone(core->settle, delivery,
                         settlement->delay_ms ? store_redis_ms(core->store) + settlement->delay_ms
                                              : 0);
-    else if (settlement->verdict == RETRY_SUCCESS)
+    else if (settlement->counted && settlement->verdict == RETRY_SUCCESS)
         finish_success(core, settlement);
     else if (endpoint->deleted)
         settle_cancel(core->settle, delivery);
@@ -403,8 +403,11 @@ static void on_moved_leased(void *arg, enum status status, const struct redis_va
     delivery->moving = false;
     if (status == ST_OK && !reply_is(reply, 0, "gone")) {
         store_saw_time(core->store, reply_integer(reply, 1));
-        delivery->lease = (uint64_t)reply_integer(reply, 2);
-        schedule_note(core->schedule, delivery->endpoint->lane, reply_integer(reply, 2));
+        int64_t score = reply_integer(reply, 2);
+        /* 0: a repeated call, and another has finished the delivery since. No score is ever 1, so
+         * its settle will be stale. */
+        delivery->lease = score > 0 ? (uint64_t)score : 1;
+        schedule_note(core->schedule, delivery->endpoint->lane, score);
         schedule_hold(core->schedule, delivery);
         core->stats.deliveries_moved++;
         dispatch_moved(core->dispatch, delivery->message->batch, delivery->ordinal);

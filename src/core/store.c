@@ -1,16 +1,18 @@
 /* store.c - Redis as the core sees it.
  *
- * A call (struct store_op) is in one of two lists:
+ * A call (struct store_op) is in one of three lists:
  *
- *      store_call() --> waiting --sent--> (in flight) --answered--> its callback, freed
- *                          ^                  |
- *                          +--- lost, busy ---+
+ *      store_call() --> waiting --sent--> sent --answered--> its callback, freed
+ *                        ^   ^              |
+ *                        |   +--- lost -----+
+ *                        +-- a while -- refused <-- error reply
  *
  * Calls are repeated in the order in which they were made. A repeated call may have been executed
- * before; every script in lua/ says why that is harmless.
+ * before; every script in lua/ says why that is harmless. An error reply (BUSY, OOM, NOREPLICAS, a
+ * right taken away) is repeated too, for ever: the callers hold deliveries and batches that must
+ * not be lost, and what is wrong with Redis is logged for those who can mend it.
  *
- * Error replies: what passes (LOADING, BUSY, READONLY, MASTERDOWN, ...) is tried again after a
- * while; the rest is a fault of ours or of the data, logged and given to the caller as ST_REFUSED.
+ * Queries are sent once and fail when Redis is away.
  */
 #include "core/store.h"
 
@@ -39,9 +41,11 @@ struct store {
     store_state_fn *on_state;
     void *state_arg;
     bool ready;
+    bool stopped;
     struct list waiting; /* to be sent */
     struct list sent;
-    size_t pending;
+    struct list refused; /* answered with an error: to be sent again after a while */
+    size_t pending, pending_bytes;
     struct reactor_timer *repeat;
 
     /* Redis's clock less ours, in ms. A reply is never younger than Redis's reading, so the largest
@@ -58,7 +62,9 @@ struct store_op {
     store_reply_fn *fn;
     void *arg;
     bool once;           /* a query: not repeated */
-    enum status failure; /* of a query that could not be sent: answered from the timer */
+    bool refused;        /* answered with an error, and logged */
+    enum status failure; /* of a query that could not be sent: answered in the next turn */
+    size_t bytes;
     size_t key_count, arg_count;
     struct slice words[]; /* keys, then args; their bytes follow */
 };
@@ -84,13 +90,16 @@ static void on_conn_state(void *arg, bool ready)
 
 static void on_repeat(void *arg)
 {
-    send_waiting(arg);
+    struct store *store = arg;
+    for (struct list *node; (node = list_pop_front(&store->refused));)
+        list_push_back(&store->waiting, node);
+    send_waiting(store);
 }
 
 static void on_turn(void *arg)
 {
     struct store *store = arg;
-    if (!list_empty(&store->waiting) && !reactor_timer_armed(store->repeat))
+    if (!list_empty(&store->waiting))
         send_waiting(store);
 }
 
@@ -122,6 +131,7 @@ struct store *store_new(struct reactor *reactor, const struct store_options *opt
     store->state_arg = arg;
     list_init(&store->waiting);
     list_init(&store->sent);
+    list_init(&store->refused);
     struct redis_options redis = options->redis;
     store->repeat = reactor_timer_new(reactor, on_repeat, store);
     store->scripts = embedded_scripts(store);
@@ -150,6 +160,7 @@ static void finish(struct store_op *op, enum status status, const struct redis_v
 {
     struct store *store = op->store;
     store->pending--;
+    store->pending_bytes -= op->bytes;
     list_remove(&op->node);
     op->fn(op->arg, status, reply);
     free(op);
@@ -159,11 +170,13 @@ void store_free(struct store *store)
 {
     if (!store)
         return;
-    store->on_state = NULL;
+    store->stopped = true; /* what is called from now on waits, to be answered below */
     redis_conn_free(store->work);
     redis_conn_free(store->batches);
-    LIST_FOREACH(node, &store->waiting)
-    finish(CONTAINER_OF(node, struct store_op, node), ST_STOPPED, NULL);
+    for (struct list *node; (node = list_pop_front(&store->refused));)
+        list_push_back(&store->waiting, node);
+    while (!list_empty(&store->waiting)) /* an answer may make another call */
+        finish(CONTAINER_OF(store->waiting.next, struct store_op, node), ST_STOPPED, NULL);
     assert(list_empty(&store->sent));
     redis_scripts_free(store->scripts);
     reactor_timer_free(store->repeat);
@@ -201,6 +214,11 @@ size_t store_pending(const struct store *store)
     return store->pending;
 }
 
+size_t store_pending_bytes(const struct store *store)
+{
+    return store->pending_bytes;
+}
+
 const struct redis_script *store_script(const struct store *store, const char *name)
 {
     const struct redis_script *script = redis_script_find(store->scripts, name);
@@ -211,40 +229,23 @@ const struct redis_script *store_script(const struct store *store, const char *n
 /* ---- Calls ------------------------------------------------------------------------------------
  */
 
-/* Errors that pass by themselves. */
-static bool passes(struct slice error)
-{
-    static const char *const prefixes[] = {"LOADING",  "BUSY",     "READONLY",    "MASTERDOWN",
-                                           "TRYAGAIN", "NOSCRIPT", "CLUSTERDOWN", "MISCONF"};
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-        if (slice_starts(error, slice_str(prefixes[i])))
-            return true;
-    return false;
-}
-
 static void on_reply(void *arg, enum status status, const struct redis_value *reply)
 {
     struct store_op *op = arg;
     struct store *store = op->store;
-    if (status == ST_OK && redis_value_type(reply) == REDIS_ERROR) {
-        struct slice text = redis_value_text(reply);
-        if (!op->once && passes(text)) {
-            list_remove(&op->node);
-            list_push_back(&store->waiting, &op->node);
-            reactor_timer_set(store->repeat, REPEAT_MS);
-            return;
-        }
+    bool refused = status == ST_OK && redis_value_type(reply) == REDIS_ERROR;
+    if (refused && !op->refused)
         log_error("store.refused", "script=%s error=%s", op->script ? op->script->name : "-",
-                  log_quote(text));
-        finish(op, ST_REFUSED, reply);
+                  log_quote(redis_value_text(reply)));
+    if (op->once || status == ST_STOPPED || (status == ST_OK && !refused)) {
+        finish(op, refused ? ST_REFUSED : status, reply);
         return;
     }
-    if (status == ST_LOST && !op->once) {
-        list_remove(&op->node);
-        list_push_back(&store->waiting, &op->node);
-        return;
-    }
-    finish(op, status, reply);
+    op->refused = refused;
+    list_remove(&op->node);
+    list_push_back(refused ? &store->refused : &store->waiting, &op->node);
+    if (refused && !reactor_timer_armed(store->repeat))
+        reactor_timer_set(store->repeat, REPEAT_MS);
 }
 
 static enum status send_op(struct store_op *op)
@@ -258,17 +259,25 @@ static enum status send_op(struct store_op *op)
 
 static void send_waiting(struct store *store)
 {
+    if (store->stopped)
+        return;
+    bool ready = redis_conn_ready(store->work), full = false;
     LIST_FOREACH(node, &store->waiting)
     {
         struct store_op *op = CONTAINER_OF(node, struct store_op, node);
-        enum status status = op->failure ? op->failure : send_op(op);
+        if (!ready && !op->once)
+            continue; /* readiness tries again */
+        enum status status = op->failure ? op->failure
+                             : !ready    ? ST_AGAIN
+                             : full      ? ST_LIMIT
+                                         : send_op(op);
         if (status == ST_OK) {
             list_remove(&op->node);
             list_push_back(&store->sent, &op->node);
         } else if (op->once) {
             finish(op, status, NULL);
         } else {
-            return; /* not ready, or too much in flight: the next turn, or readiness, tries again */
+            full = true; /* the next turn tries again */
         }
     }
 }
@@ -295,6 +304,7 @@ static enum status submit(struct store *store, bool once, const struct redis_scr
                             .fn = fn,
                             .arg = arg,
                             .once = once,
+                            .bytes = bytes,
                             .key_count = key_count,
                             .arg_count = arg_count};
     char *place = (char *)(op->words + words);
@@ -306,8 +316,9 @@ static enum status submit(struct store *store, bool once, const struct redis_scr
         place += word.len;
     }
     store->pending++;
+    store->pending_bytes += bytes;
     /* Behind others that wait, so that order is kept. */
-    enum status status = list_empty(&store->waiting) ? send_op(op) : ST_AGAIN;
+    enum status status = list_empty(&store->waiting) && !store->stopped ? send_op(op) : ST_AGAIN;
     if (status == ST_OK) {
         list_push_back(&store->sent, &op->node);
     } else {

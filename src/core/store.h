@@ -48,12 +48,12 @@ struct reactor *store_reactor(const struct store *store);
  */
 const struct redis_script *store_script(const struct store *store, const char *name);
 
-/* `reply` is valid during the call only. ST_OK: the script's reply. ST_REFUSED: an error reply that
- * repeating will not cure (logged). ST_STOPPED: the store is being freed. ST_LOST, ST_AGAIN,
- * ST_LIMIT: queries and publishes only. */
+/* `reply` is valid during the call only. ST_OK: the script's reply. ST_STOPPED: the store is being
+ * freed. Queries only: ST_LOST, ST_AGAIN, ST_LIMIT, and ST_REFUSED for an error reply (logged). */
 typedef void store_reply_fn(void *arg, enum status status, const struct redis_value *reply);
 
-/* Repeated until answered. Copies keys and args. ST_NOMEM: nothing will be called. */
+/* Repeated until it is answered without an error. Copies keys and args. ST_NOMEM: nothing will be
+ * called. */
 MUST_CHECK enum status store_call(struct store *store, const struct redis_script *script,
                                   const struct slice *keys, size_t key_count,
                                   const struct slice *args, size_t arg_count, store_reply_fn *fn,
@@ -73,6 +73,7 @@ struct redis_conn *store_batch_conn(struct store *store);
 
 /* Calls that wait for Redis, sent or not: the measure of how far behind it is. */
 size_t store_pending(const struct store *store);
+size_t store_pending_bytes(const struct store *store);
 
 /* ---- Redis's clock ------------------------------------------------------------------------------
  */

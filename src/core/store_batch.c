@@ -11,8 +11,8 @@
 
 enum { CLAIM_WORDS = 5 }; /* arguments of one claim */
 
-/* The reply to SET says nothing that the script's reply does not say. */
-static void on_blob(void *arg, enum status status, const struct redis_value *reply)
+/* For replies that say nothing that matters: a SET's is in the reply of the script behind it. */
+static void on_answered(void *arg, enum status status, const struct redis_value *reply)
 {
     (void)arg;
     (void)status;
@@ -28,7 +28,7 @@ static enum status send_blob(struct store *store, const struct batch *batch)
                            SLICE("NX"),
                            SLICE("EX"),
                            SLICE(ORPHAN_SECONDS)};
-    return redis_command(store_batch_conn(store), args, sizeof(args) / sizeof(args[0]), on_blob,
+    return redis_command(store_batch_conn(store), args, sizeof(args) / sizeof(args[0]), on_answered,
                          NULL);
 }
 
@@ -123,18 +123,25 @@ static size_t outcome_runs(const struct batch *batch, struct buf *records, struc
     return runs;
 }
 
+/* The keys of close.lua. */
+static size_t close_keys(const struct store *store, const char *batch, struct store_key text[6],
+                         struct slice keys[6])
+{
+    keys[0] = store_key(store, &text[0], "journal", store_incarnation(store));
+    keys[1] = store_key(store, &text[1], "batch", batch);
+    keys[2] = store_key_progress(store, &text[2], batch, store_incarnation(store));
+    keys[3] = store_key(store, &text[3], "outcome", batch);
+    keys[4] = store_key(store, &text[4], "closed", NULL);
+    keys[5] = store_key(store, &text[5], "closed", "bytes");
+    return 6;
+}
+
 enum status store_close(struct store *store, const struct batch *batch, uint64_t history_ttl_ms,
                         store_reply_fn *fn, void *arg)
 {
     struct store_key text[6];
-    struct slice keys[] = {
-        store_key(store, &text[0], "journal", store_incarnation(store)),
-        store_key(store, &text[1], "batch", batch->id_text),
-        store_key_progress(store, &text[2], batch->id_text, store_incarnation(store)),
-        store_key(store, &text[3], "outcome", batch->id_text),
-        store_key(store, &text[4], "closed", NULL),
-        store_key(store, &text[5], "closed", "bytes"),
-    };
+    struct slice keys[6];
+    size_t key_count = close_keys(store, batch->id_text, text, keys);
     size_t most = (batch->ordinal_count + 1) / 2 + 1; /* runs */
     struct slice *args = malloc((2 + 2 * most) * sizeof(*args));
     struct store_number *offsets = malloc(most * sizeof(*offsets));
@@ -147,13 +154,24 @@ enum status store_close(struct store *store, const struct batch *batch, uint64_t
     args[0] = slice_str(batch->id_text);
     args[1] = store_u64(&ttl, history_ttl_ms);
     size_t runs = outcome_runs(batch, &records, args + 2, offsets);
-    status = store_call(store, store_script(store, "close"), keys, sizeof(keys) / sizeof(keys[0]),
-                        args, 2 + 2 * runs, fn, arg);
+    status = store_call(store, store_script(store, "close"), keys, key_count, args, 2 + 2 * runs,
+                        fn, arg);
 out:
     buf_free(&records);
     free(offsets);
     free(args);
     return status;
+}
+
+enum status store_close_unread(struct store *store, const char *batch, uint64_t history_ttl_ms)
+{
+    struct store_key text[6];
+    struct slice keys[6];
+    struct store_number ttl;
+    size_t key_count = close_keys(store, batch, text, keys);
+    struct slice args[] = {slice_str(batch), store_u64(&ttl, history_ttl_ms)};
+    return store_call(store, store_script(store, "close"), keys, key_count, args, 2, on_answered,
+                      NULL);
 }
 
 enum status store_closed_oldest(struct store *store, size_t most, store_reply_fn *fn, void *arg)

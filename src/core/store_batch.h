@@ -37,6 +37,11 @@ MUST_CHECK enum status store_progress(struct store *store, const char *batch,
 MUST_CHECK enum status store_close(struct store *store, const struct batch *batch,
                                    uint64_t history_ttl_ms, store_reply_fn *fn, void *arg);
 
+/* Takes a batch that cannot be read out of my journal; its blob, if there is one, is kept as long
+ * as history, for people to look at. */
+MUST_CHECK enum status store_close_unread(struct store *store, const char *batch,
+                                          uint64_t history_ttl_ms);
+
 /* The oldest closed batches with their expiry: ZRANGE … WITHSCORES. */
 MUST_CHECK enum status store_closed_oldest(struct store *store, size_t most, store_reply_fn *fn,
                                            void *arg);

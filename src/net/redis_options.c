@@ -5,6 +5,7 @@
  */
 #include "net/redis_conn.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,6 +227,7 @@ static const char *copy_string(char **place, const char *string)
 
 char *redis_options_copy(struct redis_options *to, const struct redis_options *from)
 {
+    assert(from->host || from->unix_path);
     char *strings = malloc(strings_bytes(from));
     if (!strings)
         return NULL;

@@ -51,8 +51,7 @@ static enum status take_template(struct yaml_walk *walk, struct yaml_node_s *nod
     return yaml_wrong(walk, yaml_line(node), "%s: %.*s", what, SLICE_ARGS(at));
 }
 
-/* ---- headers: [{name, value}, …] ----------------------------------------------------------------
- */
+/* ---- headers: [{name, value}, …] ------------------------------------------------------------ */
 
 /* A token of RFC 9110 section 5.6.2. */
 static enum status take_header_name(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
@@ -107,8 +106,7 @@ static enum status take_headers(struct yaml_walk *walk, struct yaml_node_s *node
     return yaml_list(walk, node, "a list of headers", take_header, into);
 }
 
-/* ---- signatures: [{algorithm, prefix, key: {…}}, …]
- * ---------------------------------------------- */
+/* ---- signatures: [{algorithm, prefix, key: {…}}, …] ----------------------------------------- */
 
 static const char *const format_words[] = {
     [FORMAT_RAW] = "raw", [FORMAT_HEX] = "hex", [FORMAT_BASE64] = "base64"};

@@ -142,14 +142,6 @@ static void on_letter(void *arg, enum status status, const struct redis_value *r
         visit_page(walk);
 }
 
-static uint64_t score_ms(struct slice score)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < score.len && score.ptr[i] >= '0' && score.ptr[i] <= '9'; i++)
-        value = value * 10 + (uint64_t)(score.ptr[i] - '0');
-    return value;
-}
-
 static void on_page(void *arg, enum status status, const struct redis_value *reply)
 {
     struct dead_walk *walk = arg;
@@ -171,7 +163,7 @@ static void on_page(void *arg, enum status status, const struct redis_value *rep
         if (id_parse(reply_text(reply, 2 * i), "msg_", &entry->event) != ST_OK)
             continue;
         id_format(entry->event_id, "msg_", &entry->event);
-        entry->dead_at_ms = score_ms(reply_text(reply, 2 * i + 1));
+        entry->dead_at_ms = reply_score(reply_text(reply, 2 * i + 1));
         if (store_event_read(walk->core->store, entry->event_id, walk->endpoint, on_letter,
                              entry) != ST_OK) {
             walk->failure = ST_NOMEM;

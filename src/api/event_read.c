@@ -212,11 +212,8 @@ static void on_due_time(void *arg, enum status status, const struct redis_value 
 {
     struct waiting *waiting = arg;
     struct view *view = waiting->view;
-    if (status == ST_OK && redis_value_type(reply) == REDIS_STRING) {
-        struct slice score = redis_value_text(reply);
-        for (size_t i = 0; i < score.len && score.ptr[i] >= '0' && score.ptr[i] <= '9'; i++)
-            waiting->due_at_ms = waiting->due_at_ms * 10 + (uint64_t)(score.ptr[i] - '0');
-    }
+    if (status == ST_OK && redis_value_type(reply) == REDIS_STRING)
+        waiting->due_at_ms = reply_score(redis_value_text(reply));
     answer_came(view);
 }
 

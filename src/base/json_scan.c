@@ -17,6 +17,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "base/utf8.h"
 
@@ -60,25 +61,11 @@ static inline char peek(const struct scan *scan, const char *at)
     return at < scan->end ? *at : '\0';
 }
 
-static inline bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static inline const char *skip_blanks(const struct scan *scan, const char *at)
 {
     while (at < scan->end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
         at++;
     return at;
-}
-
-/* The value of a hexadecimal digit, or 16. */
-static inline uint32_t hex_value(char c)
-{
-    if (is_digit(c))
-        return (uint32_t)(c - '0');
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a') + 10 : 16;
 }
 
 /* ---- Strings --------------------------------------------------------------------------------- */
@@ -111,10 +98,10 @@ static uint32_t hex4(const char *at, const char *end)
     if (end - at < 4)
         return 0x10000;
     for (int i = 0; i < 4; i++) {
-        uint32_t digit = hex_value(at[i]);
-        if (digit > 15)
+        int digit = ascii_hex_value(at[i]);
+        if (digit < 0)
             return 0x10000;
-        value = value << 4 | digit;
+        value = value << 4 | (uint32_t)digit;
     }
     return value;
 }
@@ -181,9 +168,9 @@ static inline const char *scan_string(struct scan *scan, const char *at, bool *e
 
 static const char *skip_digits(struct scan *scan, const char *at)
 {
-    if (!is_digit(peek(scan, at)))
+    if (!ascii_is_digit(peek(scan, at)))
         return fail_syntax(scan, at, "a digit is missing");
-    while (is_digit(peek(scan, at)))
+    while (ascii_is_digit(peek(scan, at)))
         at++;
     return at;
 }

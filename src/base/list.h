@@ -64,7 +64,9 @@ static inline struct list *list_pop_front(struct list *head)
     if (list_empty(head))
         return NULL;
     struct list *node = head->next;
-    list_remove(node);
+    head->next = node->next;
+    node->next->prev = head;
+    list_init(node);
     return node;
 }
 

@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/ascii.h"
+
 enum { FRACTION_DIGITS_MAX = 12, FORMAT_BYTES = 32 /* 20 digits, point, 3 decimals, unit */ };
 
 struct unit {
@@ -34,15 +36,10 @@ static const struct unit sizes[] = {
     {{NULL, 0}, 0},
 };
 
-static inline bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static size_t count_digits(struct slice text)
 {
     size_t count = 0;
-    while (count < text.len && is_digit(text.ptr[count]))
+    while (count < text.len && ascii_is_digit(text.ptr[count]))
         count++;
     return count;
 }

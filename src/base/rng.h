@@ -13,8 +13,7 @@
 void rng_bytes(void *out, size_t len);
 uint64_t rng_u64(void);
 
-/* ---- Seeded: the same seed gives the same numbers for ever, so never for secrets ---------------
- */
+/* ---- Seeded: the same seed gives the same numbers for ever, so never for secrets ------------ */
 
 struct rng {
     uint64_t state[4];

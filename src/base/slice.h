@@ -36,13 +36,13 @@ static inline struct slice slice_str(const char *string)
 
 static inline bool slice_eq(struct slice a, struct slice b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+    return a.len == b.len && (b.len == 0 || memcmp(a.ptr, b.ptr, b.len) == 0);
 }
 
 /* ASCII only: for HTTP tokens, never for user text. */
 static inline bool slice_eq_nocase(struct slice a, struct slice b)
 {
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+    return a.len == b.len && (b.len == 0 || strncasecmp(a.ptr, b.ptr, b.len) == 0);
 }
 
 static inline bool slice_starts(struct slice s, struct slice prefix)

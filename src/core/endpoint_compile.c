@@ -6,6 +6,7 @@
  */
 #include "core/endpoint_compile.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,7 +181,7 @@ static bool header_known(const struct endpoint_config *config, struct slice name
 {
     for (size_t i = 0; i < config->header_count; i++) {
         const char *line = config->header_lines[i];
-        if (slice_eq_nocase(slice_of(line, (size_t)(strchr(line, ':') - line)), name))
+        if (slice_eq_nocase(slice_of(line, strcspn(line, ":")), name))
             return true;
     }
     return false;
@@ -223,6 +224,7 @@ static enum status take_headers(struct compile *c, json_t *value)
                             "Give an object of at most %d names and values.", LIMIT_HEADER_LIST);
     if (json_object_size(value) == 0)
         return ST_OK;
+    assert(c->config->header_count == 0);
     c->config->header_lines = calloc(json_object_size(value), sizeof(c->config->header_lines[0]));
     if (!c->config->header_lines)
         return ST_NOMEM;

@@ -12,6 +12,7 @@
  */
 #include "core/endpoint_document.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -294,6 +295,7 @@ enum status endpoint_document_make(const struct endpoint_rules *rules,
 {
     json_t *body = NULL, *old_tree = NULL, *document = NULL;
     const char *reason = "";
+    assert(old || kind == ENDPOINT_PUT);
 
     enum status status = parse_tree(text, &body, error);
     if (!status)

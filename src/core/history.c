@@ -147,14 +147,6 @@ static void on_trimmed(void *arg, enum status status, const struct redis_value *
     trim_page(history);
 }
 
-static uint64_t score_ms(struct slice score)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < score.len && score.ptr[i] >= '0' && score.ptr[i] <= '9'; i++)
-        value = value * 10 + (uint64_t)(score.ptr[i] - '0');
-    return value;
-}
-
 static void on_oldest(void *arg, enum status status, const struct redis_value *reply)
 {
     struct history *history = arg;
@@ -168,12 +160,12 @@ static void on_oldest(void *arg, enum status status, const struct redis_value *r
     uint64_t now_ms = store_redis_ms(core->store);
     for (size_t i = 0; i + 1 < redis_value_count(reply) && count < TRIM_PAGE; i += 2) {
         struct slice member = reply_text(reply, i);
-        if (excess <= 0 && score_ms(reply_text(reply, i + 1)) > now_ms)
+        if (excess <= 0 && reply_score(reply_text(reply, i + 1)) > now_ms)
             break;
         members[count++] = member;
         const char *colon = memchr(member.ptr, ':', member.len);
         if (colon)
-            excess -= (int64_t)score_ms(
+            excess -= (int64_t)reply_score(
                 slice_of(colon + 1, member.len - (size_t)(colon + 1 - member.ptr)));
     }
     if (count == 0)

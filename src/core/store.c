@@ -432,3 +432,11 @@ bool reply_is(const struct redis_value *reply, size_t index, const char *text)
 {
     return slice_eq(reply_text(reply, index), slice_str(text));
 }
+
+uint64_t reply_score(struct slice text)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++)
+        value = value * 10 + (uint64_t)(text.ptr[i] - '0');
+    return value;
+}

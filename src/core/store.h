@@ -106,5 +106,7 @@ struct slice store_u64(struct store_number *number, uint64_t value);
 int64_t reply_integer(const struct redis_value *reply, size_t index);
 struct slice reply_text(const struct redis_value *reply, size_t index);
 bool reply_is(const struct redis_value *reply, size_t index, const char *text);
+/* The digits at the start of a score or of a number in a member; 0 when there are none. */
+uint64_t reply_score(struct slice text);
 
 #endif

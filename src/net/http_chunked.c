@@ -23,6 +23,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 #include "net/http_head.h"
 
@@ -61,9 +62,9 @@ static enum http_fault enter(struct http_chunked *c, enum state state)
 
 static enum http_fault on_size(struct http_chunked *c, char b)
 {
-    if (http_char_is(b, HTTP_CHAR_HEX) && c->digits < SIZE_DIGITS_MAX) {
-        unsigned value = b <= '9' ? (unsigned)(b - '0') : (unsigned)((b | 0x20) - 'a') + 10;
-        c->left = c->left * 16 + value;
+    int value = ascii_hex_value(b);
+    if (value >= 0 && c->digits < SIZE_DIGITS_MAX) {
+        c->left = c->left * 16 + (unsigned)value;
         c->digits++;
         return HTTP_FAULT_NONE;
     }

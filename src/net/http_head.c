@@ -8,7 +8,7 @@
  *   - one empty line before the request line (RFC 9112 section 2.2: SHOULD ignore at least one);
  *   - HTTP/1.2 to 1.9 are read as 1.1 (RFC 9110 section 2.5), other majors are 505;
  *   - bytes 0x80 to 0xff in values: obs-text of RFC 9110 section 5.5. No framing depends on them,
- * and real clients send UTF-8 there;
+ *     and real clients send UTF-8 there;
  *   - absolute-form, whose host then replaces that of Host, which must be valid nevertheless but
  *     need not be the same (RFC 9112 section 3.2.2: MUST ignore the received Host);
  *   - a body with any method, GET too: framing does not depend on the method (RFC 9112 section 6).
@@ -20,6 +20,8 @@
 #include "net/http_head.h"
 
 #include <assert.h>
+
+#include "base/parse.h"
 
 enum {
     VERSION_BYTES = 8,
@@ -176,13 +178,9 @@ static bool host_valid(struct slice s)
         return true;
     if (s.ptr[at] != ':' || s.len - at > 6)
         return false;
-    unsigned port = 0;
-    for (at++; at < s.len; at++) {
-        if (s.ptr[at] < '0' || s.ptr[at] > '9')
-            return false;
-        port = port * 10 + (unsigned)(s.ptr[at] - '0');
-    }
-    return port <= UINT16_MAX;
+    struct slice port = slice_from(s, at + 1);
+    uint64_t number;
+    return port.len == 0 || (parse_u64(port, &number) == ST_OK && number <= UINT16_MAX);
 }
 
 static void split_query(struct http_head *head, struct slice path)
@@ -371,17 +369,13 @@ static enum http_fault gather(struct gathered *seen, struct http_head *head,
     return HTTP_FAULT_NONE;
 }
 
-/* 1*DIGIT, RFC 9110 section 8.6; neither sign nor list. Too large a number stays UINT64_MAX. */
+/* 1*DIGIT, RFC 9110 section 8.6; neither sign nor list. Too large a number is UINT64_MAX. */
 static bool parse_length(struct slice digits, uint64_t *value)
 {
-    *value = 0;
-    for (size_t i = 0; i < digits.len; i++) {
-        if (digits.ptr[i] < '0' || digits.ptr[i] > '9')
-            return false;
-        unsigned digit = (unsigned)(digits.ptr[i] - '0');
-        *value = *value > (UINT64_MAX - digit) / 10 ? UINT64_MAX : *value * 10 + digit;
-    }
-    return digits.len > 0;
+    enum status status = parse_u64(digits, value);
+    if (status == ST_RANGE)
+        *value = UINT64_MAX;
+    return status != ST_SYNTAX;
 }
 
 /* RFC 9112 section 6.3, with every ambiguity refused. */

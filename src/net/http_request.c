@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "net/http_conn.h"
 
 enum { POOL_MAX = 256 };
@@ -128,9 +129,7 @@ static bool id_acceptable(struct slice id)
         return false;
     for (size_t i = 0; i < id.len; i++) {
         char c = id.ptr[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '.' || c == '_' || c == '-';
-        if (!good)
+        if (!ascii_is_alnum(c) && c != '.' && c != '_' && c != '-')
             return false;
     }
     return true;

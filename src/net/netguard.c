@@ -23,6 +23,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/parse.h"
+
 enum block_class { BLOCK_NEVER, BLOCK_PRIVATE };
 
 struct block {
@@ -194,17 +196,11 @@ bool netguard_allows_text(const struct netguard *guard, const char *address, con
 
 /* ---- Networks that the operator opens ------------------------------------------------------- */
 
-static bool parse_prefix(struct slice text, unsigned *bits)
+static bool parse_prefix(struct slice text, uint64_t *bits)
 {
-    *bits = 0;
-    if (text.len < 1 || text.len > 3 || (text.len > 1 && text.ptr[0] == '0'))
+    if (text.len > 3 || (text.len > 1 && text.ptr[0] == '0'))
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-        *bits = *bits * 10 + (unsigned)(text.ptr[i] - '0');
-    }
-    return true;
+    return parse_u64(text, bits) == ST_OK;
 }
 
 static bool bits_set_behind(const struct netguard_net *net)
@@ -228,7 +224,7 @@ enum status netguard_add_cidr(struct netguard *guard, struct slice cidr)
     if (!parse_address(text, &net))
         return ST_SYNTAX;
     if (slash) {
-        unsigned bits;
+        uint64_t bits;
         if (!parse_prefix(slice_from(cidr, address_len + 1), &bits))
             return ST_SYNTAX;
         if (bits > net.prefix_bits)

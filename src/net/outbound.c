@@ -4,6 +4,8 @@
 
 #include <time.h>
 
+#include "base/ascii.h"
+
 const char *outbound_error_name(enum outbound_error error)
 {
     static const char *const names[] = {
@@ -23,11 +25,6 @@ const char *outbound_error_name(enum outbound_error error)
     return (size_t)error < sizeof(names) / sizeof(names[0]) ? names[error] : "unknown";
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static struct slice trim(struct slice s)
 {
     while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
@@ -43,7 +40,7 @@ static int64_t parse_seconds(struct slice value)
 {
     int64_t ms = 0;
     size_t i = 0;
-    for (; i < value.len && is_digit(value.ptr[i]); i++)
+    for (; i < value.len && ascii_is_digit(value.ptr[i]); i++)
         if (ms < INT64_MAX / 100) /* more digits than that change nothing */
             ms = ms * 10 + (int64_t)(value.ptr[i] - '0') * 1000;
     if (i == value.len)
@@ -52,7 +49,7 @@ static int64_t parse_seconds(struct slice value)
         return -1;
     bool round_up = false;
     for (int64_t unit = 100; ++i < value.len; unit /= 10) {
-        if (!is_digit(value.ptr[i]))
+        if (!ascii_is_digit(value.ptr[i]))
             return -1;
         ms += (value.ptr[i] - '0') * unit;
         round_up |= unit == 0 && value.ptr[i] != '0';
@@ -88,5 +85,5 @@ int64_t outbound_retry_after(struct slice value, uint64_t now_ms)
     value = trim(value);
     if (value.len == 0)
         return -1;
-    return is_digit(value.ptr[0]) ? parse_seconds(value) : parse_date(value, now_ms);
+    return ascii_is_digit(value.ptr[0]) ? parse_seconds(value) : parse_date(value, now_ms);
 }

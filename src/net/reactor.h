@@ -71,8 +71,7 @@ struct reap {
 /* Calls fn(reap) at the end of this turn. Doing it twice for one object has no effect. */
 void reactor_reap(struct reactor *reactor, struct reap *reap, void (*fn)(struct reap *reap));
 
-/* ---- How the loop does ------------------------------------------------------------------------
- */
+/* ---- How the loop does ---------------------------------------------------------------------- */
 struct reactor_stats {
     uint64_t turns;
     uint64_t slow_turns;   /* longer than 20 ms of work */

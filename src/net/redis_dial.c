@@ -14,6 +14,7 @@
  */
 #include "net/redis_dial.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -171,6 +172,7 @@ static void connect_to_one(struct redis_dial *dial, const struct addrinfo *all)
     unsigned count = 0;
     for (const struct addrinfo *info = all; info; info = info->ai_next)
         count++;
+    assert(count > 0); /* a lookup that succeeds finds at least one */
     for (unsigned skip = dial->attempt % count; skip > 0; skip--)
         all = all->ai_next;
     connect_to(dial, all->ai_addr, all->ai_addrlen);

@@ -5,10 +5,13 @@
  */
 #include "net/redis_conn.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/limits.h"
+#include "base/parse.h"
 #include "net/redis_dial.h"
 
 enum {
@@ -44,15 +47,6 @@ static size_t find_last(struct slice s, char c)
     return at ? (size_t)(at - s.ptr) : s.len;
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-        return (c | 0x20) - 'a' + 10;
-    return -1;
-}
-
 /* Keeps `text` as a string. */
 static const char *keep(struct parse *parse, struct slice text)
 {
@@ -69,8 +63,8 @@ static const char *keep_decoded(struct parse *parse, struct slice text)
     for (size_t i = 0; i < text.len; i++) {
         int c = (unsigned char)text.ptr[i];
         if (c == '%') {
-            int high = i + 2 < text.len ? hex(text.ptr[i + 1]) : -1;
-            int low = high >= 0 ? hex(text.ptr[i + 2]) : -1;
+            int high = i + 2 < text.len ? ascii_hex_value(text.ptr[i + 1]) : -1;
+            int low = high >= 0 ? ascii_hex_value(text.ptr[i + 2]) : -1;
             c = low >= 0 ? high * 16 + low : 0;
             i += 2;
         }
@@ -85,15 +79,11 @@ static const char *keep_decoded(struct parse *parse, struct slice text)
 /* Digits only; false beyond `max`. */
 static bool number(struct slice text, unsigned max, unsigned *value)
 {
-    *value = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-        *value = *value * 10 + (unsigned)(text.ptr[i] - '0');
-        if (*value > max)
-            return false;
-    }
-    return text.len > 0;
+    uint64_t parsed;
+    if (parse_u64(text, &parsed) != ST_OK || parsed > max)
+        return false;
+    *value = (unsigned)parsed;
+    return true;
 }
 
 /* `[user]:password`. Both may be needed to reach the server, so half of them is a mistake. */
@@ -226,6 +216,7 @@ static const char *copy_string(char **place, const char *string)
 
 char *redis_options_copy(struct redis_options *to, const struct redis_options *from)
 {
+    assert(from->host || from->unix_path);
     char *strings = malloc(strings_bytes(from));
     if (!strings)
         return NULL;

@@ -17,30 +17,17 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "base/ascii.h"
 #include "base/limits.h"
+#include "base/parse.h"
 
 enum { NAME_BYTES_MAX = 253, LABEL_BYTES_MAX = 63 }; /* RFC 1035 section 2.3.4, as text */
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_hex(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-static bool is_alnum(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 /* unreserved, sub-delims, ':', '@', '/', '?' and '%' of RFC 3986 appendix A, and the brackets that
  * many write into queries. */
 static bool is_path(char c)
 {
-    return is_alnum(c) || (c != '\0' && strchr("-._~!$&'()*+,;=:@/?%[]", c));
+    return ascii_is_alnum(c) || (c != '\0' && strchr("-._~!$&'()*+,;=:@/?%[]", c));
 }
 
 static enum status fail(enum status status, const char *why, const char **reason)
@@ -90,7 +77,8 @@ static bool label_is_number(struct slice label)
     bool hex = label.len >= 2 && label.ptr[0] == '0' && (label.ptr[1] | 0x20) == 'x';
     if (hex)
         i = 2;
-    while (i < label.len && (hex ? is_hex(label.ptr[i]) : is_digit(label.ptr[i])))
+    while (i < label.len &&
+           (hex ? ascii_hex_value(label.ptr[i]) >= 0 : ascii_is_digit(label.ptr[i])))
         i++;
     return i == label.len;
 }
@@ -101,7 +89,7 @@ static bool label_is_valid(struct slice label)
         label.ptr[label.len - 1] == '-')
         return false;
     for (size_t i = 0; i < label.len; i++)
-        if (!is_alnum(label.ptr[i]) && label.ptr[i] != '-' && label.ptr[i] != '_')
+        if (!ascii_is_alnum(label.ptr[i]) && label.ptr[i] != '-' && label.ptr[i] != '_')
             return false;
     return true;
 }
@@ -173,15 +161,11 @@ static bool split_authority(struct slice authority, struct slice *host, struct s
 
 static bool port_is_valid(struct slice port)
 {
-    unsigned value = 0;
-    if (port.len > 5)
-        return false;
-    for (size_t i = 0; i < port.len; i++) {
-        if (!is_digit(port.ptr[i]))
-            return false;
-        value = value * 10 + (unsigned)(port.ptr[i] - '0');
-    }
-    return port.len == 0 || (value >= 1 && value <= 65535);
+    uint64_t number;
+    if (port.len == 0)
+        return true;
+    return port.len <= 5 && parse_u64(port, &number) == ST_OK && number >= 1 &&
+           number <= UINT16_MAX;
 }
 
 enum status url_check(struct slice url, bool allow_http, const struct netguard *guard,

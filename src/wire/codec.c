@@ -131,6 +131,7 @@ static const struct {
 /* The upper bits of a signed number of `bytes` bytes, which are all ones when it is negative. */
 static uint64_t sign_extend(uint64_t bits, size_t bytes)
 {
+    assert(bytes >= 1 && bytes <= 8);
     uint64_t sign = UINT64_C(1) << (bytes * 8 - 1);
     return (bits ^ sign) - sign;
 }

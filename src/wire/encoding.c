@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "base/ascii.h"
+
 static const char hex_digits[] = "0123456789abcdef";
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -25,18 +27,6 @@ void hex_encode(struct buf *buf, struct slice bytes)
     buf->len += bytes.len * 2;
 }
 
-/* 0 to 15, or a negative number. */
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 enum status hex_decode(struct slice text, void *out, size_t out_size, size_t *out_len)
 {
     uint8_t *to = out;
@@ -45,8 +35,8 @@ enum status hex_decode(struct slice text, void *out, size_t out_size, size_t *ou
     if (text.len / 2 > out_size)
         return ST_LIMIT;
     for (size_t i = 0; i < text.len; i += 2) {
-        int high = hex_value(text.ptr[i]);
-        int low = hex_value(text.ptr[i + 1]);
+        int high = ascii_hex_value(text.ptr[i]);
+        int low = ascii_hex_value(text.ptr[i + 1]);
         if (high < 0 || low < 0)
             return ST_SYNTAX;
         *to++ = (uint8_t)(high << 4 | low);

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "base/ascii.h"
 #include "base/parse.h"
 #include "wire/scheme_private.h"
 #include "wire/yaml_walk.h"
@@ -51,8 +52,7 @@ static enum status take_template(struct yaml_walk *walk, struct yaml_node_s *nod
     return yaml_wrong(walk, yaml_line(node), "%s: %.*s", what, SLICE_ARGS(at));
 }
 
-/* ---- headers: [{name, value}, …] ----------------------------------------------------------------
- */
+/* ---- headers: [{name, value}, …] ------------------------------------------------------------ */
 
 /* A token of RFC 9110 section 5.6.2. */
 static enum status take_header_name(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
@@ -61,8 +61,7 @@ static enum status take_header_name(struct yaml_walk *walk, struct yaml_node_s *
     struct slice name = yaml_scalar(node);
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (c == '\0' || (!letter && !strchr("!#$%&'*+-.^_`|~", c)))
+        if (!ascii_is_alnum(c) && (c == '\0' || !strchr("!#$%&'*+-.^_`|~", c)))
             return yaml_wrong(walk, yaml_line(node), "this cannot be a header's name");
     }
     if (name.len == 0)
@@ -107,8 +106,7 @@ static enum status take_headers(struct yaml_walk *walk, struct yaml_node_s *node
     return yaml_list(walk, node, "a list of headers", take_header, into);
 }
 
-/* ---- signatures: [{algorithm, prefix, key: {…}}, …]
- * ---------------------------------------------- */
+/* ---- signatures: [{algorithm, prefix, key: {…}}, …] ----------------------------------------- */
 
 static const char *const format_words[] = {
     [FORMAT_RAW] = "raw", [FORMAT_HEX] = "hex", [FORMAT_BASE64] = "base64"};

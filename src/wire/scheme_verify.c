@@ -12,6 +12,7 @@
  * Every key computes its HMAC at most once, whatever the number of candidates; so a request costs
  * at most (number of keys) digests of its body, or 16 times as many Ed25519 verifications.
  */
+#include "base/parse.h"
 #include "wire/scheme_private.h"
 
 enum {
@@ -77,15 +78,9 @@ static enum scheme_verdict values_find(const struct scheme *scheme,
 /* A whole number in plain digits, as every sender writes it: no sign, no blank, no leading zero. */
 static bool timestamp_parse(struct slice text, uint64_t *value)
 {
-    *value = 0;
-    if (text.len == 0 || text.len > TIMESTAMP_DIGITS_MAX || (text.ptr[0] == '0' && text.len > 1))
+    if (text.len > TIMESTAMP_DIGITS_MAX || (text.len > 1 && text.ptr[0] == '0'))
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-        *value = *value * 10 + (uint64_t)(text.ptr[i] - '0');
-    }
-    return true;
+    return parse_u64(text, value) == ST_OK;
 }
 
 /* In the unit of the time stamp: libraries that count seconds cut off the rest of now, too. */

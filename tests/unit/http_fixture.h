@@ -51,8 +51,7 @@ struct client {
     int error; /* errno of a failed recv, such as ECONNRESET */
 };
 
-/* ---- The server's side
- * --------------------------------------------------------------------------- */
+/* ---- The server's side ---------------------------------------------------------------------- */
 
 static inline void on_fixture_gone(void *user, struct http_request *request)
 {
@@ -175,8 +174,7 @@ static inline bool turn_until(struct fixture *f, bool (*done)(void *arg), void *
     return !f->gave_up;
 }
 
-/* ---- The client's side
- * --------------------------------------------------------------------------- */
+/* ---- The client's side ---------------------------------------------------------------------- */
 
 static inline struct client dial_address(const char *address, uint16_t port)
 {
@@ -253,8 +251,7 @@ static inline int count_of(const struct client *c, const char *text)
     return count;
 }
 
-/* ---- Conditions
- * ----------------------------------------------------------------------------------- */
+/* ---- Conditions ----------------------------------------------------------------------------- */
 
 struct expectation {
     struct fixture *f;

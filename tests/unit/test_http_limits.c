@@ -16,8 +16,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- Time
- * ---------------------------------------------------------------------------------------- */
+/* ---- Time ----------------------------------------------------------------------------------- */
 
 /* Sends a byte a turn until the server answers: a deadline that each byte renewed would never come.
  */
@@ -129,8 +128,7 @@ static void test_late_reader(void **state)
     hang_up(&c);
 }
 
-/* ---- Clients that go
- * ------------------------------------------------------------------------------ */
+/* ---- Clients that go ------------------------------------------------------------------------ */
 
 /* A client that leaves while its request is held is noticed, by end of file and by reset; the
  * answer may come later, at once from within on_gone, or to nobody. */
@@ -230,8 +228,7 @@ static void test_pipelining_without_reading(void **state)
     hang_up(&c);
 }
 
-/* ---- Too many, too much
- * ---------------------------------------------------------------------------- */
+/* ---- Too many, too much --------------------------------------------------------------------- */
 
 /* The newest connection beyond the maximum hears so; when one leaves there is room again. */
 static void test_connections_max(void **state)
@@ -338,8 +335,7 @@ static void test_descriptors_run_out(void **state)
     assert_int_equal(status, 0);
 }
 
-/* ---- Everything at once
- * ----------------------------------------------------------------------------- */
+/* ---- Everything at once --------------------------------------------------------------------- */
 
 enum { CLIENTS = 20, REQUESTS = 60 };
 

@@ -147,7 +147,7 @@ static bool same_type(enum json_type ours, const json_t *theirs)
 static const json_t *look_up(struct slice text, const json_t *tree,
                              const struct json_member *member)
 {
-    json_t *name;
+    json_t *name = NULL;
     struct buf buf;
     struct slice quoted = slice_of(member->name.ptr - 1, member->name.len + 2);
     if (ask(quoted, 0, &name) != VALID)

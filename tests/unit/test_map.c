@@ -30,7 +30,7 @@ static void *try_realloc(void *old, size_t size)
 
 #define calloc  try_calloc
 #define realloc try_realloc
-#include "base/map.c"
+#include "base/map.c" /* NOLINT(bugprone-suspicious-include) */
 #undef calloc
 #undef realloc
 

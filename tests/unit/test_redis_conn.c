@@ -126,21 +126,23 @@ static void on_call(void *arg, enum status status, const struct redis_value *rep
     count(call->tally, status, reply);
 }
 
-/* Sends up to eight words. */
-static enum status send_words(struct redis_conn *conn, redis_reply_fn *fn, void *arg, ...)
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* `strings` ends with NULL: see WORDS. */
+static enum status send_words(struct redis_conn *conn, redis_reply_fn *fn, void *arg,
+                              const char *const *strings)
 {
     struct slice words[8];
     size_t n = 0;
-    va_list args;
-    va_start(args, arg);
-    for (const char *word; n < 8 && (word = va_arg(args, const char *)) != NULL;)
-        words[n++] = slice_str(word);
-    va_end(args);
+    for (; strings[n]; n++) {
+        assert_in_range(n, 0, 7);
+        words[n] = slice_str(strings[n]);
+    }
     return redis_command(conn, words, n, fn, arg);
 }
 
 #define SEND(conn, fn, arg, ...)                                                                   \
-    assert_int_equal(send_words(conn, fn, arg, __VA_ARGS__, NULL), ST_OK)
+    assert_int_equal(send_words(conn, fn, arg, WORDS(__VA_ARGS__)), ST_OK)
 
 /* `n` INCRs at once; calls[i] notes the i-th. */
 static struct call *send_incrs(struct fixture *f, struct tally *tally, int n)
@@ -170,7 +172,7 @@ static void test_round_trip(void **state)
     struct tally tally = {0};
     setup(&f, NULL);
     open_conn(&f);
-    assert_int_equal(send_words(f.conn, on_tally, &tally, "PING", NULL), ST_AGAIN);
+    assert_int_equal(send_words(f.conn, on_tally, &tally, WORDS("PING")), ST_AGAIN);
     assert_string_not_equal(redis_conn_error(f.conn), "");
     loop_until(&f.loop, is_ready, &f);
     assert_int_equal(f.ready, 1);
@@ -562,7 +564,7 @@ static void on_again(void *arg, enum status status, const struct redis_value *re
 {
     struct tally *tally = arg;
     count(tally, status, reply);
-    enum status again = send_words(tally->f->conn, on_tally, tally, "PING", NULL);
+    enum status again = send_words(tally->f->conn, on_tally, tally, WORDS("PING"));
     assert_int_equal(again, status == ST_OK ? ST_OK : ST_AGAIN);
 }
 

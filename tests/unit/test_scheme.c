@@ -82,8 +82,7 @@ static void keys_free(struct signer_key **keys, size_t count)
         signer_key_free(keys[i]);
 }
 
-/* ---- A request as a receiver sees it -----------------------------------------------------------
- */
+/* ---- A request as a receiver sees it -------------------------------------------------------- */
 
 struct received {
     struct buf body;

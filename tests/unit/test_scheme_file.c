@@ -22,8 +22,7 @@
 #define SIGNATURES "signatures: [{algorithm: hmac-sha256, key: {format: raw}}]\n"
 #define BODY       "body: '{data}'\n"
 
-/* ---- A folder of its own for each test ----------------------------------------------------------
- */
+/* ---- A folder of its own for each test ------------------------------------------------------ */
 
 struct fixture {
     char dir[64];

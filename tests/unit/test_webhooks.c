@@ -14,8 +14,7 @@
 #include "endpoint_rules.h"
 #include "fake_http.h"
 
-/* ---- A store that holds one change back until it is told what becomes of it ---------------------
- */
+/* ---- A store that holds one change back until it is told what becomes of it ----------------- */
 
 enum store_verb { STORE_NOTHING, STORE_CREATE, STORE_REPLACE, STORE_DELETE };
 
@@ -87,8 +86,7 @@ static void store_answer(struct endpoint_store *store, enum status status)
     store->fn(store->arg, status, endpoint);
 }
 
-/* ---- Fixture ----------------------------------------------------------------------------------
- */
+/* ---- Fixture -------------------------------------------------------------------------------- */
 
 static struct endpoint_rules rules;
 static struct endpoint_store store;
@@ -161,8 +159,7 @@ static bool reply_has(const char *text)
 #define FIRST    WEBHOOKS "/ep_000000000000000000000000001"
 #define BODY     "{\"url\":\"https://example.com/\",\"events\":[\"order.*\"]}"
 
-/* ---- Tests ------------------------------------------------------------------------------------
- */
+/* ---- Tests ---------------------------------------------------------------------------------- */
 
 /* One webhook's life: made, read, changed, switched, deleted. */
 static void test_life(void **state)

@@ -42,7 +42,8 @@ static enum status text_of(struct reading *reading, const struct json_member *me
     }
     struct buf *storage = &reading->document->storage;
     size_t from = storage->len;
-    /* Texts stay where they are: the storage takes its room at once, and does not move. */
+    /* Texts stay where they are: the storage takes room for all of them at once, which is never
+     * more than the body has, and does not move. */
     if (from == 0 && !buf_reserve(storage, storage->max))
         return ST_NOMEM;
     if (json_unescape(member->value, storage) != ST_OK)
@@ -134,15 +135,21 @@ static enum status take_key(struct reading *reading, const char *name,
                      &reading->document->idempotency_key);
 }
 
+static enum status refuse_deliver_at(struct reading *reading)
+{
+    return refuse(reading, "invalid_deliver_at", "deliverAt",
+                  "deliverAt must be a time as in RFC 3339, at most 366 days ahead.");
+}
+
 static enum status take_deliver_at(struct reading *reading, const char *name,
                                    const struct json_member *member)
 {
+    (void)name;
     struct slice text;
-    uint64_t *at_ms = &reading->document->record.deliver_at_ms;
     if (member->type != JSON_STRING || text_of(reading, member, &text) != ST_OK ||
-        time_parse_rfc3339(text, at_ms) != ST_OK || *at_ms > reading->rules->now_ms + DELAY_MAX_MS)
-        return refuse(reading, "invalid_deliver_at", name,
-                      "deliverAt must be a time as in RFC 3339, at most 366 days ahead.");
+        time_parse_rfc3339(text, &reading->document->record.deliver_at_ms) != ST_OK)
+        return refuse_deliver_at(reading);
+    reading->document->has_deliver_at = true;
     return ST_OK;
 }
 
@@ -197,8 +204,10 @@ static enum status check_whole(struct reading *reading)
         return refuse(reading, "missing_field", "type", "type is required.");
     if (!document->record.data.ptr)
         return refuse(reading, "missing_field", "data", "data is required; it may be null.");
-    if (document->has_delay && document->record.deliver_at_ms)
+    if (document->has_delay && document->has_deliver_at)
         return refuse(reading, "invalid_delay", "delay", "Give delay or deliverAt, not both.");
+    if (document->record.deliver_at_ms > reading->rules->now_ms + DELAY_MAX_MS)
+        return refuse_deliver_at(reading);
     return ST_OK;
 }
 
@@ -208,19 +217,23 @@ enum status event_document_read(struct event_document *document, struct slice bo
     struct reading reading = {document, rules, error};
     struct json_member members[MEMBERS_MAX];
     struct json_error json;
-    size_t count;
+    size_t count = 0;
     *document = (struct event_document){
         .record = {.application = SLICE("default"), .timestamp_ms = rules->now_ms}};
-    buf_init(&document->storage, 16 * 1024);
+    buf_init(&document->storage, body.len);
     enum status status = json_members(body, members, MEMBERS_MAX, &count, &json);
     if (status == ST_NOMEM)
         return status;
+    if (status == ST_LIMIT && count < MEMBERS_MAX)
+        return field_refuse(error, "json_too_deep", "", "The body is %s.", json.reason);
     if (status != ST_OK)
         return field_refuse(error, "invalid_json", "",
                             "The body must be a JSON object: %s at byte %zu.", json.reason,
                             json.offset);
     for (size_t i = 0; i < count && status == ST_OK; i++)
         status = take(&reading, &members[i]);
+    if (buf_status(&document->storage) != ST_OK)
+        return ST_NOMEM; /* whatever was said of the member whose text found no room */
     return status == ST_OK ? check_whole(&reading) : status;
 }
 

@@ -13,7 +13,7 @@ struct event_document {
     struct event_record record;   /* slices into the body or into `storage` */
     struct slice idempotency_key; /* SLICE_NULL: none */
     uint64_t delay_ms;
-    bool has_delay;
+    bool has_delay, has_deliver_at;
     struct buf storage; /* strings that were written with escapes */
 };
 

@@ -42,7 +42,8 @@ static enum status text_of(struct reading *reading, const struct json_member *me
     }
     struct buf *storage = &reading->document->storage;
     size_t from = storage->len;
-    /* Texts stay where they are: the storage takes its room at once, and does not move. */
+    /* Texts stay where they are: the storage takes room for all of them at once, which is never
+     * more than the body has, and does not move. */
     if (from == 0 && !buf_reserve(storage, storage->max))
         return ST_NOMEM;
     if (json_unescape(member->value, storage) != ST_OK)
@@ -219,7 +220,7 @@ enum status event_document_read(struct event_document *document, struct slice bo
     size_t count = 0;
     *document = (struct event_document){
         .record = {.application = SLICE("default"), .timestamp_ms = rules->now_ms}};
-    buf_init(&document->storage, 16 * 1024);
+    buf_init(&document->storage, body.len);
     enum status status = json_members(body, members, MEMBERS_MAX, &count, &json);
     if (status == ST_NOMEM)
         return status;
@@ -231,6 +232,8 @@ enum status event_document_read(struct event_document *document, struct slice bo
                             json.offset);
     for (size_t i = 0; i < count && status == ST_OK; i++)
         status = take(&reading, &members[i]);
+    if (buf_status(&document->storage) != ST_OK)
+        return ST_NOMEM; /* whatever was said of the member whose text found no room */
     return status == ST_OK ? check_whole(&reading) : status;
 }
 

@@ -2,8 +2,8 @@
 #include "app/serve.h"
 
 enum {
-    PROBE_SLOTS = 32, /* test sends beside the deliveries */
-    ATTEMPT_MAX_MS = 60 * 1000,
+    PROBE_SLOTS = 32,                      /* test sends beside the deliveries */
+    ATTEMPT_MAX_MS = 60 * 1000,            /* unless the configured default is longer */
     CONNECTION_AGE_MAX_MS = 5 * 60 * 1000, /* so that changes of DNS and policy come through */
     IDLE_AGE_MAX_MS = 50 * 1000,           /* below the 60 s of common load balancers */
     ENDPOINTS_MAX = 1000 * 1000
@@ -80,6 +80,18 @@ enum status serve_guard(const struct config *config, struct netguard *guard, str
     return ST_OK;
 }
 
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What an endpoint has by default it may also ask for: a client that stores what it was shown is
+ * not refused. */
 void serve_rules(const struct config *config, const struct scheme_set *schemes,
                  const struct netguard *guard, struct endpoint_rules *rules)
 {
@@ -90,8 +102,9 @@ void serve_rules(const struct config *config, const struct scheme_set *schemes,
         .default_retry = {.step_count = (uint32_t)config->retry.schedule.count,
                           .jitter = config->retry.jitter},
         .default_timeout_ms = config->outbound.timeout_ms,
-        .timeout_max_ms = ATTEMPT_MAX_MS,
-        .default_max_in_flight = (uint32_t)config->outbound.max_in_flight_per_endpoint,
+        .timeout_max_ms = larger(ATTEMPT_MAX_MS, config->outbound.timeout_ms),
+        .default_max_in_flight = (uint32_t)smaller(config->outbound.max_in_flight_per_endpoint,
+                                                   config->outbound.max_in_flight),
         .max_in_flight_max = (uint32_t)config->outbound.max_in_flight,
     };
     for (size_t i = 0; i < config->retry.schedule.count; i++)

@@ -26,20 +26,21 @@ void buf_clear(struct buf *buf)
     buf->error = ST_OK;
 }
 
-char *buf_reserve(struct buf *buf, size_t more)
+/* `spare` bytes more are there for the moment, and may lie beyond the maximum. */
+static char *reserve(struct buf *buf, size_t more, size_t spare)
 {
     if (buf->error != ST_OK)
         return NULL;
-    if (more > buf->max - buf->len) {
+    if (more > buf->max - buf->len || spare > SIZE_MAX - buf->len - more) {
         buf->error = ST_LIMIT;
         return NULL;
     }
-    size_t need = buf->len + more;
-    if (need > buf->cap) {
+    size_t need = buf->len + more + spare;
+    if (need > buf->cap || !buf->ptr) {
         size_t cap = buf->cap ? buf->cap : FIRST_CAP;
         while (cap < need)
             cap = cap > SIZE_MAX / 2 ? need : cap * 2;
-        if (cap > buf->max && buf->max >= need)
+        if (cap > buf->max && buf->max >= need && buf->max > 0)
             cap = buf->max;
         char *ptr = realloc(buf->ptr, cap);
         if (!ptr) {
@@ -50,6 +51,11 @@ char *buf_reserve(struct buf *buf, size_t more)
         buf->cap = cap;
     }
     return buf->ptr + buf->len;
+}
+
+char *buf_reserve(struct buf *buf, size_t more)
+{
+    return reserve(buf, more, 0);
 }
 
 void buf_add(struct buf *buf, const void *bytes, size_t len)
@@ -108,8 +114,7 @@ void buf_addf(struct buf *buf, const char *format, ...)
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
     assert(len >= 0);
-    /* vsnprintf ends with a NUL: one byte of room more than is kept. */
-    char *place = buf_reserve(buf, (size_t)len + 1);
+    char *place = reserve(buf, (size_t)len, 1); /* for vsnprintf's NUL */
     if (place) {
         vsnprintf(place, (size_t)len + 1, format, again);
         buf->len += (size_t)len;

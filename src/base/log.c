@@ -19,6 +19,9 @@
 
 enum { BUFFER_BYTES = 256 * 1024, LINE_BYTES = 4096, QUOTES = 8, QUOTE_BYTES = 512 };
 
+/* What one more byte of a quoted text may need: four for itself, three for dots, a quote, a NUL. */
+enum { QUOTE_ROOM = 9 };
+
 enum log_level log_threshold = LOG_INFO;
 
 static struct buf pending = {.max = BUFFER_BYTES};
@@ -53,6 +56,17 @@ static void add_line(enum log_level level, const char *event, const char *fields
     }
 }
 
+/* Says how many lines are missing, once there is room again. */
+static void report_dropped(void)
+{
+    if (dropped == dropped_reported || pending.len >= BUFFER_BYTES / 2)
+        return;
+    char count[64];
+    snprintf(count, sizeof(count), "lines=%llu", (unsigned long long)(dropped - dropped_reported));
+    dropped_reported = dropped;
+    add_line(LOG_WARN, "log.dropped", count);
+}
+
 void log_line(enum log_level level, const char *event, const char *format, ...)
 {
     char fields[LINE_BYTES];
@@ -60,26 +74,20 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
     va_start(args, format);
     vsnprintf(fields, sizeof(fields), format, args);
     va_end(args);
-    if (dropped != dropped_reported && pending.len < BUFFER_BYTES / 2) {
-        char count[64];
-        snprintf(count, sizeof(count), "lines=%llu",
-                 (unsigned long long)(dropped - dropped_reported));
-        dropped_reported = dropped;
-        add_line(LOG_WARN, "log.dropped", count);
-    }
+    report_dropped();
     add_line(level, event, fields);
 }
 
 const char *log_quote(struct slice text)
 {
     static char buffers[QUOTES][QUOTE_BYTES];
-    static int turn;
+    static unsigned turn;
     char *out = buffers[turn++ % QUOTES];
     size_t at = 0;
     out[at++] = '"';
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
-        if (at + 8 > QUOTE_BYTES) {
+        if (at + QUOTE_ROOM > QUOTE_BYTES) {
             memcpy(out + at, "...", 3);
             at += 3;
             break;
@@ -101,7 +109,11 @@ const char *log_quote(struct slice text)
 static bool writable(int timeout_ms)
 {
     struct pollfd pfd = {.fd = STDERR_FILENO, .events = POLLOUT};
-    return poll(&pfd, 1, timeout_ms) == 1 && (pfd.revents & POLLOUT);
+    int ready;
+    do
+        ready = poll(&pfd, 1, timeout_ms);
+    while (ready < 0 && errno == EINTR);
+    return ready == 1 && (pfd.revents & POLLOUT);
 }
 
 static void write_some(int timeout_ms)
@@ -126,6 +138,8 @@ void log_flush(void)
 
 void log_flush_all(void)
 {
+    write_some(1000);
+    report_dropped();
     write_some(1000);
 }
 

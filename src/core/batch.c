@@ -103,7 +103,7 @@ struct batch *batch_new(uint64_t wall_ms, uint64_t nonce, size_t bytes_max)
 enum status batch_add(struct batch *batch, const struct event_record *record, struct slice targets,
                       struct id *id)
 {
-    assert(batch->state == BATCH_BUILDING);
+    assert(batch->state == BATCH_BUILDING && targets.len % TARGET_BYTES == 0);
     size_t count = targets.len / TARGET_BYTES;
     if (batch->message_count >= LIMIT_BATCH_EVENTS ||
         count > LIMIT_BATCH_DELIVERIES - batch->ordinal_count)
@@ -127,6 +127,13 @@ enum status batch_add(struct batch *batch, const struct event_record *record, st
 /* ---- Parsing ----------------------------------------------------------------------------------
  */
 
+/* A message is found again by its id alone, so the id must name this batch and this place in it. */
+static bool id_is_ours(const struct batch *batch, uint32_t index, const struct id *id)
+{
+    return memcmp(id->bytes, batch->id, 5) == 0 && memcmp(id->bytes + 7, batch->id + 5, 8) == 0 &&
+           batch_index_of(id) == index;
+}
+
 static void read_message(struct mp_reader *reader, struct batch *batch, uint32_t index)
 {
     struct message *message = &batch->messages[index];
@@ -142,6 +149,10 @@ static void read_message(struct mp_reader *reader, struct batch *batch, uint32_t
         return;
     }
     memcpy(message->id.bytes, id.ptr, id.len);
+    if (!id_is_ours(batch, index, &message->id)) {
+        reader->error = ST_SYNTAX;
+        return;
+    }
     id_format(message->id_text, "msg_", &message->id);
     message->batch = batch;
     message->target_count = (uint32_t)(message->targets.len / TARGET_BYTES);
@@ -215,7 +226,7 @@ enum status batch_load(const char *id_text, struct slice blob, struct batch **ou
         status = batch_parse(batch);
     if (status != ST_OK) {
         batch_free(batch);
-        return status;
+        return status == ST_NOMEM ? ST_NOMEM : ST_SYNTAX; /* too long is malformed, too */
     }
     *out = batch;
     return ST_OK;
@@ -287,7 +298,8 @@ enum status message_load(const struct id *id, struct slice record, struct messag
     if (!message)
         return ST_NOMEM;
     char *bytes = (char *)(message + 1);
-    memcpy(bytes, record.ptr, record.len);
+    if (record.len > 0)
+        memcpy(bytes, record.ptr, record.len);
     message->refs = 1;
     message->id = *id;
     id_format(message->id_text, "msg_", id);

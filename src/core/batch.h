@@ -95,7 +95,7 @@ struct batch *batch_new(uint64_t wall_ms, uint64_t nonce, size_t bytes_max);
 void batch_free(struct batch *batch);
 
 /* Appends an event; targets is a sequence of 20-byte endpoint ids. On failure (ST_LIMIT, ST_NOMEM)
- * the batch is as before. *id is the event's new id. Only while BUILDING. */
+ * the batch is as before and *id means nothing. *id is the event's new id. Only while BUILDING. */
 MUST_CHECK enum status batch_add(struct batch *batch, const struct event_record *record,
                                  struct slice targets, struct id *id);
 
@@ -103,7 +103,8 @@ MUST_CHECK enum status batch_add(struct batch *batch, const struct event_record 
  * blob is not one of ours; ST_NOMEM. */
 MUST_CHECK enum status batch_parse(struct batch *batch);
 
-/* A batch out of Redis: takes a copy of the blob and parses it. */
+/* A batch out of Redis: takes a copy of the blob and parses it. Statuses as above; ST_SYNTAX also
+ * when `id_text` is not a batch's name, or the blob is another batch's. *out only when ST_OK. */
 MUST_CHECK enum status batch_load(const char *id_text, struct slice blob, struct batch **out);
 
 /* The name of the batch that a message id belongs to. */

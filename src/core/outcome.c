@@ -54,6 +54,16 @@ static void begin(struct mp_reader *reader, struct slice bytes, uint32_t members
         reader->error = ST_SYNTAX;
 }
 
+/* A number that must fit the member it is for: what was cut off would be another number. */
+static uint64_t read_up_to(struct mp_reader *reader, uint64_t most)
+{
+    uint64_t value = mp_read_u64(reader);
+    if (value <= most)
+        return value;
+    reader->error = ST_RANGE;
+    return 0;
+}
+
 void delivery_state_write(struct buf *buf, const struct delivery_state *state)
 {
     mp_write_array(buf, STATE_MEMBERS);
@@ -72,11 +82,11 @@ enum status delivery_state_read(struct slice bytes, struct delivery_state *state
 {
     struct mp_reader reader;
     begin(&reader, bytes, STATE_MEMBERS);
-    *state = (struct delivery_state){.ordinal = (uint32_t)mp_read_u64(&reader)};
-    state->attempts = (uint32_t)mp_read_u64(&reader);
-    state->replayed_at = (uint32_t)mp_read_u64(&reader);
+    *state = (struct delivery_state){.ordinal = (uint32_t)read_up_to(&reader, UINT32_MAX)};
+    state->attempts = (uint32_t)read_up_to(&reader, UINT32_MAX);
+    state->replayed_at = (uint32_t)read_up_to(&reader, UINT32_MAX);
     state->dead = mp_read_bool(&reader);
-    state->status_code = (uint16_t)mp_read_u64(&reader);
+    state->status_code = (uint16_t)read_up_to(&reader, UINT16_MAX);
     state->error = mp_read_str(&reader);
     state->last_at_ms = mp_read_u64(&reader);
     state->accepted_at_ms = mp_read_u64(&reader);
@@ -119,10 +129,10 @@ enum status attempt_record_read(struct slice bytes, struct attempt_record *recor
     *record = (struct attempt_record){.number = 0};
     read_id(&reader, &record->id);
     read_id(&reader, &record->event_id);
-    record->number = (uint32_t)mp_read_u64(&reader);
+    record->number = (uint32_t)read_up_to(&reader, UINT32_MAX);
     record->success = mp_read_bool(&reader);
-    record->status_code = (uint16_t)mp_read_u64(&reader);
-    record->duration_ms = (uint32_t)mp_read_u64(&reader);
+    record->status_code = (uint16_t)read_up_to(&reader, UINT16_MAX);
+    record->duration_ms = (uint32_t)read_up_to(&reader, UINT32_MAX);
     record->at_ms = mp_read_u64(&reader);
     record->error = mp_read_str(&reader);
     record->body = mp_read_bin(&reader);

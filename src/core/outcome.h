@@ -58,6 +58,8 @@ struct delivery_state {
 };
 
 void delivery_state_write(struct buf *buf, const struct delivery_state *state);
+/* `error` points into `bytes`. ST_SYNTAX: not a state, or of a format we do not know; ST_RANGE: a
+ * number in it does not fit. *state is then meaningless. */
 MUST_CHECK enum status delivery_state_read(struct slice bytes, struct delivery_state *state);
 
 /* ---- One attempt
@@ -76,6 +78,7 @@ struct attempt_record {
 };
 
 void attempt_record_write(struct buf *buf, const struct attempt_record *record);
+/* As delivery_state_read; `error` and `body` point into `bytes`. */
 MUST_CHECK enum status attempt_record_read(struct slice bytes, struct attempt_record *record);
 
 #endif

@@ -24,12 +24,13 @@
 #include "base/embedded.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "core/redis_clock.h"
 #include "net/redis_script.h"
 
 extern const struct embedded_file lua_scripts[];
 extern const size_t lua_scripts_count;
 
-enum { REPEAT_MS = 200, CLOCK_WINDOW_MS = 10 * 1000, SCRIPTS_MAX = 64, SCRIPT_NAME_MAX = 32 };
+enum { REPEAT_MS = 200, SCRIPTS_MAX = 64, SCRIPT_NAME_MAX = 32 };
 
 struct store {
     struct reactor *reactor;
@@ -47,12 +48,7 @@ struct store {
     struct list refused; /* answered with an error: to be sent again after a while */
     size_t pending, pending_bytes;
     struct reactor_timer *repeat;
-
-    /* Redis's clock less ours, in ms. A reply is never younger than Redis's reading, so the largest
-     * difference seen is the best; two windows let it follow a clock that is set back. */
-    int64_t offset_ms, window_offset_ms;
-    uint64_t window_started_ms;
-    bool offset_known;
+    struct redis_clock clock;
 };
 
 struct store_op {
@@ -352,29 +348,16 @@ enum status store_query_script(struct store *store, const struct redis_script *s
 /* ---- Redis's clock ------------------------------------------------------------------------------
  */
 
+/* Our clock is read anew: the step's own reading may be older than a reply that came in it, and the
+ * difference would be too large. */
 void store_saw_time(struct store *store, int64_t redis_now_ms)
 {
-    if (redis_now_ms <= 0)
-        return;
-    uint64_t now_ms = clock_mono_ms();
-    int64_t offset_ms = redis_now_ms - (int64_t)now_ms;
-    if (!store->offset_known || now_ms - store->window_started_ms > CLOCK_WINDOW_MS) {
-        store->offset_ms = store->offset_known ? store->window_offset_ms : offset_ms;
-        store->window_offset_ms = offset_ms;
-        store->window_started_ms = now_ms;
-        store->offset_known = true;
-    }
-    if (offset_ms > store->window_offset_ms)
-        store->window_offset_ms = offset_ms;
-    if (offset_ms > store->offset_ms)
-        store->offset_ms = offset_ms;
+    redis_clock_saw(&store->clock, redis_now_ms, clock_now_us() / 1000);
 }
 
 uint64_t store_redis_ms(const struct store *store)
 {
-    if (!store->offset_known)
-        return clock_wall_ms();
-    return (uint64_t)((int64_t)clock_mono_ms() + store->offset_ms);
+    return redis_clock_at(&store->clock, clock_mono_ms(), clock_wall_ms());
 }
 
 /* ---- Keys, numbers, replies ---------------------------------------------------------------------

@@ -14,7 +14,7 @@
 struct event_record {
     struct slice application;
     struct slice type;
-    struct slice version;     /* JSON text, or SLICE_NULL */
+    struct slice version;     /* SLICE_NULL: the event has none */
     struct slice source;      /* the same */
     struct slice uid;         /* the producer's own id, or SLICE_NULL */
     struct slice traceparent; /* W3C trace context of the producer's request, or SLICE_NULL */

@@ -1,0 +1,283 @@
+/* test_log.c - log lines: their form, quoting, and what happens when nobody reads them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum { TEXT_BYTES = 2 * 1024 * 1024 };
+
+static int real_stderr = -1, reading = -1;
+static char text[TEXT_BYTES]; /* what was logged, as far as it was read */
+static size_t text_len;
+
+/* Standard error becomes a pipe that this test reads. */
+static int setup(void **state)
+{
+    (void)state;
+    int ends[2];
+    real_stderr = dup(STDERR_FILENO);
+    if (real_stderr < 0 || pipe(ends) != 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
+        return -1;
+    reading = ends[0];
+    text_len = 0;
+    log_threshold = LOG_INFO;
+    return dup2(ends[1], STDERR_FILENO) < 0 || close(ends[1]) != 0 ? -1 : 0;
+}
+
+static void read_pipe(void)
+{
+    ssize_t len;
+    while ((len = read(reading, text + text_len, sizeof(text) - 1 - text_len)) > 0)
+        text_len += (size_t)len;
+    text[text_len] = '\0';
+}
+
+/* Nothing of one test's lines must be left for the next. */
+static int teardown(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        log_flush();
+        read_pipe();
+    }
+    dup2(real_stderr, STDERR_FILENO);
+    close(real_stderr);
+    close(reading);
+    return 0;
+}
+
+static const char *flushed(void)
+{
+    text_len = 0;
+    log_flush();
+    read_pipe();
+    return text;
+}
+
+/* "2026-11-22T04:23:54.123Z " and so on: digits stand for 0. */
+static void expect_time(const char *line)
+{
+    static const char form[] = "0000-00-00T00:00:00.000Z ";
+    for (size_t i = 0; i + 1 < sizeof(form); i++) {
+        char c = line[i] >= '0' && line[i] <= '9' ? '0' : line[i];
+        assert_int_equal(c, form[i]);
+    }
+}
+
+static void test_form(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    for (int level = LOG_ERROR; level <= LOG_DEBUG; level++)
+        assert_string_equal(log_level_name((enum log_level)level), names[level]);
+
+    log_info("some.event", "n=%d text=%s", 5, log_quote(SLICE("a b")));
+    expect_time(flushed());
+    assert_string_equal(text + 25, "info some.event n=5 text=\"a b\"\n");
+    log_error("bare", "%s", "");
+    expect_time(flushed());
+    assert_string_equal(text + 25, "error bare\n");
+    assert_string_equal(flushed(), "");
+}
+
+/* Lines above the threshold are not even formatted. */
+static void test_threshold(void **state)
+{
+    (void)state;
+    int formatted = 0;
+    log_debug("hidden", "n=%d", ++formatted);
+    assert_int_equal(formatted, 0);
+    log_threshold = LOG_DEBUG;
+    log_debug("shown", "n=%d", ++formatted);
+    assert_non_null(strstr(flushed(), "debug shown n=1\n"));
+    log_threshold = LOG_ERROR;
+    log_warn("hidden", "n=%d", ++formatted);
+    assert_string_equal(flushed(), "");
+}
+
+/* Nothing is written before it is flushed; lines come in order. */
+static void test_lines_wait_for_the_flush(void **state)
+{
+    (void)state;
+    log_info("one", "a=1");
+    log_info("two", "b=2");
+    read_pipe();
+    assert_int_equal(text_len, 0);
+    const char *one = strstr(flushed(), "info one a=1\n");
+    assert_true(one && strstr(one, "info two b=2\n"));
+}
+
+/* A line that is too long is cut and stays one line. */
+static void test_long_line(void **state)
+{
+    (void)state;
+    static char fields[20000];
+    memset(fields, 'x', sizeof(fields) - 1);
+    log_info("long", "%s", fields);
+    log_info("next", "n=1");
+    char *end = strchr(flushed(), '\n');
+    assert_non_null(end);
+    assert_in_range(end - text, 4000, 4300);
+    assert_non_null(strstr(end, "info next n=1\n"));
+}
+
+static void test_quote(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice text;
+        const char *quoted;
+    } table[] = {
+        {{NULL, 0}, "\"\""},
+        {{"", 0}, "\"\""},
+        {{"plain", 5}, "\"plain\""},
+        {{"a \"b\" \\", 7}, "\"a \\\"b\\\" \\\\\""},
+        {{"a\nb\r\t\0c", 7}, "\"a\\x0ab\\x0d\\x09\\x00c\""},
+        {{"\x1b[0m\x7f", 5}, "\"\\x1b[0m\\x7f\""},
+        {{"gr\xc3\xbc\xc3\x9f", 6}, "\"gr\xc3\xbc\xc3\x9f\""},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        assert_string_equal(log_quote(table[i].text), table[i].quoted);
+}
+
+/* However long a text is and whatever stands at the cut, the result fits its 512 bytes, is quoted,
+ * and does not touch the results of the seven calls before. */
+static void test_quote_is_cut_to_fit(void **state)
+{
+    (void)state;
+    static const char specials[] = {'\x01', '"', '\\', 'x'};
+    static char long_text[600];
+    for (size_t at = 480; at < 520; at++) {
+        for (size_t i = 0; i < sizeof(specials); i++) {
+            memset(long_text, 'y', sizeof(long_text));
+            memset(long_text + at, specials[i], 8);
+            for (size_t len = at; len < at + 12; len++) {
+                const char *before[7];
+                for (int k = 0; k < 7; k++)
+                    before[k] = log_quote(SLICE("before"));
+                const char *quoted = log_quote(slice_of(long_text, len));
+                size_t quoted_len = strlen(quoted);
+                assert_in_range(quoted_len, 2, 511);
+                assert_true(quoted[0] == '"' && quoted[quoted_len - 1] == '"');
+                for (int k = 0; k < 7; k++)
+                    assert_string_equal(before[k], "\"before\"");
+            }
+        }
+    }
+    memset(long_text, 'y', sizeof(long_text));
+    const char *quoted = log_quote(slice_of(long_text, sizeof(long_text)));
+    assert_string_equal(quoted + strlen(quoted) - 5, "y...\"");
+}
+
+/* Eight results live at a time. */
+static void test_eight_quotes(void **state)
+{
+    (void)state;
+    const char *quoted[8];
+    char name[8][2];
+    for (int i = 0; i < 8; i++) {
+        snprintf(name[i], sizeof(name[i]), "%d", i);
+        quoted[i] = log_quote(slice_str(name[i]));
+    }
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(quoted[i][1], '0' + i);
+}
+
+/* When nobody reads, log_flush() comes back at once; the buffer is bounded, what does not fit is
+ * counted, whole lines only are lost, and the first line when there is room again tells how many.
+ */
+static void test_full(void **state)
+{
+    (void)state;
+    static char fields[1000];
+    uint64_t dropped_before = log_dropped();
+    uint64_t lines = 0;
+    memset(fields, 'x', sizeof(fields) - 1);
+    for (; log_dropped() < dropped_before + 10; lines++) {
+        log_info("filling", "n=%llu %s", (unsigned long long)lines, fields);
+        log_flush();
+        assert_true(lines < 10000);
+    }
+    uint64_t lost = log_dropped() - dropped_before;
+
+    for (int i = 0; i < 1000; i++) {
+        log_flush();
+        read_pipe();
+    }
+    log_info("later", "n=1");
+    log_flush();
+    read_pipe();
+    char expected[64];
+    snprintf(expected, sizeof(expected), "warn log.dropped lines=%llu\n", (unsigned long long)lost);
+    const char *report = strstr(text, expected);
+    assert_true(report && strstr(report, "info later n=1\n"));
+
+    uint64_t seen = 0;
+    for (char *line = text; *line; seen++) {
+        char *end = strchr(line, '\n');
+        assert_non_null(end);
+        expect_time(line);
+        line = end + 1;
+    }
+    assert_int_equal(seen, lines - lost + 2);
+}
+
+/* The end of the process tells of lost lines too, when no line comes after them. */
+static void test_lost_lines_are_told_at_the_end(void **state)
+{
+    (void)state;
+    static char fields[4000];
+    uint64_t dropped_before = log_dropped();
+    memset(fields, 'x', sizeof(fields) - 1);
+    while (log_dropped() == dropped_before)
+        log_info("filling", "%s", fields);
+    for (int i = 0; i < 1000; i++) {
+        log_flush();
+        read_pipe();
+    }
+    log_flush_all();
+    read_pipe();
+    assert_non_null(strstr(text, "warn log.dropped lines=1\n"));
+}
+
+/* Standard error that is closed, or a pipe whose reader has gone, loses lines and nothing else. */
+static void test_nobody_there(void **state)
+{
+    (void)state;
+    assert_int_equal(close(STDERR_FILENO), 0);
+    log_info("into.nothing", "n=1");
+    log_flush();
+    log_flush_all();
+    int null = open("/dev/null", O_WRONLY);
+    assert_true(null >= 0 && dup2(null, STDERR_FILENO) == STDERR_FILENO);
+    if (null != STDERR_FILENO)
+        close(null);
+    log_flush_all(); /* where the line that waited goes */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_form, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_threshold, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lines_wait_for_the_flush, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_quote, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_quote_is_cut_to_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_eight_quotes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_lines_are_told_at_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -85,7 +85,7 @@ static bool check_loaded(const struct api *api, struct http_request *request)
     if (api->core->loaded)
         return true;
     reply_error(request, 503, "redis_unavailable", NULL,
-                "The endpoints have not been read from Redis yet; try again.");
+                "The webhooks have not been read from Redis yet; try again.");
     return false;
 }
 

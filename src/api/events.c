@@ -24,10 +24,14 @@ static const struct {
     int status;
     const char *code;
     const char *message;
+    const char *field; /* NULL: none is at fault */
 } refusals[] = {
     [PUBLISH_KEY_REUSED] = {422, "idempotency_key_reused",
-                            "This idempotency key came before with another body."},
-    [PUBLISH_UID_TAKEN] = {409, "uid_taken", "Another event has this uid."},
+                            "This idempotency key came before, with a body that differed in some "
+                            "byte.",
+                            "idempotencyKey"},
+    [PUBLISH_UID_TAKEN] = {409, "uid_taken",
+                           "Another event has this uid; GET /api/events/<uid> shows it.", "uid"},
     [PUBLISH_IDEMPOTENCY_FULL] = {503, "idempotency_full",
                                   "There is no room for another idempotency key until some expire "
                                   "(idempotency.maxKeys). The event was not stored."},
@@ -49,7 +53,7 @@ static const struct {
 
 static void refuse(struct http_request *request, enum publish_verdict verdict)
 {
-    reply_error(request, refusals[verdict].status, refusals[verdict].code, NULL,
+    reply_error(request, refusals[verdict].status, refusals[verdict].code, refusals[verdict].field,
                 refusals[verdict].message);
 }
 

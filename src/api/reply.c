@@ -75,8 +75,8 @@ void reply_failed(struct http_request *request, enum status status)
         reply_error(request, 503, "outcome_unknown", NULL,
                     "The connection to Redis was lost; the change may have been stored or not.");
     else if (status == ST_AGAIN)
-        reply_error(request, 503, "store_unavailable", NULL,
-                    "Redis is not reachable; nothing was changed. Try again later.");
+        reply_error(request, 503, "redis_unavailable", NULL,
+                    "Redis cannot be reached; nothing was changed. Try again later.");
     else if (status == ST_STOPPED)
         reply_error(request, 503, "shutting_down", NULL,
                     "This server is shutting down; nothing was changed. Try again.");

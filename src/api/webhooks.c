@@ -69,7 +69,7 @@ static void reply_not_stored(struct http_request *request, enum status status)
         reply_error(request, 404, "not_found", NULL, "The webhook has been deleted.");
     else if (status == ST_LIMIT)
         reply_error(request, 409, "too_many_webhooks", NULL,
-                    "There are as many webhooks as the configuration allows; delete one first.");
+                    "There are as many webhooks as this server takes; delete one first.");
     else
         reply_failed(request, status);
 }

@@ -376,6 +376,8 @@ static int report_refusal(const struct send *send, long http_status)
         fputs(parts[i].after, stderr);
     }
     fputc('\n', stderr);
+    if (http_status == 401 && send->key.len == 0)
+        fputs("trotline: none was sent: set TROTLINE_API_KEY or give --api-key-file\n", stderr);
     buf_free(&text);
     buf_free(&outer);
     return EXIT_REFUSED;

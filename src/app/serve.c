@@ -163,8 +163,13 @@ static void print_ready(struct serve *serve)
     buf_free(&text);
 }
 
+/* Commands that work from any directory, with the same program and the same data. */
 static void print_next_steps(struct serve *serve)
 {
+    char *program_path = realpath("/proc/self/exe", NULL);
+    char *data_path = realpath(serve->config->data, NULL);
+    const char *program = program_path ? program_path : "trotline";
+    const char *data = data_path ? data_path : serve->config->data;
     struct buf url;
     buf_init(&url, 256);
     address_add_url(&url, &serve->config->listen, http_server_port(serve->http));
@@ -176,19 +181,18 @@ static void print_next_steps(struct serve *serve)
             "  API key: %.*s  (in %s/api-key)\n"
             "\n"
             "  Try it, in another terminal:\n"
-            "    export TROTLINE_API_KEY=$(cat %s/api-key)\n"
-            "    build/release/trotline sink &        # a receiver on 127.0.0.1:9000\n"
-            "    curl -H \"Authorization: Bearer $TROTLINE_API_KEY\" -H 'Content-Type: "
-            "application/json' \\\n"
-            "         -d '{\"url\":\"http://127.0.0.1:9000/\",\"events\":[\"order.*\"]}' "
-            "%s/api/webhooks\n"
-            "    curl -H \"Authorization: Bearer $TROTLINE_API_KEY\" -H 'Content-Type: "
-            "application/json' \\\n"
-            "         -d '{\"type\":\"order.created\",\"data\":{\"id\":1}}' %s/api/events\n"
+            "    export TROTLINE_URL=%s TROTLINE_API_KEY=$(cat %s/api-key)\n"
+            "    curl \"$TROTLINE_URL/api/webhooks\" -H \"Authorization: Bearer "
+            "$TROTLINE_API_KEY\" \\\n"
+            "        -H 'Content-Type: application/json' \\\n"
+            "        -d '{\"url\":\"http://127.0.0.1:9000/\",\"events\":[\"order.*\"]}'\n"
+            "    %s sink --secret SECRET &     # a receiver; SECRET is in curl's answer\n"
+            "    %s send order.created '{\"order\":17}'\n"
             "\n",
-            at, SLICE_ARGS(buf_slice(&serve->api_key)), serve->config->data, serve->config->data,
-            at, at);
+            at, SLICE_ARGS(buf_slice(&serve->api_key)), data, at, data, program, program);
     buf_free(&url);
+    free(program_path);
+    free(data_path);
 }
 
 /* Hook: looks whether the endpoints are loaded, and says so once; writes the log. */
@@ -317,7 +321,11 @@ static bool start_data(struct serve *serve, struct buf *error)
         buf_addf(error, "cannot create the data directory %s: %s", data, strerror(errno));
         return false;
     }
-    return api_key_open(data, &serve->api_key, &serve->key_made, error) == ST_OK;
+    if (api_key_open(data, &serve->api_key, &serve->key_made, error) != ST_OK)
+        return false;
+    if (serve->key_made)
+        log_info("serve.api_key_made", "file=%s/api-key", data);
+    return true;
 }
 
 static bool start_auth(struct serve *serve, struct buf *error)
@@ -447,10 +455,12 @@ static int run(struct serve *serve)
     struct buf error;
     int code = CLI_EXIT_FAILED;
     buf_init(&error, 4096);
-    if (!start(serve, &error))
+    if (!start(serve, &error)) {
+        log_flush_all(); /* what led to it stands before it */
         fprintf(stderr, "trotline: %.*s\n", SLICE_ARGS(buf_slice(&error)));
-    else if (reactor_run(serve->reactor) == ST_OK)
+    } else if (reactor_run(serve->reactor) == ST_OK) {
         code = CLI_EXIT_OK;
+    }
     log_info("serve.stopped", "code=%d", code);
     finish(serve);
     log_flush_all();

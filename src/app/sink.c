@@ -232,6 +232,9 @@ static bool find_scheme(struct sink *sink, struct buf *errors)
     buf_addf(errors, "--scheme: there is no \"%s\"", sink->scheme_name);
     if (suggest.best)
         buf_addf(errors, "; did you mean \"%s\"?", suggest.best);
+    buf_add_str(errors, suggest.best ? " There are" : "; there are");
+    for (size_t i = 0; i < scheme_count(sink->schemes); i++)
+        buf_addf(errors, "%s %s", i ? "," : "", scheme_name(scheme_at(sink->schemes, i)));
     buf_add_char(errors, '\n');
     return false;
 }

@@ -286,7 +286,7 @@ static void test_not_stored(void **state)
         int status;
         const char *code;
     } cases[] = {
-        {ST_AGAIN, 503, "store_unavailable"},    {ST_LOST, 503, "outcome_unknown"},
+        {ST_AGAIN, 503, "redis_unavailable"},    {ST_LOST, 503, "outcome_unknown"},
         {ST_STOPPED, 503, "shutting_down"},      {ST_NOMEM, 503, "out_of_memory"},
         {ST_REFUSED, 500, "internal"},           {ST_LIMIT, 409, "too_many_webhooks"},
         {ST_NOTFOUND, 404, "not_found"},

@@ -116,5 +116,14 @@ void api_handle(void *arg, struct http_request *request)
         return;
     if (!(route->flags & ROUTE_OPEN) && !check_loaded(api, request))
         return;
+    char decoded[LIMIT_UID_BYTES + 1]; /* handlers take what they need before they return */
+    if (id.ptr && memchr(id.ptr, '%', id.len)) {
+        size_t len;
+        if (query_decode_segment(id, decoded, sizeof(decoded), &len) != ST_OK) {
+            reply_error(request, 404, "not_found", NULL, "There is nothing at this path.");
+            return;
+        }
+        id = slice_of(decoded, len);
+    }
     route->handler(api, request, id);
 }

@@ -370,6 +370,10 @@ static void take(struct api *api, struct http_request *request, bool discard)
     }
     *taking = (struct taking){.api = api, .request = request, .discard = discard};
     enum status status = selection_read(&taking->selection, http_request_body(request), &error);
+    /* What dies again while the walk goes on is not taken again. */
+    uint64_t now_ms = store_redis_ms(api->core->store);
+    if (taking->selection.options.until_ms > now_ms)
+        taking->selection.options.until_ms = now_ms;
     if (status == ST_RANGE)
         reply_refused(request, &error);
     else if (status != ST_OK || dead_walk_start(api->core, &taking->selection.options, take_one,

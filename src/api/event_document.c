@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "base/id.h"
 #include "base/json_scan.h"
 #include "base/limits.h"
 #include "base/parse.h"
@@ -124,8 +125,12 @@ static enum status take_source(struct reading *reading, const char *name,
 static enum status take_uid(struct reading *reading, const char *name,
                             const struct json_member *member)
 {
-    return take_text(reading, name, "invalid_uid", LIMIT_UID_BYTES, member,
-                     &reading->document->record.uid);
+    struct slice *uid = &reading->document->record.uid;
+    struct id ours;
+    enum status status = take_text(reading, name, "invalid_uid", LIMIT_UID_BYTES, member, uid);
+    if (status == ST_OK && id_parse(*uid, "msg_", &ours) == ST_OK)
+        return refuse(reading, "invalid_uid", name, "uid must not look like an id of ours.");
+    return status;
 }
 
 static enum status take_key(struct reading *reading, const char *name,

@@ -15,12 +15,12 @@ static int hex_value(char c)
 }
 
 /* ST_LIMIT: it does not fit with its NUL; ST_SYNTAX: a bad %XX, or a NUL. */
-static enum status decode(struct slice text, char *out, size_t size, size_t *len)
+static enum status decode(struct slice text, bool plus, char *out, size_t size, size_t *len)
 {
     *len = 0;
     for (size_t i = 0; i < text.len; i++) {
         int c = (unsigned char)text.ptr[i];
-        if (c == '+') {
+        if (c == '+' && plus) {
             c = ' ';
         } else if (c == '%') {
             if (text.len - i < 3)
@@ -37,6 +37,11 @@ static enum status decode(struct slice text, char *out, size_t size, size_t *len
     }
     out[*len] = '\0';
     return ST_OK;
+}
+
+enum status query_decode_segment(struct slice segment, char *out, size_t size, size_t *len)
+{
+    return decode(segment, false, out, size, len);
 }
 
 static struct query_param *find_param(struct query_param *params, size_t count, const char *name)
@@ -56,7 +61,7 @@ static enum status read_pair(struct slice pair, struct query_param *params, size
 
     char name[64];
     size_t decoded;
-    if (decode(slice_of(pair.ptr, name_len), name, sizeof(name), &decoded))
+    if (decode(slice_of(pair.ptr, name_len), true, name, sizeof(name), &decoded))
         return field_refuse(error, "unknown_parameter", "", "There is no such parameter here.");
     struct query_param *param = find_param(params, count, name);
     if (!param)
@@ -64,7 +69,7 @@ static enum status read_pair(struct slice pair, struct query_param *params, size
                             name);
     if (param->given)
         return field_refuse(error, "invalid_parameter", name, "Give \"%s\" once.", name);
-    if (decode(value, param->value, sizeof(param->value), &param->len))
+    if (decode(value, true, param->value, sizeof(param->value), &param->len))
         return field_refuse(error, "invalid_parameter", name,
                             "The value is longer than %zu bytes or wrongly percent-encoded.",
                             sizeof(param->value) - 1);

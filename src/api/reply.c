@@ -83,6 +83,10 @@ void reply_failed(struct http_request *request, enum status status)
     else if (status == ST_NOMEM)
         reply_error(request, 503, "out_of_memory", NULL,
                     "This server is short of memory; nothing was changed. Try again later.");
+    else if (status == ST_REFUSED)
+        reply_error(request, 503, "redis_refused", NULL,
+                    "Redis answered with an error, perhaps because its memory is full; nothing was "
+                    "changed. The log says which. Try again later.");
     else
         reply_error(request, 500, "internal", NULL, "The request failed; the log says why.");
 }

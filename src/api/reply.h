@@ -26,7 +26,8 @@ void reply_error_with(struct http_request *request, int status, const char *code
 void reply_refused(struct http_request *request, const struct field_error *error);
 
 /* What became of a change that was not stored: ST_AGAIN, ST_STOPPED and ST_NOMEM are 503 and
- * promise that nothing was; ST_LOST is 503 `outcome_unknown`; anything else is 500 `internal`. */
+ * promise that nothing was; ST_REFUSED is
+ * 503 too; ST_LOST is 503 `outcome_unknown`; anything else is 500 `internal`. */
 void reply_failed(struct http_request *request, enum status status);
 
 /* The buffer as JSON, and frees the buffer; 503 when it could not be filled. `location`: NULL, or

@@ -3,7 +3,7 @@
  * Start:  data directory, API key, embedded Redis, store, core, HTTP; "ready" when the endpoints
  * are loaded. Requests that come before get 503.
  *
- * Stop (SIGTERM, SIGINT):
+ * Stop (SIGTERM, SIGINT, SIGHUP):
  *
  *   RUNNING --signal--> DRAINING --drainDelay--> FINISHING --nothing in hand--> LEAVING --> STOPPED
  *                       /readyz 503,             no new requests,  |
@@ -205,6 +205,9 @@ static void on_turn(void *arg)
         log_flush_all();
         if (serve->config->dev)
             print_next_steps(serve);
+        else if (serve->key_made)
+            fprintf(stderr, "API key: %.*s (also in %s/api-key)\n",
+                    SLICE_ARGS(buf_slice(&serve->api_key)), serve->config->data);
         print_ready(serve);
     }
     log_flush();
@@ -411,11 +414,11 @@ static bool start_http(struct serve *serve, struct buf *error)
 
 static bool start(struct serve *serve, struct buf *error)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     raise_descriptor_limit(serve->config);
     serve->reactor = reactor_new();
     if (serve->reactor) {
-        serve->signals = signals_new(serve->reactor, numbers, 2, on_signal, serve);
+        serve->signals = signals_new(serve->reactor, numbers, 3, on_signal, serve);
         serve->tick = reactor_timer_new(serve->reactor, on_tick, serve);
     }
     if (!serve->signals || !serve->tick) {
@@ -486,15 +489,16 @@ static int serve_main(const struct config *config)
 
 static const struct cli_help serve_help = {
     .usage = "serve [options]",
-    .summary = "Runs the gateway. The log goes to standard error; when events are taken, one line "
-               "\"ready on http://ADDR:PORT\" goes to standard output. SIGTERM and SIGINT stop it "
-               "after what is in hand is finished; a second signal stops it at once. What is not "
-               "finished is in Redis and is delivered after the next start.",
+    .summary =
+        "Runs the gateway. The log goes to standard error; when events are taken, one line "
+        "\"ready on http://ADDR:PORT\" goes to standard output. SIGTERM, SIGINT and SIGHUP stop it "
+        "after what is in hand is finished; a second signal stops it at once. What is not "
+        "finished is in Redis and is delivered after the next start.",
     .more = "Signals:\n"
-            "  SIGTERM, SIGINT  stop: /readyz answers 503 for drainDelay while requests are still\n"
-            "                   served, then what is in hand is finished, for shutdownTimeout at "
-            "most;\n"
-            "                   a second one stops at once\n"
+            "  SIGTERM, SIGINT, SIGHUP\n"
+            "        stop: /readyz answers 503 for drainDelay while requests are still served, then\n"
+            "        what is in hand is finished, for shutdownTimeout at most; a second one stops at\n"
+            "        once\n"
             "\n"
             "Exit codes: 0 stopped by a signal, 1 could not start or run, 2 wrong usage\n",
 };

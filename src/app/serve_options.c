@@ -41,6 +41,8 @@ void serve_http_options(const struct config *config, struct http_server_options 
     *options = (struct http_server_options){
         .address = config->listen.host,
         .port = config->listen.port,
+        /* An embedded Redis has one server; two on one port would be two different gateways. */
+        .reuse_port = strcmp(config->redis, "embedded") != 0,
         .connections_max = config->http.max_connections,
         .body_bytes_max = config->http.max_body_bytes,
         .buffered_bytes_max = config->http.max_buffered_bytes,

@@ -185,6 +185,8 @@ static void on_item_read(void *arg, enum status status, const struct redis_value
     struct job *job = item->job;
     struct delivery_state state = {.ordinal = 0};
     struct slice bytes = reply_text(reply, 1);
+    if (status == ST_OK && !wanted(job))
+        status = ST_AGAIN; /* enabled meanwhile: the page's end sees that too */
     if (status == ST_OK && bytes.ptr && delivery_state_read(bytes, &state) != ST_OK)
         state = (struct delivery_state){.ordinal = 0};
     if (status == ST_OK)

@@ -242,16 +242,28 @@ bool dispatch_overloaded(const struct dispatch *dispatch)
            store_pending(dispatch->core->store) > STORE_PENDING_MAX;
 }
 
-static bool has_slot(const struct endpoint *endpoint)
+static size_t least(size_t a, size_t b)
 {
-    return endpoint->in_flight + endpoint->claiming < endpoint->config->max_in_flight;
+    return a < b ? a : b;
+}
+
+/* How many more attempts the endpoint may have under way: up to its own maximum, and to as many as
+ * there are slots free for all. So endpoints that hang take less and less of what is left and never
+ * all of it: n of them end with 1/(n+1) of the slots each, and as much stays free for the others.
+ * [Choudhury and Hahne, "Dynamic queue length thresholds", 1998, with alpha = 1] */
+static size_t slots_for(const struct dispatch *dispatch, const struct endpoint *endpoint)
+{
+    size_t used = endpoint->in_flight + endpoint->claiming;
+    size_t most =
+        least(endpoint->config->max_in_flight, attempts_free_slots(dispatch->core->attempts));
+    return most > used ? most - used : 0;
 }
 
 void dispatch_endpoint_ready(struct dispatch *dispatch, struct endpoint *endpoint)
 {
     if (endpoint->deleted || !endpoint->config->active)
         return;
-    if (list_linked(&endpoint->ready) || !has_slot(endpoint) ||
+    if (list_linked(&endpoint->ready) || slots_for(dispatch, endpoint) == 0 ||
         (endpoint->queued == 0 && (!endpoint->backlog || endpoint->claiming > 0)))
         return;
     list_push_back(&dispatch->ready, &endpoint->ready);
@@ -351,16 +363,10 @@ static void expand_some(struct dispatch *dispatch)
 /* ---- The round --------------------------------------------------------------------------------
  */
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 static void lease_for(struct dispatch *dispatch, struct endpoint *endpoint)
 {
     struct core *core = dispatch->core;
-    size_t slots = endpoint->config->max_in_flight - endpoint->in_flight - endpoint->claiming;
-    size_t count = least(least(slots, LEASE_MOST), attempts_free_slots(core->attempts));
+    size_t count = least(slots_for(dispatch, endpoint), LEASE_MOST);
     if (count > 0)
         schedule_lease(core->schedule, endpoint, count);
 }
@@ -372,8 +378,8 @@ static bool serve(struct dispatch *dispatch, struct endpoint *endpoint)
     if (attempts_free_slots(core->attempts) == 0)
         return false;
     list_remove(&endpoint->ready);
-    if (!has_slot(endpoint))
-        return true;
+    if (slots_for(dispatch, endpoint) == 0)
+        return true; /* an attempt of its own that ends brings it back */
     struct list *node = list_pop_front(&endpoint->queue);
     if (!node) {
         if (endpoint->backlog && !core->stopping)

@@ -130,12 +130,13 @@ static bool set_flag(int fd, int level, int option, int value)
 }
 
 /* A bound, listening socket; -1 and errno. */
-static int open_listener(const struct addrinfo *info)
+static int open_listener(const struct addrinfo *info, bool reuse_port)
 {
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) && set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1) &&
+    if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+        (!reuse_port || set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
         (info->ai_family != AF_INET6 || set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) &&
         bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, LIMIT_HTTP_BACKLOG) == 0)
         return fd;
@@ -185,7 +186,7 @@ enum status http_server_listen(struct http_server *server, char *error, size_t e
         snprintf(error, error_size, "'%s' is not a numeric address", server->address);
         return ST_SYNTAX;
     }
-    server->listen_fd = open_listener(info);
+    server->listen_fd = open_listener(info, server->options.reuse_port);
     int failed = errno;
     freeaddrinfo(info);
     if (server->listen_fd < 0) {

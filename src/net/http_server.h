@@ -9,11 +9,13 @@
  * after the other: a client that sends many ahead is read no further than one buffer while the
  * first one is being answered. The server closes with a lingering close (RFC 9112 section 9.6).
  *
- * Two servers may listen on one port (SO_REUSEPORT): each gets its share of the connections.
+ * Two servers may listen on one port when both say so (reuse_port, SO_REUSEPORT): each gets its
+ * share of the connections.
  */
 #ifndef TROTLINE_NET_HTTP_SERVER_H
 #define TROTLINE_NET_HTTP_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +30,7 @@ struct http_request;
 struct http_server_options {
     const char *address; /* numeric, IPv4 or IPv6; "::" takes IPv4 too. Only read during _new */
     uint16_t port;       /* 0: any free one, see http_server_port() */
+    bool reuse_port;     /* share the port with other processes that say so too */
 
     /* At most so many at once. The newest beyond it gets 503 with Retry-After and is closed: to
      * leave it in the accept queue would let it hang, when another replica could have served it. */

@@ -1,0 +1,165 @@
+"""Faults that were found by trying, and mended: each test failed once."""
+
+import re
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+from harness import wait_until
+from harness.daemon import binary
+from harness.sink import delayed, hang
+
+ONCE = {"schedule": []}
+
+
+def delivery_of(client, event, webhook):
+    return client.deliveries(event)[webhook["id"]]
+
+
+@pytest.mark.parametrize("round", range(3))
+def test_with_redis_away_every_call_is_answered(redis_server, start_daemon, sink, round):
+    daemon = start_daemon(redis=redis_server)
+    with daemon.client(timeout=5) as client:
+        sink.script("/slow", delayed(1.0, 200))
+        webhook = client.create_webhook(sink.url("/slow"), ["*"])
+        event = client.event_id("a.b")
+        sink.wait_for(1)
+        redis_server.kill9()
+        wait_until(lambda: client.get("/readyz").status == 503, 10)
+        sink.wait_quiet(1.5)  # the delivery has ended and is to be settled
+        try:
+            for method, path, body in [
+                    ("POST", "/api/webhooks", {"url": sink.url("/"), "events": ["*"]}),
+                    ("PATCH", f"/api/webhooks/{webhook['id']}", {"description": "x"}),
+                    ("GET", f"/api/events/{event}", None),
+                    ("GET", f"/api/webhooks/{webhook['id']}/attempts", None),
+                    ("GET", "/api/dead-letters", None),
+                    ("POST", "/api/dead-letters/replay", {})]:
+                try:
+                    answer = client.request(method, path, body)
+                except TimeoutError:
+                    pytest.fail(f"no answer in 5 s: {method} {path}")
+                assert answer.status == 503 and answer.header("Retry-After"), (method, path, answer)
+        finally:
+            redis_server.start()
+            wait_until(daemon.ready, 20)
+
+
+def test_a_replay_replays_each_letter_once(client, sink, event_type):
+    sink.script("/", 500)
+    webhook = client.create_webhook(sink.url("/"), [event_type], retryPolicy=ONCE)
+    for n in range(400):
+        client.event_id(event_type, {"n": n})
+    wait_until(lambda: len(client.dead_letters(webhookId=webhook["id"])) == 400, 20)
+    sink.clear()
+    answer = client.post("/api/dead-letters/replay", {"webhookId": webhook["id"]}).expect(202)
+    sink.wait_quiet(0.5)
+    assert answer.json == {"replayed": 400} and sink.count() == 400
+
+
+def test_a_delivery_that_failed_is_never_shown_as_sent(server, sink, event_type):
+    sink.script("/", 500)
+    lies = []
+    with server.client() as client:
+        webhook = client.create_webhook(sink.url("/"), [event_type])
+
+    def publish():
+        with server.client() as client:
+            for _ in range(150):
+                event = client.event_id(event_type)
+                for _ in range(5):
+                    delivery = delivery_of(client, event, webhook)
+                    if delivery["status"] == "sent":
+                        lies.append((event, delivery))
+    threads = [threading.Thread(target=publish) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not lies, f"{len(lies)} of 900 events: {lies[:2]}"
+
+
+@pytest.mark.parametrize("change", ["delete", "disable", "disable and enable"])
+def test_what_is_on_the_wire_is_settled_by_its_own_result(client, sink, event_type, change):
+    sink.script("/", delayed(3, 200))
+    webhook = client.create_webhook(sink.url("/"), [event_type])
+    event = client.event_id(event_type)
+    time.sleep(2)  # after a second it is in the schedule, leased
+    path = f"/api/webhooks/{webhook['id']}"
+    if change == "delete":
+        client.delete(path).expect(204)
+    else:
+        client.post(path + "/disable").expect(200)
+    if "enable" in change:
+        client.post(path + "/enable").expect(200)
+    time.sleep(2.5)
+    delivery = delivery_of(client, event, webhook)
+    assert delivery["status"] == "sent" and delivery["attempts"] == 1, delivery
+
+
+def test_ten_hanging_endpoints_delay_nobody(start_daemon, sink):
+    daemon = start_daemon()
+    with daemon.client() as client:
+        for n in range(10):
+            sink.script(f"/hang{n}", hang())
+            client.create_webhook(sink.url(f"/hang{n}"), ["slow"], timeout="6s")
+        client.create_webhook(sink.url("/fast"), ["fast"])
+        for _ in range(100):
+            client.event_id("slow")
+        time.sleep(0.5)
+        begin = time.monotonic()
+        client.event_id("fast")
+        sink.wait_for(1, "/fast", timeout=20)
+        assert time.monotonic() - begin < 2
+
+
+def test_port_of_another_gateway(start_daemon, tmp_path):
+    daemon = start_daemon()
+    process = subprocess.Popen([str(binary()), "serve", "--dev", "--data", str(tmp_path / "other"),
+                                "--listen", f"127.0.0.1:{daemon.port}"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.wait(5) == 1
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@pytest.mark.parametrize("uid", ["order 1", "order/1", "bestellung-ä", "50%", "a?b#c"])
+def test_any_uid_can_be_read_by(client, event_type, uid):
+    event = client.event_id(event_type, uid=f"{event_type} {uid}")
+    path = "/api/events/" + urllib.parse.quote(f"{event_type} {uid}", safe="")
+    assert client.get(path).expect(200).json["id"] == event
+
+
+def test_percent_encoded_ids_are_the_same_ids(client, sink, event_type):
+    webhook = client.create_webhook(sink.url("/"), [event_type])
+    client.get("/api/webhooks/%65" + webhook["id"][1:]).expect(200)
+
+
+def test_the_first_start_prints_the_key(start_daemon):
+    daemon = start_daemon(dev=False)
+    assert daemon.api_key in daemon.log + daemon.output
+
+
+def test_redis_out_of_memory_is_503_for_webhooks_too(redis_server, start_daemon):
+    daemon = start_daemon(redis=redis_server)
+    with daemon.client() as client:
+        redis_server.call("CONFIG", "SET", "maxmemory", "1")
+        try:
+            answer = client.post("/api/webhooks", {"url": "http://127.0.0.1:1/", "events": ["*"]})
+            assert answer.status == 503 and answer.header("Retry-After"), answer
+        finally:
+            redis_server.call("CONFIG", "SET", "maxmemory", "0")
+
+
+def test_last_error_stays_while_the_retry_is_on_the_wire(client, sink, event_type):
+    sink.script("/", [500, delayed(1, 500)])
+    webhook = client.create_webhook(sink.url("/"), [event_type], retryPolicy={"schedule": ["50ms"]})
+    event = client.event_id(event_type)
+    sink.wait_for(2)
+    time.sleep(0.2)
+    delivery = delivery_of(client, event, webhook)
+    assert delivery["status"] == "sending" and delivery["lastError"] == "HTTP 500", delivery

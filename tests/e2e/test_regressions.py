@@ -1,6 +1,5 @@
 """Faults that were found by trying, and mended: each test failed once."""
 
-import re
 import subprocess
 import threading
 import time

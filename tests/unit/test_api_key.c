@@ -166,8 +166,7 @@ static void test_no_key_in_the_file(void **state)
         "0123456789abcdef\n0123456789abcdef\n",
         "0123456789abcd\xc3\xbc",
         "0123456789abcdef\x1b",
-        "0123456789\x7f"
-        "abcdef",
+        "0123456789\177abcdef",
     };
     for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
         write_file(path, contents[i], strlen(contents[i]), 0600);

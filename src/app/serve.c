@@ -494,13 +494,14 @@ static const struct cli_help serve_help = {
         "\"ready on http://ADDR:PORT\" goes to standard output. SIGTERM, SIGINT and SIGHUP stop it "
         "after what is in hand is finished; a second signal stops it at once. What is not "
         "finished is in Redis and is delivered after the next start.",
-    .more = "Signals:\n"
-            "  SIGTERM, SIGINT, SIGHUP\n"
-            "        stop: /readyz answers 503 for drainDelay while requests are still served, then\n"
-            "        what is in hand is finished, for shutdownTimeout at most; a second one stops at\n"
-            "        once\n"
-            "\n"
-            "Exit codes: 0 stopped by a signal, 1 could not start or run, 2 wrong usage\n",
+    .more =
+        "Signals:\n"
+        "  SIGTERM, SIGINT, SIGHUP\n"
+        "        stop: /readyz answers 503 for drainDelay while requests are still served, then\n"
+        "        what is in hand is finished, for shutdownTimeout at most; a second one stops at\n"
+        "        once\n"
+        "\n"
+        "Exit codes: 0 stopped by a signal, 1 could not start or run, 2 wrong usage\n",
 };
 
 int serve_command(int argc, char **argv)

@@ -286,9 +286,9 @@ static void test_not_stored(void **state)
         int status;
         const char *code;
     } cases[] = {
-        {ST_AGAIN, 503, "redis_unavailable"},    {ST_LOST, 503, "outcome_unknown"},
-        {ST_STOPPED, 503, "shutting_down"},      {ST_NOMEM, 503, "out_of_memory"},
-        {ST_REFUSED, 500, "internal"},           {ST_LIMIT, 409, "too_many_webhooks"},
+        {ST_AGAIN, 503, "redis_unavailable"}, {ST_LOST, 503, "outcome_unknown"},
+        {ST_STOPPED, 503, "shutting_down"},   {ST_NOMEM, 503, "out_of_memory"},
+        {ST_REFUSED, 503, "redis_refused"},   {ST_LIMIT, 409, "too_many_webhooks"},
         {ST_NOTFOUND, 404, "not_found"},
     };
     change(HTTP_POST, WEBHOOKS, BODY, 201);
@@ -423,12 +423,12 @@ static void test_list_refused(void **state)
     static const struct {
         const char *query, *code;
     } cases[] = {
-        {"?limit=0", "invalid_limit"},         {"?limit=501", "invalid_limit"},
-        {"?limit=x", "invalid_limit"},         {"?limit=", "invalid_limit"},
-        {"?limit=-1", "invalid_limit"},        {"?cursor=", "invalid_cursor"},
-        {"?cursor=ep_1", "invalid_cursor"},    {"?active=1", "invalid_active"},
-        {"?active=", "invalid_active"},        {"?eventType=a.*", "invalid_events"},
-        {"?eventType=", "invalid_events"}, {"?limit=1&limit=1", "invalid_parameter"},
+        {"?limit=0", "invalid_limit"},      {"?limit=501", "invalid_limit"},
+        {"?limit=x", "invalid_limit"},      {"?limit=", "invalid_limit"},
+        {"?limit=-1", "invalid_limit"},     {"?cursor=", "invalid_cursor"},
+        {"?cursor=ep_1", "invalid_cursor"}, {"?active=1", "invalid_active"},
+        {"?active=", "invalid_active"},     {"?eventType=a.*", "invalid_events"},
+        {"?eventType=", "invalid_events"},  {"?limit=1&limit=1", "invalid_parameter"},
         {"?sort=url", "unknown_parameter"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

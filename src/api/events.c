@@ -34,21 +34,24 @@ static const struct {
                            "Another event has this uid; GET /api/events/<uid> shows it.", "uid"},
     [PUBLISH_IDEMPOTENCY_FULL] = {503, "idempotency_full",
                                   "There is no room for another idempotency key until some expire "
-                                  "(idempotency.maxKeys). The event was not stored."},
+                                  "(idempotency.maxKeys). The event was not stored.",
+                                  NULL},
     [PUBLISH_JOURNAL_FULL] = {503, "journal_full",
                               "Too many batches are unfinished (journal.maxBatches). The event was "
-                              "not stored."},
+                              "not stored.",
+                              NULL},
     [PUBLISH_UNAVAILABLE] = {503, "redis_unavailable",
-                             "Redis cannot be reached. The event was not stored; try again."},
+                             "Redis cannot be reached. The event was not stored; try again.", NULL},
     [PUBLISH_STORE_FULL] = {503, "redis_out_of_memory",
-                            "Redis is out of memory. The event was not stored; try again."},
+                            "Redis is out of memory. The event was not stored; try again.", NULL},
     [PUBLISH_OVERLOADED] = {503, "overloaded",
-                            "Too much is in hand. The event was not stored; try again."},
+                            "Too much is in hand. The event was not stored; try again.", NULL},
     [PUBLISH_STOPPING] = {503, "shutting_down",
-                          "This server is stopping. The event was not stored; try again."},
+                          "This server is stopping. The event was not stored; try again.", NULL},
     [PUBLISH_UNKNOWN] = {503, "outcome_unknown",
                          "Redis did not answer in time. The event may be stored or not: repeat it "
-                         "with an idempotency key."},
+                         "with an idempotency key.",
+                         NULL},
 };
 
 static void refuse(struct http_request *request, enum publish_verdict verdict)

@@ -415,6 +415,7 @@ static bool start_http(struct serve *serve, struct buf *error)
 static bool start(struct serve *serve, struct buf *error)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    signal(SIGPIPE, SIG_IGN); /* a peer or a log reader that has gone is an error of that write */
     raise_descriptor_limit(serve->config);
     serve->reactor = reactor_new();
     if (serve->reactor) {

@@ -412,6 +412,19 @@ static enum status add_waiter(struct shipment *shipment, const struct publish_it
     return ST_OK;
 }
 
+static enum status add_event(struct publish *publish, const struct publish_item *item,
+                             publish_fn *fn, void *arg)
+{
+    struct shipment *shipment = building(publish);
+    if (!shipment)
+        return ST_NOMEM;
+    struct slice targets = buf_slice(&publish->targets);
+    enum status status =
+        add_waiter(shipment, item, fn, arg, (uint32_t)(targets.len / TARGET_BYTES));
+    struct id id;
+    return status == ST_OK ? batch_add(shipment->batch, &item->record, targets, &id) : status;
+}
+
 enum status publish_event(struct publish *publish, const struct publish_item *item, publish_fn *fn,
                           void *arg, enum publish_verdict *why)
 {
@@ -423,17 +436,14 @@ enum status publish_event(struct publish *publish, const struct publish_item *it
     if (buf_status(&publish->targets) != ST_OK)
         return buf_status(&publish->targets);
 
-    struct shipment *shipment = building(publish);
-    if (!shipment)
-        return ST_NOMEM;
-    uint32_t deliveries = (uint32_t)(publish->targets.len / TARGET_BYTES);
-    enum status status = add_waiter(shipment, item, fn, arg, deliveries);
+    enum status status = add_event(publish, item, fn, arg);
+    if (status == ST_LIMIT && publish->building->count > 0) {
+        seal(publish); /* it has no room for this one; the next has */
+        status = add_event(publish, item, fn, arg);
+    }
     if (status != ST_OK)
         return status;
-    struct id id;
-    status = batch_add(shipment->batch, &item->record, buf_slice(&publish->targets), &id);
-    if (status != ST_OK)
-        return status;
+    struct shipment *shipment = publish->building;
     shipment->count++;
     if (shipment->count == shipment->capacity ||
         shipment->batch->blob.len >= publish->core->options.batch_bytes_max)

@@ -272,10 +272,15 @@ static struct delivery *delivery_of_claim(struct claim *claim, const struct redi
         status = delivery_state_read(state_bytes, &state);
     if (status == ST_OK)
         status = message_load(&claim->event, record, &message);
-    if (status == ST_NOMEM)
-        return NULL; /* its lease ends */
-    if (status != ST_OK) {
+    if (status == ST_NOTFOUND) {
         drop_entry(claim);
+        return NULL;
+    }
+    if (status != ST_OK) {
+        /* No memory, or written by a version that knows more: its lease ends, nothing is thrown
+         * away. */
+        log_error("schedule.unread", "event=%s endpoint=%s reason=%s", claim->event_id,
+                  claim->endpoint->id_text, status_name(status));
         return NULL;
     }
     struct delivery *delivery = delivery_new(claim->endpoint, message, state.ordinal);

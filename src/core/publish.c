@@ -48,6 +48,7 @@ struct shipment {
     uint64_t deadline_ms; /* monotonic */
     bool sent;            /* the blob was sent at least once */
     bool waiting;         /* for Redis to come back */
+    bool unsure;          /* a reply was lost: it may be stored, whatever a later error says */
     bool answered;        /* its waiters were told "unknown" */
     uint32_t count, capacity;
     struct waiter waiters[];
@@ -150,7 +151,8 @@ static void answer_verdict(struct shipment *shipment, uint32_t index, struct sli
     answer(shipment->publish, waiter, what, event_id, deliveries);
 }
 
-static void on_accepted(struct shipment *shipment, const struct redis_value *reply)
+/* Stored. `adopted`: and already in the hands of another replica, which delivers it. */
+static void on_accepted(struct shipment *shipment, const struct redis_value *reply, bool adopted)
 {
     struct publish *publish = shipment->publish;
     struct batch *batch = shipment->batch;
@@ -164,7 +166,10 @@ static void on_accepted(struct shipment *shipment, const struct redis_value *rep
     }
     publish->core->stats.batches_stored++;
     shipment_end(shipment);
-    dispatch_open(publish->core->dispatch, batch); /* last: it takes the batch over */
+    if (adopted)
+        batch_put(batch);
+    else
+        dispatch_open(publish->core->dispatch, batch); /* last: it takes the batch over */
 }
 
 static void on_published(void *arg, enum status status, const struct redis_value *reply)
@@ -177,24 +182,27 @@ static void on_published(void *arg, enum status status, const struct redis_value
         return;
     }
     if (status != ST_OK) {
-        shipment->waiting = true; /* until publish_store_ready() */
+        shipment->waiting = shipment->unsure = true; /* until publish_store_ready() */
         return;
     }
     store_saw_time(publish->core->store, reply_integer(reply, 1));
-    if (redis_value_type(reply) == REDIS_ERROR) {
+    if (redis_value_type(reply) == REDIS_ERROR && shipment->unsure) {
+        shipment->waiting =
+            true; /* only an answer of the script tells: asked for at the next tick */
+    } else if (redis_value_type(reply) == REDIS_ERROR) {
         struct slice error = redis_value_text(reply);
         bool full = slice_starts(error, SLICE("OOM"));
         log_warn("publish.refused", "batch=%s error=%s", shipment->batch->id_text,
                  log_quote(error));
         shipment_refuse(shipment, full ? PUBLISH_STORE_FULL : PUBLISH_UNAVAILABLE);
-    } else if (reply_is(reply, 0, "ok")) {
-        on_accepted(shipment, reply);
+    } else if (reply_is(reply, 0, "ok") || reply_is(reply, 0, "adopted")) {
+        on_accepted(shipment, reply, reply_is(reply, 0, "adopted"));
     } else if (reply_is(reply, 0, "journal_full")) {
         shipment_refuse(shipment, PUBLISH_JOURNAL_FULL);
     } else if (shipment->answered) { /* noblob, and nobody waits: it was not stored */
         shipment_refuse(shipment, PUBLISH_UNKNOWN);
     } else { /* noblob: the SET was lost on the way, or refused */
-        shipment->sent = false;
+        shipment->sent = shipment->unsure = false;
         publish->storing_count--;
         list_remove(&shipment->node);
         list_push_front(&publish->sealed, &shipment->node);

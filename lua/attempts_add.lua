@@ -4,8 +4,17 @@
 -- KEYS  1 attempts
 -- ARGV  1 attempts kept   then records, oldest first
 -- Reply the number listed. A repeated call lists them twice: this is a listing, never an outcome.
--- Cost  2 commands.
+-- Cost  1 command for 1000 records, and 1.
 
-local length = redis.call('LPUSH', KEYS[1], unpack(ARGV, 2))
-redis.call('LTRIM', KEYS[1], 0, ARGV[1] - 1)
-return math.min(length, tonumber(ARGV[1]))
+local AT_ONCE = 1000 -- unpack() has room for some 8000
+
+local kept = tonumber(ARGV[1])
+if kept == 0 then
+    return 0
+end
+local length = 0
+for i = 2, #ARGV, AT_ONCE do
+    length = redis.call('LPUSH', KEYS[1], unpack(ARGV, i, math.min(i + AT_ONCE - 1, #ARGV)))
+end
+redis.call('LTRIM', KEYS[1], 0, kept - 1)
+return math.min(length, kept)

@@ -26,11 +26,7 @@ redis.call('HDEL', KEYS[4], ARGV[2])
 if redis.call('HLEN', KEYS[4]) <= 1 then
     redis.call('UNLINK', KEYS[4])
 end
-if redis.call('EXISTS', KEYS[6]) == 1 then
+if redis.call('EXISTS', KEYS[6]) == 1 then -- else its outcomes are gone as well
     redis.call('SETRANGE', KEYS[7], ARGV[5], ARGV[6])
-    local left = redis.call('PTTL', KEYS[6])
-    if left > 0 then
-        redis.call('PEXPIRE', KEYS[7], left)
-    end
 end
 return {'ok', now}

@@ -33,7 +33,7 @@ else
     redis.call('ZADD', KEYS[5], 'LT', score, ARGV[4])
 end
 redis.call('SETBIT', KEYS[2], ARGV[2], 1)
-if ARGV[9] ~= '' then
+if ARGV[9] ~= '' and tonumber(ARGV[10]) > 0 then
     redis.call('LPUSH', KEYS[6], ARGV[9])
     redis.call('LTRIM', KEYS[6], 0, ARGV[10] - 1)
 end

@@ -10,9 +10,10 @@
 --       9 attempt record ("" = none)   10 attempts kept
 -- Reply {status, now in ms, due time in ms or 0}: "ok", or "stale" when the lease is not held any more
 --       (then nothing was written: another has it, or a repeated call has settled it already).
--- Cost  6-9 commands.
+-- Cost  6-8 commands.
 -- Guarantee: the entry in `due` or `dead` and the field in `event` change together; at the last field
---       the event's own copy is dropped, its batch remains as history.
+--       the event's own copy is dropped, its batch remains as history. Outcomes of a closed batch have
+--       an expiry from their close, those of an open one will get it there.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -37,12 +38,8 @@ else
     if redis.call('HLEN', KEYS[3]) <= 1 then
         redis.call('UNLINK', KEYS[3])
     end
-    if redis.call('EXISTS', KEYS[7]) == 1 then
+    if redis.call('EXISTS', KEYS[7]) == 1 then -- else its outcomes are gone as well
         redis.call('SETRANGE', KEYS[8], ARGV[7], ARGV[8])
-        local left = redis.call('PTTL', KEYS[7])
-        if left > 0 then
-            redis.call('PEXPIRE', KEYS[8], left)
-        end
     end
 end
 local head = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
@@ -52,7 +49,7 @@ else
     -- Never later than the lane has it: an earlier score only costs a look.
     redis.call('ZADD', KEYS[2], 'LT', head[2], ARGV[2])
 end
-if ARGV[9] ~= '' then
+if ARGV[9] ~= '' and tonumber(ARGV[10]) > 0 then
     redis.call('LPUSH', KEYS[4], ARGV[9])
     redis.call('LTRIM', KEYS[4], 0, ARGV[10] - 1)
 end

@@ -46,8 +46,8 @@ struct shipment {
     uint64_t sequence;
     uint64_t deadline_ms; /* monotonic */
     bool sent;            /* the blob was sent at least once */
-    bool unsure;          /* a reply to the script was lost: an error does not say "not stored" */
     bool waiting;         /* for Redis to come back */
+    bool unsure;          /* a reply was lost: it may be stored, whatever a later error says */
     bool answered;        /* its waiters were told "unknown" */
     uint32_t count, capacity;
     struct waiter waiters[];
@@ -58,7 +58,8 @@ struct publish {
     struct shipment *building;
     struct list sealed, storing;
     uint32_t storing_count;
-    uint64_t nonce_high; /* this process's half of a batch's nonce */
+    enum publish_verdict blob_refused; /* by the last SET; PUBLISH_ACCEPTED: it was not */
+    uint64_t nonce_high;               /* this process's half of a batch's nonce */
     uint32_t sequence;
     struct buf targets;
     struct reactor_timer *deadline;
@@ -150,7 +151,8 @@ static void answer_verdict(struct shipment *shipment, uint32_t index, struct sli
     answer(shipment->publish, waiter, what, event_id, deliveries);
 }
 
-static void on_accepted(struct shipment *shipment, const struct redis_value *reply)
+/* Stored. `adopted`: and already in the hands of another replica, which delivers it. */
+static void on_accepted(struct shipment *shipment, const struct redis_value *reply, bool adopted)
 {
     struct publish *publish = shipment->publish;
     struct batch *batch = shipment->batch;
@@ -164,7 +166,27 @@ static void on_accepted(struct shipment *shipment, const struct redis_value *rep
     }
     publish->core->stats.batches_stored++;
     shipment_end(shipment);
-    dispatch_open(publish->core->dispatch, batch); /* last: it takes the batch over */
+    if (adopted)
+        batch_put(batch);
+    else
+        dispatch_open(publish->core->dispatch, batch); /* last: it takes the batch over */
+}
+
+static enum publish_verdict refusal_of(struct slice error)
+{
+    log_warn("publish.refused", "error=%s", log_quote(error));
+    return slice_starts(error, SLICE("OOM")) ? PUBLISH_STORE_FULL : PUBLISH_UNAVAILABLE;
+}
+
+/* The answer to a SET comes right before its script's; it matters when it is a refusal, because the
+ * script then only finds that there is no blob. It is kept here and not with the shipment, which
+ * may have ended meanwhile. */
+static void on_blob(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct publish *publish = arg;
+    publish->blob_refused = PUBLISH_ACCEPTED;
+    if (status == ST_OK && redis_value_type(reply) == REDIS_ERROR)
+        publish->blob_refused = refusal_of(redis_value_text(reply));
 }
 
 static void on_published(void *arg, enum status status, const struct redis_value *reply)
@@ -177,28 +199,24 @@ static void on_published(void *arg, enum status status, const struct redis_value
         return;
     }
     if (status != ST_OK) {
-        shipment->waiting = true; /* until publish_store_ready() */
-        shipment->unsure = true;
+        shipment->waiting = shipment->unsure = true; /* until publish_store_ready() */
         return;
     }
     store_saw_time(publish->core->store, reply_integer(reply, 1));
-    if (redis_value_type(reply) == REDIS_ERROR) {
-        struct slice error = redis_value_text(reply);
-        bool full = slice_starts(error, SLICE("OOM"));
-        log_warn("publish.refused", "batch=%s error=%s", shipment->batch->id_text,
-                 log_quote(error));
-        if (shipment->unsure) {
-            shipment->waiting = true; /* the deadline's timer asks again */
-            return;
-        }
-        shipment_refuse(shipment, full ? PUBLISH_STORE_FULL : PUBLISH_UNAVAILABLE);
-    } else if (reply_is(reply, 0, "ok")) {
-        on_accepted(shipment, reply);
+    if (redis_value_type(reply) == REDIS_ERROR && shipment->unsure) {
+        /* Only an answer of the script tells: the deadline's timer asks again. */
+        shipment->waiting = true;
+    } else if (redis_value_type(reply) == REDIS_ERROR) {
+        shipment_refuse(shipment, refusal_of(redis_value_text(reply)));
+    } else if (reply_is(reply, 0, "ok") || reply_is(reply, 0, "adopted")) {
+        on_accepted(shipment, reply, reply_is(reply, 0, "adopted"));
     } else if (reply_is(reply, 0, "journal_full")) {
         shipment_refuse(shipment, PUBLISH_JOURNAL_FULL);
     } else if (shipment->answered) { /* noblob, and nobody waits: it was not stored */
         shipment_refuse(shipment, PUBLISH_UNKNOWN);
-    } else { /* noblob: the SET was lost on the way, or refused */
+    } else if (publish->blob_refused != PUBLISH_ACCEPTED) {
+        shipment_refuse(shipment, publish->blob_refused);
+    } else { /* noblob: the SET was lost on the way */
         shipment->sent = shipment->unsure = false;
         publish->storing_count--;
         list_remove(&shipment->node);
@@ -239,7 +257,7 @@ static enum status ship(struct shipment *shipment, bool script_only)
         };
     }
     return store_publish(core->store, shipment->batch, shipment->sequence, claims, count, &publish,
-                         script_only, on_published, shipment);
+                         script_only, on_blob, shipment->publish, on_published, shipment);
 }
 
 /* False when nothing more can be sent now. */

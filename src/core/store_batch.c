@@ -19,7 +19,8 @@ static void on_answered(void *arg, enum status status, const struct redis_value 
     (void)reply;
 }
 
-static enum status send_blob(struct store *store, const struct batch *batch)
+static enum status send_blob(struct store *store, const struct batch *batch, store_reply_fn *fn,
+                             void *arg)
 {
     struct store_key key;
     struct slice args[] = {SLICE("SET"),
@@ -28,17 +29,16 @@ static enum status send_blob(struct store *store, const struct batch *batch)
                            SLICE("NX"),
                            SLICE("EX"),
                            SLICE(ORPHAN_SECONDS)};
-    return redis_command(store_batch_conn(store), args, sizeof(args) / sizeof(args[0]), on_answered,
-                         NULL);
+    return redis_command(store_batch_conn(store), args, sizeof(args) / sizeof(args[0]), fn, arg);
 }
 
 enum status store_publish(struct store *store, const struct batch *batch, uint64_t sequence,
                           const struct store_key_claim *claims, size_t claim_count,
                           const struct store_publish_options *options, bool script_only,
-                          store_reply_fn *fn, void *arg)
+                          store_reply_fn *blob_fn, void *blob_arg, store_reply_fn *fn, void *arg)
 {
-    enum { FIXED = 7 };
-    struct store_key text[7];
+    enum { FIXED = 8 };
+    struct store_key text[9];
     struct slice keys[] = {
         store_key(store, &text[0], "batch", batch->id_text),
         store_key(store, &text[1], "journal", store_incarnation(store)),
@@ -47,6 +47,8 @@ enum status store_publish(struct store *store, const struct batch *batch, uint64
         store_key(store, &text[4], "idem", "ids"),
         store_key(store, &text[5], "uid", NULL),
         store_key(store, &text[6], "uid", "ids"),
+        store_key(store, &text[7], "outcome", batch->id_text),
+        store_key(store, &text[8], "journals", NULL),
     };
     struct store_number numbers[6];
     size_t count = FIXED + claim_count * CLAIM_WORDS;
@@ -62,6 +64,7 @@ enum status store_publish(struct store *store, const struct batch *batch, uint64
     args[4] = store_u64(&numbers[3], options->idempotency_ttl_ms);
     args[5] = store_u64(&numbers[4], options->uids_max);
     args[6] = store_u64(&numbers[5], options->uid_ttl_ms);
+    args[7] = slice_str(store_incarnation(store));
     for (size_t i = 0; i < claim_count; i++) {
         struct slice *at = args + FIXED + i * CLAIM_WORDS;
         at[0] = claims[i].idempotency;
@@ -70,7 +73,7 @@ enum status store_publish(struct store *store, const struct batch *batch, uint64
         at[3] = store_u64(&ordinals[2 * i], claims[i].first_ordinal);
         at[4] = store_u64(&ordinals[2 * i + 1], claims[i].ordinals);
     }
-    status = script_only ? ST_OK : send_blob(store, batch);
+    status = script_only ? ST_OK : send_blob(store, batch, blob_fn, blob_arg);
     if (status == ST_OK)
         status = redis_script_call(store_batch_conn(store), store_script(store, "publish"), keys,
                                    sizeof(keys) / sizeof(keys[0]), args, count, fn, arg);
@@ -221,16 +224,18 @@ enum status store_journal_list(struct store *store, const char *incarnation, siz
 enum status store_adopt(struct store *store, const char *incarnation, const char *batch,
                         store_reply_fn *fn, void *arg)
 {
-    struct store_key text[5];
+    struct store_key text[6];
     struct slice keys[] = {
         store_key(store, &text[0], "journal", incarnation),
         store_key(store, &text[1], "journal", store_incarnation(store)),
         store_key_progress(store, &text[2], batch, incarnation),
         store_key_progress(store, &text[3], batch, store_incarnation(store)),
         store_key(store, &text[4], "replicas", NULL),
+        store_key(store, &text[5], "journals", NULL),
     };
-    struct slice args[] = {slice_str(batch), slice_str(incarnation)};
-    return store_call(store, store_script(store, "adopt"), keys, 5, args, 2, fn, arg);
+    struct slice args[] = {slice_str(batch), slice_str(incarnation),
+                           slice_str(store_incarnation(store))};
+    return store_call(store, store_script(store, "adopt"), keys, 6, args, 3, fn, arg);
 }
 
 enum status store_batch_read(struct store *store, const char *batch, store_reply_fn *fn, void *arg)

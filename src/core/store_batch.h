@@ -21,12 +21,13 @@ struct store_publish_options {
 
 /* Sends the blob (SET … NX EX) and the script in one write, on the batches' connection;
  * `script_only` after a lost reply. fn gets the script's reply once, or ST_LOST; ST_AGAIN/ST_LIMIT
- * are returned when nothing was sent. */
+ * are returned when the script was not sent. blob_fn gets the SET's, before. */
 MUST_CHECK enum status store_publish(struct store *store, const struct batch *batch,
                                      uint64_t sequence, const struct store_key_claim *claims,
                                      size_t claim_count,
                                      const struct store_publish_options *options, bool script_only,
-                                     store_reply_fn *fn, void *arg);
+                                     store_reply_fn *blob_fn, void *blob_arg, store_reply_fn *fn,
+                                     void *arg);
 
 /* Marks ordinals as finished. Reply: progress.lua's. */
 MUST_CHECK enum status store_progress(struct store *store, const char *batch,

@@ -28,7 +28,7 @@ static void mutate_try(struct slice bytes, mutant_fn *fn)
 /* Every place set to all 256 values. */
 static inline void mutate_every_byte(struct slice bytes, mutant_fn *fn)
 {
-    char *copy = malloc(bytes.len);
+    char *copy = malloc(bytes.len + 1);
     assert_non_null(copy);
     memcpy(copy, bytes.ptr, bytes.len);
     for (size_t at = 0; at < bytes.len; at++) {

@@ -127,7 +127,7 @@ static void test_against_an_array(void **state)
     (void)state;
     struct rng rng;
     rng_seed(&rng, 5);
-    int model[THINGS], count = 0;
+    int model[THINGS] = {0}, count = 0;
     for (int step = 0; step < 20000; step++) {
         int number = (int)rng_below(&rng, THINGS);
         int at = 0;

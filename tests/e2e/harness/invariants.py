@@ -1,0 +1,361 @@
+"""What must hold between the keys of a Redis that Trotline uses, at every moment.
+
+    check(redis)                 the invariants below; raises Broken with everything that is wrong
+    check(redis, idle=True)      also: nothing is in hand, every batch is closed
+    check(redis, settled=True)   also: every delivery of a closed batch is waiting, dead, or has its
+                                 outcome; not after a process was killed, whose last outcomes are lost
+    deliveries(snapshot)         (event, endpoint) -> what became of it
+
+The snapshot is taken by one script, so the checks hold in the middle of any load: every script in
+lua/ leaves all of them true, and nothing else writes but the SET of a blob with an expiry.
+
+Batches
+  J1  A batch is in at most one journal.
+  J2  The owner of a journal is in `journals`, and whoever has a lease is, too.
+  J3  The blob of a journalled batch is there, has no expiry, and can be read.
+  J4  A blob without expiry is in a journal.
+  J5  A blob with an expiry is closed and has outcomes, or is an orphan that goes within ten minutes.
+  J6  A closed batch is in no journal and is listed once; until its time it has its blob.
+  J7  `closed:bytes` is the sum of the sizes in the members of `closed`.
+  J8  A progress bitmap is of a batch in its owner's journal, and as long as that at most.
+  J9  Outcomes have an expiry, or their batch is open; none is beyond the batch's deliveries.
+
+Deliveries
+  D1  An event's hash has its record `e`, at least one endpoint's state, and no expiry.
+  D2  A state's endpoint has the event in exactly one of `due:` and `dead:`, as the state says; and
+      every entry of `due:` and `dead:` has its state.
+  D3  A state of an open batch's event has its progress bit: a recovery sees both or neither.
+  D4  An endpoint with a non-empty `due:` is in its lane, not later than the earliest entry.
+  D5  A lane's members are endpoints of that lane with a non-empty `due:`.
+  D6  `dead` lists the endpoints with a non-empty `dead:`, and no others.
+  D7  `due:`, `dead:` and `attempts:` are of endpoints that have a document, or a deleted one's mark.
+  D8  No more attempts are listed than are to be kept.
+
+Keys
+  K1  Every key is one that is known here, of its type.
+  K2  `idem` and `idem:ids` have the same members; `uid` and `uid:ids` too.
+"""
+
+from collections import Counter, defaultdict
+
+from .formats import (LANES, OUTCOME_BYTES, FormatError, batch_of, bits, lane_of, read_batch,
+                      read_outcome, read_record, read_state, unpack)
+
+ORPHAN_MS = 600_000
+SLACK_MS = 1000  # between an expiry and the score that repeats it
+
+# kind -> type, of keys with a name behind it, and of those without
+NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": "string",
+         "event": "hash", "due": "zset", "dead": "zset", "lane": "zset", "attempts": "list"}
+SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
+          "dead": "zset", "idem": "zset", "idem:ids": "hash", "uid": "zset", "uid:ids": "hash",
+          "config": "hash", "config:endpoints": "hash"}
+
+DUMP = """
+local time = redis.call('TIME')
+local reply = {time[1] * 1000 + math.floor(time[2] / 1000)}
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+    local kind, value = redis.call('TYPE', key).ok, false
+    if kind == 'string' then
+        value = redis.call('GET', key)
+    elseif kind == 'hash' then
+        value = redis.call('HGETALL', key)
+    elseif kind == 'zset' then
+        value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    elseif kind == 'list' then
+        value = redis.call('LRANGE', key, 0, -1)
+    end
+    reply[#reply + 1] = {key, kind, redis.call('PTTL', key), value}
+end
+return reply
+"""
+
+
+class Broken(AssertionError):
+    """Invariants that do not hold; `problems` is the list."""
+
+    def __init__(self, problems):
+        self.problems = problems
+        more = f"\n  … and {len(problems) - 40} more" if len(problems) > 40 else ""
+        super().__init__("\n  ".join(["invariants are broken:", *problems[:40]]) + more)
+
+
+class Snapshot:
+    """All keys of one prefix at one moment. Names are str; values are bytes where they may be."""
+
+    def __init__(self, redis, prefix="tl"):
+        self.now_ms, *keys = redis.call("EVAL", DUMP, 0, f"{prefix}:*")
+        self.problems = []
+        self.ttl = {}
+        self.single = {}
+        self.named = defaultdict(dict)
+        begin = f"{prefix}:{{0}}:"
+        for raw, kind, ttl, value in keys:
+            self._add(raw.decode(errors="replace"), begin, kind.decode(), ttl, value)
+        self.batches = {name: self._batch(name, blob) for name, blob in self.all("batch").items()}
+        self.journals = {owner: list(journal) for owner, journal in self.all("journal").items()}
+        self.owner = {batch: owner for owner, journal in self.journals.items() for batch in journal}
+
+    def _add(self, key, begin, kind, ttl, value):
+        rest = key[len(begin):] if key.startswith(begin) else ""
+        family, _, name = rest.partition(":")
+        wanted = SINGLE.get(rest) or (NAMED.get(family) if name else None)
+        if wanted is None:
+            self.problems.append(f"K1 unknown key {key}")
+            return
+        if wanted != kind:
+            self.problems.append(f"K1 {key} is a {kind}")
+            return
+        if kind == "hash":
+            value = dict(zip(value[::2], value[1::2]))
+        elif kind == "zset":
+            value = {member: float(score) for member, score in zip(value[::2], value[1::2])}
+        if kind in ("hash", "zset") and rest not in ("idem", "idem:ids", "uid", "uid:ids"):
+            value = {member.decode(errors="replace"): rest for member, rest in value.items()}
+        self.ttl[rest] = ttl
+        if rest in SINGLE:
+            self.single[rest] = value
+        else:
+            self.named[family][name] = value
+
+    def all(self, family):
+        """name -> value of all keys `<prefix>:{0}:<family>:<name>`."""
+        return self.named[family]
+
+    def one(self, name):
+        return self.single.get(name, {})
+
+    def _batch(self, name, blob):
+        try:
+            return read_batch(name, blob)
+        except FormatError as error:
+            self.problems.append(f"J3 batch {name} cannot be read: {error}")
+            return []
+
+    def progress(self, batch):
+        """The ordinals of an open batch that are finished or moved."""
+        return bits(self.all("progress").get(f"{batch}:{self.owner.get(batch)}"))
+
+    def outcome(self, batch, ordinal):
+        data = self.all("outcome").get(batch, b"")
+        at = ordinal * OUTCOME_BYTES
+        return read_outcome(data[at:at + OUTCOME_BYTES].ljust(OUTCOME_BYTES, b"\0"))
+
+    def delivery_count(self, batch):
+        return sum(len(event.targets) for event in self.batches[batch])
+
+
+# ---- batches ---------------------------------------------------------------------------------------
+
+def _journals(snapshot, say):
+    counts = Counter(batch for journal in snapshot.journals.values() for batch in journal)
+    for batch, count in counts.items():
+        if count > 1:
+            say(f"J1 batch {batch} is in {count} journals")
+    for owner in snapshot.journals:
+        if owner not in snapshot.one("journals"):
+            say(f"J2 {owner} has a journal and is not in `journals`")
+    for owner in snapshot.one("replicas"):
+        if owner not in snapshot.one("journals"):
+            say(f"J2 {owner} has a lease and is not in `journals`")
+    for batch in counts:
+        if batch not in snapshot.batches:
+            say(f"J3 batch {batch} of {snapshot.owner[batch]}'s journal has no blob")
+        elif snapshot.ttl[f"batch:{batch}"] != -1:
+            say(f"J3 batch {batch} of {snapshot.owner[batch]}'s journal is going to expire")
+
+
+def _closed(snapshot, say):
+    closed = {}
+    for member, score in snapshot.one("closed").items():
+        batch, _, size = member.partition(":")
+        if batch in closed:
+            say(f"J6 batch {batch} is closed twice: {member}")
+        if batch in snapshot.owner:
+            say(f"J6 closed batch {batch} is in {snapshot.owner[batch]}'s journal")
+        if batch not in snapshot.batches and score > snapshot.now_ms + SLACK_MS:
+            say(f"J6 closed batch {batch} has lost its blob before its time")
+        closed[batch] = int(size) if size.isdigit() else say(f"J7 closed has {member!r}") or 0
+    total, counted = sum(closed.values()), int(snapshot.one("closed:bytes") or 0)
+    if total != counted:
+        say(f"J7 closed:bytes is {counted}, its members' sum is {total}")
+    for batch in snapshot.batches:
+        ttl = snapshot.ttl[f"batch:{batch}"]
+        if ttl == -1 and batch not in snapshot.owner:
+            say(f"J4 batch {batch} has no expiry and is in no journal")
+        elif ttl >= 0 and batch not in closed and ttl > ORPHAN_MS:
+            say(f"J5 batch {batch} is neither open nor closed and stays for {ttl} ms")
+        elif ttl > SLACK_MS and batch in closed and batch not in snapshot.all("outcome"):
+            say(f"J5 closed batch {batch} has no outcomes")
+
+
+def _progress(snapshot, say):
+    for name, bitmap in snapshot.all("progress").items():
+        batch, _, owner = name.partition(":")
+        if snapshot.owner.get(batch) != owner:
+            say(f"J8 progress of batch {batch} for {owner}, whose journal has it not")
+        elif batch in snapshot.batches:
+            beyond = [o for o in bits(bitmap) if o >= snapshot.delivery_count(batch)]
+            if beyond:
+                say(f"J8 progress of batch {batch} has ordinal {beyond[0]}")
+        if snapshot.ttl[f"progress:{name}"] != -1:
+            say(f"J8 progress of batch {batch} is going to expire")
+
+
+def _outcomes(snapshot, say):
+    for batch, data in snapshot.all("outcome").items():
+        if snapshot.ttl[f"outcome:{batch}"] == -1 and batch not in snapshot.owner:
+            say(f"J9 outcomes of batch {batch}, which is not open, stay for ever")
+        if len(data) % OUTCOME_BYTES:
+            say(f"J9 outcomes of batch {batch} are {len(data)} bytes")
+        elif batch in snapshot.batches:
+            if len(data) > max(snapshot.delivery_count(batch), 1) * OUTCOME_BYTES:
+                say(f"J9 outcomes of batch {batch} go beyond its deliveries")
+            try:
+                for at in range(0, len(data), OUTCOME_BYTES):
+                    read_outcome(data[at:at + OUTCOME_BYTES])
+            except FormatError as error:
+                say(f"J9 outcomes of batch {batch}: {error}")
+
+
+# ---- deliveries ------------------------------------------------------------------------------------
+
+def _state(snapshot, event, endpoint, data, say):
+    due = event in snapshot.all("due").get(endpoint, {})
+    dead = event in snapshot.all("dead").get(endpoint, {})
+    if due + dead != 1:
+        say(f"D2 {event} for {endpoint} is {'both due and dead' if due else 'neither due nor dead'}")
+    try:
+        state = read_state(data)
+    except FormatError as error:
+        say(f"D2 {event} for {endpoint}: {error}")
+        return
+    if state["dead"] != dead:
+        say(f"D2 {event} for {endpoint} is {'dead' if dead else 'due'} and its state denies it")
+    batch, index = batch_of(event)
+    if batch not in snapshot.batches:
+        return
+    if index >= len(snapshot.batches[batch]):
+        say(f"D2 {event} is not in its batch {batch}")
+        return
+    stored = snapshot.batches[batch][index]
+    ordinal = state["ordinal"] - stored.first_ordinal
+    if stored.id != event or not 0 <= ordinal < len(stored.targets):
+        say(f"D2 {event} for {endpoint} has ordinal {state['ordinal']}")
+    elif stored.targets[ordinal] != endpoint:
+        say(f"D2 {event} for {endpoint} has the ordinal of {stored.targets[ordinal]}")
+    elif batch in snapshot.owner and state["ordinal"] not in snapshot.progress(batch):
+        say(f"D3 {event} for {endpoint} was moved and has no progress bit")
+
+
+def _events(snapshot, say):
+    for event, fields in snapshot.all("event").items():
+        if "e" not in fields:
+            say(f"D1 {event} has no record")
+        else:
+            try:
+                read_record(unpack(fields["e"]))
+            except FormatError as error:
+                say(f"D1 {event}: {error}")
+        if len(fields) < 2:
+            say(f"D1 {event} is kept and nobody waits for it")
+        if snapshot.ttl[f"event:{event}"] != -1:
+            say(f"D1 {event} is going to expire")
+        for endpoint, data in fields.items():
+            if endpoint != "e":
+                _state(snapshot, event, endpoint, data, say)
+    for family in ("due", "dead"):
+        for endpoint, entries in snapshot.all(family).items():
+            for event in entries:
+                if endpoint not in snapshot.all("event").get(event, {}):
+                    say(f"D2 {event} in {family}:{endpoint} has no state")
+
+
+def _lanes(snapshot, say):
+    due, lanes = snapshot.all("due"), snapshot.all("lane")
+    for endpoint, entries in due.items():
+        score = lanes.get(str(lane_of(endpoint)), {}).get(endpoint)
+        if score is None:
+            say(f"D4 {endpoint} has {len(entries)} due and is not in its lane {lane_of(endpoint)}")
+        elif score > min(entries.values()):
+            say(f"D4 {endpoint} is {score - min(entries.values()):g} ms too late in its lane")
+    for lane, endpoints in lanes.items():
+        if not lane.isdigit() or int(lane) >= LANES:
+            say(f"D5 there is a lane {lane}")
+        for endpoint in endpoints:
+            if str(lane_of(endpoint)) != lane:
+                say(f"D5 {endpoint} is in lane {lane} instead of {lane_of(endpoint)}")
+            if endpoint not in due:
+                say(f"D5 {endpoint} is in lane {lane} and has nothing due")
+
+
+def _endpoints(snapshot, say, attempts_kept, documents):
+    listed, there = set(snapshot.one("dead")), set(snapshot.all("dead"))
+    for endpoint in listed - there:
+        say(f"D6 {endpoint} is listed in `dead` and has no dead letters")
+    for endpoint in there - listed:
+        say(f"D6 {endpoint} has dead letters and is not listed in `dead`")
+    for family in ("due", "dead", "attempts") if documents else ():
+        for endpoint in snapshot.all(family):
+            if endpoint not in snapshot.one("config:endpoints"):
+                say(f"D7 {family}:{endpoint} is of an endpoint that is gone")
+    for endpoint, attempts in snapshot.all("attempts").items():
+        if attempts_kept is not None and len(attempts) > attempts_kept:
+            say(f"D8 {endpoint} has {len(attempts)} attempts listed, not {attempts_kept}")
+
+
+def _keys(snapshot, say):
+    for index in ("idem", "uid"):
+        members, answers = set(snapshot.one(index)), set(snapshot.one(f"{index}:ids"))
+        for member in members ^ answers:
+            has, lacks = (index, f"{index}:ids") if member in members else (f"{index}:ids", index)
+            say(f"K2 {member.hex()} is in {has} and not in {lacks}")
+
+
+# ---- the whole -------------------------------------------------------------------------------------
+
+def deliveries(snapshot):
+    """(event, endpoint) -> "open" (in a journal), "waiting", "dead", an outcome's name, or "none".
+
+    Of the batches whose blob is there. "none": the batch is closed and nothing is known.
+    """
+    found = {}
+    for batch, events in snapshot.batches.items():
+        if batch not in snapshot.owner and snapshot.ttl[f"batch:{batch}"] >= 0 and not any(
+                member.startswith(batch) for member in snapshot.one("closed")):
+            continue  # an orphan: never accepted
+        done = snapshot.progress(batch) if batch in snapshot.owner else None
+        for event in events:
+            for place, endpoint in enumerate(event.targets):
+                ordinal = event.first_ordinal + place
+                if endpoint in snapshot.all("event").get(event.id, {}):
+                    dead = event.id in snapshot.all("dead").get(endpoint, {})
+                    found[event.id, endpoint] = "dead" if dead else "waiting"
+                elif done is not None and ordinal not in done:
+                    found[event.id, endpoint] = "open"
+                else:
+                    found[event.id, endpoint] = snapshot.outcome(batch, ordinal)["status"]
+    return found
+
+
+def problems(snapshot, attempts_kept=None, documents=True, idle=False, settled=False):
+    """What is wrong, as sentences. documents=False: endpoints are not stored (D7)."""
+    found = list(snapshot.problems)
+    for part in (_journals, _closed, _progress, _outcomes, _events, _lanes, _keys):
+        part(snapshot, found.append)
+    _endpoints(snapshot, found.append, attempts_kept, documents)
+    if idle:
+        found += [f"idle: batch {batch} is open, of {owner}" for batch, owner in snapshot.owner.items()]
+    if settled:
+        found += [f"settled: what became of {event} for {endpoint} is not known"
+                  for (event, endpoint), state in deliveries(snapshot).items() if state == "none"]
+    return found
+
+
+def check(redis, prefix="tl", **options):
+    """Raises Broken, or returns the snapshot. Give it a connection with time enough."""
+    snapshot = Snapshot(redis, prefix)
+    found = problems(snapshot, **options)
+    if found:
+        raise Broken(found)
+    return snapshot

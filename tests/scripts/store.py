@@ -1,0 +1,239 @@
+"""The scripts of lua/ as methods: keys and arguments laid out as src/core/store_*.c lays them out.
+
+A `Call` is one script call that can be made any number of times, as the server repeats it after a
+lost reply: `store.move(…)` makes it at once, `store.move.later(…)` gives the Call.
+"""
+
+import functools
+import hashlib
+import itertools
+import random
+from pathlib import Path
+
+from harness import RedisError
+from harness.formats import (OUTCOME_BYTES, batch_of, id_text, lane_of, pack_batch, pack_outcome,
+                             pack_record, pack_state, time_bytes)
+
+LUA = Path(__file__).resolve().parents[2] / "lua"
+SCRIPTS = {path.stem: path.read_bytes() for path in sorted(LUA.glob("*.lua"))}
+HASHES = {verb: hashlib.sha1(text).hexdigest() for verb, text in SCRIPTS.items()}
+ORPHAN_SECONDS = 600
+
+
+class Call:
+    """One script call. `before`: commands sent in front of it the first time (a batch's SET)."""
+
+    def __init__(self, verb, keys, args, before=()):
+        self.verb, self.keys, self.args, self.before = verb, keys, args, before
+
+    def __repr__(self):
+        return f"{self.verb} {self.args[:4]!r}"
+
+    def words(self):
+        return ("EVALSHA", HASHES[self.verb], len(self.keys), *self.keys, *self.args)
+
+
+def verb(function):
+    """A method that gives a Call becomes one that makes it; `.later` gives it instead."""
+    @property
+    def method(self):
+        def now(*args, **kwargs):
+            return self.make(function(self, *args, **kwargs))
+        now.later = functools.partial(function, self)
+        return now
+    return method
+
+
+class Store:
+    """One connection, as one replica: `me` names its journal and its progress bitmaps."""
+
+    def __init__(self, redis, me="a", prefix="tl"):
+        self.redis, self.me, self.prefix = redis, me, prefix
+
+    def key(self, *names):
+        return ":".join((self.prefix, "{0}", *map(str, names)))
+
+    def make(self, call, first=True):
+        """Sends it; a server that does not know the script is given it, as redis_conn.c does."""
+        for command in call.before if first else ():
+            self.redis.call(*command)
+        try:
+            return self.redis.call(*call.words())
+        except RedisError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+        self.redis.call("SCRIPT", "LOAD", SCRIPTS[call.verb])
+        return self.redis.call(*call.words())
+
+    # ---- batches -------------------------------------------------------------------------------
+
+    @verb
+    def publish(self, batch, claims=(), sequence=1, journal_max=1000, idem_max=1000,
+                idem_ttl=60_000, uid_max=1000, uid_ttl=60_000, blob=True):
+        """`claims`: (idempotency member, uid member, answer, first ordinal, ordinals)."""
+        key = self.key("batch", batch.name)
+        before = [("SET", key, batch.blob, "NX", "EX", ORPHAN_SECONDS)] if blob else ()
+        keys = [key, self.key("journal", self.me), self.key("progress", batch.name, self.me),
+                self.key("idem"), self.key("idem", "ids"), self.key("uid"), self.key("uid", "ids"),
+                self.key("outcome", batch.name), self.key("journals")]
+        args = [batch.name, sequence, journal_max, idem_max, idem_ttl, uid_max, uid_ttl, self.me,
+                *itertools.chain.from_iterable(claims)]
+        return Call("publish", keys, args, before)
+
+    @verb
+    def progress(self, batch, *ordinals):
+        keys = [self.key("journal", self.me), self.key("progress", batch, self.me)]
+        return Call("progress", keys, [batch, *ordinals])
+
+    @verb
+    def close(self, batch, outcomes=None, keep=60_000):
+        """`outcomes`: {ordinal: 12 bytes}, sent in runs."""
+        keys = [self.key("journal", self.me), self.key("batch", batch),
+                self.key("progress", batch, self.me), self.key("outcome", batch),
+                self.key("closed"), self.key("closed", "bytes")]
+        args, last = [batch, keep], None
+        for ordinal, record in sorted((outcomes or {}).items()):
+            if last is not None and ordinal == last + 1:
+                args[-1] += record
+            else:
+                args += [ordinal * OUTCOME_BYTES, record]
+            last = ordinal
+        return Call("close", keys, args)
+
+    @verb
+    def trim(self, *members):
+        keys = [self.key("closed"), self.key("closed", "bytes")]
+        for member in members:
+            batch = member.partition(":")[0]
+            keys += [self.key("batch", batch), self.key("outcome", batch)]
+        return Call("trim", keys, list(members))
+
+    @verb
+    def adopt(self, batch, dead):
+        keys = [self.key("journal", dead), self.key("journal", self.me),
+                self.key("progress", batch, dead), self.key("progress", batch, self.me),
+                self.key("replicas"), self.key("journals")]
+        return Call("adopt", keys, [batch, dead, self.me])
+
+    # ---- replicas ------------------------------------------------------------------------------
+
+    @verb
+    def heartbeat(self, lease=1000, others=""):
+        keys = [self.key("replicas"), self.key("journals"), self.key("config")]
+        return Call("heartbeat", keys, [self.me, lease, others])
+
+    @verb
+    def bury(self, incarnation, mode=""):
+        keys = [self.key("replicas"), self.key("journals"), self.key("journal", incarnation)]
+        return Call("bury", keys, [incarnation, mode])
+
+    # ---- the schedule --------------------------------------------------------------------------
+
+    @verb
+    def move(self, event, endpoint, ordinal, kind="in", value=0, record=None, state=None,
+             attempt=b"", kept=100):
+        batch = batch_of(event)[0]
+        keys = [self.key("journal", self.me), self.key("progress", batch, self.me),
+                self.key("event", event), self.key("due", endpoint),
+                self.key("lane", lane_of(endpoint)), self.key("attempts", endpoint),
+                self.key("dead", endpoint), self.key("dead")]
+        state = state or pack_state(ordinal, dead=kind == "dead")
+        return Call("move", keys, [batch, ordinal, event, endpoint,
+                                   record or pack_record("a.b", b"{}"), state, kind, value, attempt,
+                                   kept])
+
+    @verb
+    def peek(self, lanes, most=100):
+        return Call("peek", [self.key("lane", lane) for lane in lanes], [most])
+
+    @verb
+    def lease(self, endpoint, count=10, length=10_000, not_before=0):
+        keys = [self.key("due", endpoint), self.key("lane", lane_of(endpoint))]
+        return Call("lease", keys, [endpoint, count, length, not_before])
+
+    @verb
+    def renew(self, endpoint, *held, length=10_000):
+        """`held`: lease, event, lease, event …"""
+        return Call("renew", [self.key("due", endpoint)], [length, *held])
+
+    @verb
+    def settle(self, event, endpoint, lease, kind="done", delay=0, ordinal=0, state=None,
+               outcome=None, attempt=b"", kept=100):
+        batch = batch_of(event)[0]
+        keys = [self.key("due", endpoint), self.key("lane", lane_of(endpoint)),
+                self.key("event", event), self.key("attempts", endpoint),
+                self.key("dead", endpoint), self.key("dead"), self.key("batch", batch),
+                self.key("outcome", batch)]
+        state = state or pack_state(ordinal, dead=kind == "dead")
+        outcome = pack_outcome("sent") if outcome is None else outcome
+        return Call("settle", keys, [event, endpoint, lease, kind, delay, state,
+                                     ordinal * OUTCOME_BYTES, outcome, attempt, kept])
+
+    @verb
+    def dead_replay(self, event, endpoint, what="replay", ordinal=0, state=None):
+        batch = batch_of(event)[0]
+        keys = [self.key("dead", endpoint), self.key("due", endpoint),
+                self.key("lane", lane_of(endpoint)), self.key("event", event), self.key("dead"),
+                self.key("batch", batch), self.key("outcome", batch)]
+        return Call("dead_replay", keys, [event, endpoint, what, state or pack_state(ordinal),
+                                          ordinal * OUTCOME_BYTES, pack_outcome("cancelled")])
+
+    @verb
+    def attempts_add(self, endpoint, *records, kept=100):
+        return Call("attempts_add", [self.key("attempts", endpoint)], [kept, *records])
+
+    # ---- endpoints -----------------------------------------------------------------------------
+
+    @verb
+    def endpoint_put(self, endpoint, document, kind="create", most=1000):
+        keys = [self.key("config", "endpoints"), self.key("config")]
+        return Call("endpoint_put", keys, [endpoint, document, kind, most])
+
+    @verb
+    def endpoint_delete(self, endpoint):
+        keys = [self.key("config", "endpoints"), self.key("config"), self.key("due", endpoint),
+                self.key("dead", endpoint), self.key("lane", lane_of(endpoint)),
+                self.key("attempts", endpoint), self.key("dead")]
+        return Call("endpoint_delete", keys, [endpoint])
+
+
+# ---- things to store -------------------------------------------------------------------------------
+
+def member(text):
+    """What stands for an idempotency key or a uid: 16 bytes."""
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
+def answer(event, deliveries=1):
+    """What is kept for a key: the event's id, a fingerprint, and how many deliveries it has."""
+    return event.encode() + bytes(8) + deliveries.to_bytes(4, "little")
+
+
+class Batch:
+    """A batch of events, given as lists of endpoints' ids; `rng` names it."""
+
+    def __init__(self, *targets, rng=random, now_ms=1_760_000_000_000, data=b'{"n":1}'):
+        stamp, nonce = time_bytes(now_ms), rng.randbytes(8)
+        self.name = (stamp + nonce).hex()
+        self.events = [id_text("msg", stamp + b"\0\0" + nonce + index.to_bytes(2, "big")
+                               + rng.randbytes(3)) for index in range(len(targets))]
+        self.targets = [list(endpoints) for endpoints in targets]
+        self.record = pack_record("a.b", data)
+        self.blob = pack_batch(now_ms, [(event, self.record, endpoints) for event, endpoints
+                                        in zip(self.events, self.targets)])
+        # ordinal -> (event, endpoint)
+        self.deliveries = [(event, endpoint) for event, endpoints in zip(self.events, self.targets)
+                           for endpoint in endpoints]
+
+    def first_ordinal(self, index):
+        return sum(len(endpoints) for endpoints in self.targets[:index])
+
+    def claim(self, index, idem="", uid=""):
+        """The five arguments of publish.lua for one event."""
+        event, count = self.events[index], len(self.targets[index])
+        return (idem and member(idem), uid and member(uid), answer(event, count),
+                self.first_ordinal(index), count)
+
+
+def endpoint_id(rng=random):
+    return id_text("ep", rng.randbytes(20))

@@ -1,0 +1,168 @@
+"""The checker itself: it accepts what is in order, and names each thing that is not."""
+
+import pytest
+from harness.formats import (FormatError, batch_of, hash_stable, id_bytes, id_text, lane_of, pack,
+                             pack_outcome, pack_state, read_batch, unpack)
+from harness.invariants import Broken, Snapshot, check, deliveries, problems
+from store import Batch, Store, endpoint_id
+
+ONE, TWO = endpoint_id(), endpoint_id()
+
+
+def test_hash_of_lanes():
+    """The values of tests/unit/test_hash.c."""
+    assert hash_stable(b"") == 0xEFD01F60BA992926
+    assert hash_stable(b"\x00\xff\x80") == 0xFBF948707EFEA51B
+    assert hash_stable(b"ep_0ujsszwN8NRY24YaXiTIE2VWDTS") == 0xACC62EC5CF44BFCB
+    assert lane_of("ep_0ujsszwN8NRY24YaXiTIE2VWDTS") == 0xCB
+
+
+def test_ids():
+    """The values of tests/unit/test_id.c."""
+    assert id_text("msg", bytes(range(20))) == "msg_0029sS3yqsuDyR1vGFhTuuRAq1b"
+    assert id_bytes("msg_aWgEPTl1tmebfsQzFP4bxwgy80V", "msg") == b"\xff" * 20
+    for wrong in ("msg_aWgEPTl1tmebfsQzFP4bxwgy80W", "ep_0029sS3yqsuDyR1vGFhTuuRAq1b", "msg_", ""):
+        with pytest.raises(FormatError):
+            id_bytes(wrong, "msg")
+
+
+def test_an_event_knows_its_batch():
+    batch = Batch([ONE], [], [ONE, TWO])
+    assert [batch_of(event) for event in batch.events] == [(batch.name, n) for n in range(3)]
+    events = read_batch(batch.name, batch.blob)
+    assert [(e.id, e.targets, e.first_ordinal) for e in events] == [
+        (batch.events[0], [ONE], 0), (batch.events[1], [], 1), (batch.events[2], [ONE, TWO], 1)]
+
+
+@pytest.mark.parametrize("value", [
+    None, True, False, 0, 127, 128, 2**64 - 1, "", "é" * 40, b"", b"\0" * 70_000, [], [1, "a", [b"b"]],
+    list(range(20))])
+def test_msgpack_there_and_back(value):
+    assert unpack(pack(value)) == value
+
+
+@pytest.mark.parametrize("data, value", [
+    (b"\xcc\x80", 128), (b"\xcd\x01\x00", 256), (b"\xce\0\1\0\0", 65536), (b"\xff", -1),
+    (b"\xd0\x80", -128), (b"\xa2hi", "hi"), (b"\xd9\x02hi", "hi"), (b"\xc4\x01\0", b"\0"),
+    (b"\x92\x01\xc0", [1, None]), (b"\xdc\0\1\x05", [5]), (b"\x81\x01\x02", {1: 2})])
+def test_msgpack_of_others(data, value):
+    assert unpack(data) == value
+    with pytest.raises(FormatError):
+        unpack(data[:-1])
+    with pytest.raises(FormatError):
+        unpack(data + b"\xc0")
+
+
+# ---- the checker -----------------------------------------------------------------------------------
+
+@pytest.fixture
+def batches(redis):
+    """Something of everything: (open, closed)."""
+    store = Store(redis, "a")
+    store.heartbeat()
+    for endpoint in (ONE, TWO):
+        store.endpoint_put(endpoint, "{}")
+    opened, closed = Batch([ONE, TWO], [ONE], [TWO]), Batch([ONE], [ONE, TWO])
+    store.publish(opened, [opened.claim(1, "k", "u")])
+    store.publish(closed)
+    store.move(opened.events[0], ONE, 0, attempt=b"x")
+    store.move(opened.events[0], TWO, 1, "dead")
+    store.move(closed.events[1], ONE, 1, "in", 60_000)
+    store.progress(opened.name, 2)
+    store.close(closed.name, {0: pack_outcome("sent"), 2: pack_outcome("cancelled")})
+    return opened, closed
+
+
+def test_what_is_in_order_is_accepted(redis, batches):
+    opened, closed = batches
+    snapshot = check(redis, attempts_kept=1)
+    assert deliveries(snapshot) == {
+        (opened.events[0], ONE): "waiting", (opened.events[0], TWO): "dead",
+        (opened.events[1], ONE): "none", (opened.events[2], TWO): "open",
+        (closed.events[0], ONE): "sent", (closed.events[1], ONE): "waiting",
+        (closed.events[1], TWO): "cancelled"}
+    with pytest.raises(Broken, match="is open"):
+        check(redis, idle=True)
+
+
+def test_an_outcome_that_is_lost(redis, batches):
+    _, closed = batches
+    check(redis, settled=False)
+    redis.call("SETRANGE", f"tl:{{0}}:outcome:{closed.name}", 0, bytes(12))
+    with pytest.raises(Broken, match=f"settled: .*{closed.events[0]}"):
+        check(redis, settled=True)
+
+
+# What is done to the keys of `batches`, and what the checker must say. {open}, {closed}: the batches;
+# {E}: the first event of the open one; {lane}: ONE's; {member}: of `closed`.
+WRONG = {
+    "in_two_journals": ("ZADD journal:b 1 {open}", "J1 batch {open} is in 2"),
+    "unknown_owner": ("ZREM journals a", "J2 a has a journal"),
+    "unknown_lease": ("ZADD replicas 1 z", "J2 z has a lease"),
+    "no_blob": ("DEL batch:{open}", "J3 batch {open} of a's journal has no blob"),
+    "blob_expires": ("PEXPIRE batch:{open} 5000", "J3 batch {open} of a's journal is going to"),
+    "blob_is_rubbish": ("SET batch:{open} x", "J3 batch {open} cannot be read"),
+    "blob_of_no_journal": ("ZREM journal:a {open}", "J4 batch {open}"),
+    "orphan_stays": ("ZREM closed {member}", "J7 closed:bytes"),
+    "closed_and_open": ("ZADD closed 1 {open}:5", "J6 closed batch {open} is in a's"),
+    "closed_twice": ("ZADD closed 1 {closed}:5", "J6 batch {closed} is closed twice"),
+    "closed_without_blob": ("DEL batch:{closed}", "J6 closed batch {closed} has lost"),
+    "closed_without_outcomes": ("DEL outcome:{closed}", "J5 closed batch {closed} has no outcomes"),
+    "wrong_sum": ("INCRBY closed:bytes 1", "J7 closed:bytes"),
+    "progress_of_nobody": ("SETBIT progress:{closed}:a 0 1", "J8 progress of batch {closed}"),
+    "progress_of_another": ("SETBIT progress:{open}:b 0 1", "J8 progress of batch {open} for b"),
+    "progress_too_long": ("SETBIT progress:{open}:a 100 1", "J8 progress of batch {open} has ordinal 100"),
+    "progress_expires": ("PEXPIRE progress:{open}:a 5000", "J8 progress of batch {open} is going"),
+    "outcomes_stay": ("PERSIST outcome:{closed}", "J9 outcomes of batch {closed}, which is not open"),
+    "outcomes_too_long": ("SETRANGE outcome:{closed} 36 012345678901", "J9 outcomes of batch {closed} go"),
+    "outcomes_are_cut": ("SETRANGE outcome:{closed} 36 0", "J9 outcomes of batch {closed} are 37 bytes"),
+    "outcomes_are_rubbish": ("SETRANGE outcome:{closed} 0 xxx", "J9 outcomes of batch {closed}: outcome"),
+    "event_without_record": ("HDEL event:{E} e", "D1 {E} has no record"),
+    "event_of_rubbish": ("HSET event:{E} e x", "D1 {E}: "),
+    "event_of_nobody": ("HDEL event:{E} {ONE} {TWO}", "D1 {E} is kept"),
+    "event_expires": ("PEXPIRE event:{E} 5000", "D1 {E} is going to expire"),
+    "state_without_entry": ("ZREM due:{ONE} {E}", "D2 {E} for {ONE} is neither"),
+    "entry_without_state": ("HDEL event:{E} {ONE}", "D2 {E} in due:{ONE} has no state"),
+    "dead_without_state": ("HDEL event:{E} {TWO}", "D2 {E} in dead:{TWO} has no state"),
+    "due_and_dead": ("ZADD due:{TWO} 1 {E}", "D2 {E} for {TWO} is both"),
+    "dead_and_says_no": ("HSET event:{E} {TWO} {alive}", "D2 {E} for {TWO} is dead and its state denies"),
+    "state_of_rubbish": ("HSET event:{E} {ONE} x", "D2 {E} for {ONE}: "),
+    "state_of_another": ("HSET event:{E} {ONE} {alive}", "D2 {E} for {ONE} has the ordinal of {TWO}"),
+    "moved_without_bit": ("SETBIT progress:{open}:a 0 0", "D3 {E} for {ONE}"),
+    "not_in_its_lane": ("ZREM lane:{lane} {ONE}", "D4 {ONE} has 2 due"),
+    "late_in_its_lane": ("ZINCRBY lane:{lane} 5 {ONE}", "D4 {ONE} is 5 ms too late"),
+    "in_another_lane": ("ZADD lane:999 1 {ONE}", "D5 {ONE} is in lane 999"),
+    "lane_of_nothing": ("ZADD lane:{lane2} 1 {TWO}", "D5 {TWO} is in lane {lane2} and has nothing"),
+    "dead_not_listed": ("ZREM dead {TWO}", "D6 {TWO} has dead letters"),
+    "listed_not_dead": ("ZADD dead 0 {ONE}", "D6 {ONE} is listed"),
+    "endpoint_is_gone": ("HDEL config:endpoints {ONE}", "D7 due:{ONE}"),
+    "too_many_attempts": ("LPUSH attempts:{ONE} y", "D8 {ONE} has 2 attempts"),
+    "unknown_key": ("SET strange:key x", "K1 unknown key"),
+    "key_of_another_type": ("SET idem x", "K1 "),
+    "answer_without_index": ("HSET idem:ids x y", "K2 78 is in idem:ids"),
+    "index_without_answer": ("ZADD uid 1 x", "K2 78 is in uid and"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_not_in_order_is_told(redis, batches, what):
+    command, expected = WRONG[what]
+    opened, closed = batches
+    names = {"open": opened.name, "closed": closed.name, "E": opened.events[0], "ONE": ONE,
+             "TWO": TWO, "lane": lane_of(ONE), "lane2": lane_of(TWO),
+             "member": redis.call("ZRANGE", "tl:{0}:closed", 0, 0)[0].decode()}
+    verb, key, *words = command.split(" ")
+    words = [pack_state(1) if word == "{alive}" else word.format(**names) for word in words]
+    if key == "idem":
+        redis.call("DEL", "tl:{0}:idem", "tl:{0}:idem:ids")
+    redis.call(verb, "tl:{0}:" + key.format(**names), *words)
+    found = problems(Snapshot(redis), attempts_kept=1)
+    assert any(problem.startswith(expected.format(**names)) for problem in found), found
+
+
+def test_an_orphan_is_no_problem_unless_it_stays(redis, batches):
+    redis.call("SET", "tl:{0}:batch:" + (orphan := Batch([ONE])).name, orphan.blob, "EX", 600)
+    check(redis)
+    redis.call("PEXPIRE", "tl:{0}:batch:" + orphan.name, 700_000)
+    with pytest.raises(Broken, match="J5"):
+        check(redis)

@@ -1,0 +1,283 @@
+"""progress, close, trim, adopt, heartbeat and bury: a batch from its journal into history."""
+
+import pytest
+from harness.formats import pack_outcome
+from harness.invariants import Snapshot, check, deliveries
+from store import Batch, Store, endpoint_id
+
+ONE, TWO = endpoint_id(), endpoint_id()
+SENT, CANCELLED = pack_outcome("sent", at_ms=1_760_000_000_000), pack_outcome("cancelled")
+
+
+def opened(store, *targets):
+    batch = Batch(*targets or [[ONE]])
+    assert store.publish(batch)[0] == b"ok"
+    return batch
+
+
+def twice(store, call, dump):
+    """Makes the call twice; the second changes nothing. Both answers, without the time."""
+    first = store.make(call)
+    before = dump()
+    second = store.make(call)
+    assert dump() == before
+    return first, second
+
+
+# ---- progress --------------------------------------------------------------------------------------
+
+def test_progress_marks_ordinals(a, dump):
+    batch = opened(a, [ONE] * 20)
+    first, second = twice(a, a.progress.later(batch.name, 0, 7, 19), dump)
+    assert first[0] == second[0] == b"ok"
+    assert Snapshot(a.redis).progress(batch.name) == {0, 7, 19}
+
+
+def test_progress_is_for_batches_of_my_journal(a, b, dump):
+    batch = opened(a)
+    before = dump()
+    assert b.progress(batch.name, 0)[0] == b"gone"
+    a.close(batch.name)
+    after = dump()
+    assert a.progress(batch.name, 0)[0] == b"gone"
+    assert dump() == after != before
+
+
+# ---- close -----------------------------------------------------------------------------------------
+
+def test_a_closed_batch_is_history_with_its_outcomes(a, redis, dump):
+    batch = opened(a, [ONE, TWO], [ONE, TWO])
+    a.progress(batch.name, 0)
+    call = a.close.later(batch.name, {0: SENT, 1: SENT, 3: CANCELLED}, keep=5000)
+    (status, now, size), second = twice(a, call, dump)
+    assert status == b"ok" and second[0] == b"gone" and second[2] == size
+    assert size == len(batch.blob) + 4 * 12
+    assert redis.call("ZRANGE", a.key("closed"), 0, -1, "WITHSCORES") == [
+        f"{batch.name}:{size}".encode(), str(now + 5000).encode()]
+    snapshot = Snapshot(redis)
+    assert not snapshot.all("progress") and not snapshot.all("journal")
+    assert [snapshot.outcome(batch.name, n)["status"] for n in range(4)] == [
+        "sent", "sent", "none", "cancelled"]
+    for family in ("batch", "outcome"):
+        assert 0 < snapshot.ttl[f"{family}:{batch.name}"] <= 5000
+
+
+def test_without_history_nothing_is_left(a, redis):
+    batch = opened(a)
+    a.progress(batch.name, 0)
+    assert a.close(batch.name, {0: SENT}, keep=0)[::2] == [b"ok", 0]
+    assert sorted(Snapshot(redis).ttl) == ["journals", "replicas"]
+
+
+def test_outcomes_settled_before_the_close_stay(a, redis):
+    batch = opened(a, [ONE, TWO])
+    a.move(batch.events[0], TWO, 1)
+    lease = a.lease(TWO)[1]
+    a.settle(batch.events[0], TWO, lease, ordinal=1, outcome=CANCELLED)
+    assert redis.call("PTTL", a.key("outcome", batch.name)) == -1, "as long as the batch is open"
+    check(redis, documents=False)
+    a.close(batch.name, {0: SENT})
+    assert set(deliveries(Snapshot(redis)).values()) == {"sent", "cancelled"}
+
+
+def test_a_batch_of_moved_deliveries_has_outcomes_when_closed(a, redis):
+    batch = opened(a)
+    a.move(batch.events[0], ONE, 0)
+    a.close(batch.name, {}, keep=5000)
+    lease = a.lease(ONE)[1]
+    a.settle(batch.events[0], ONE, lease, outcome=SENT)
+    snapshot = Snapshot(redis)
+    assert deliveries(snapshot) == {(batch.events[0], ONE): "sent"}
+    assert 0 < snapshot.ttl[f"outcome:{batch.name}"] <= 5000
+
+
+def test_a_batch_without_deliveries(a):
+    batch = opened(a, [])
+    assert a.close(batch.name)[0] == b"ok"
+
+
+def test_only_the_owner_closes(a, b, dump):
+    batch = opened(a)
+    before = dump()
+    assert b.close(batch.name, {0: SENT})[0] == b"gone"
+    assert dump() == before
+
+
+def test_the_bytes_of_all_closed_batches_add_up(a):
+    total = 0
+    for count in range(1, 6):
+        batch = opened(a, [ONE] * count)
+        total += len(batch.blob) + 12 * count
+        assert a.close(batch.name, {n: SENT for n in range(count)})[2] == total
+
+
+# ---- trim ------------------------------------------------------------------------------------------
+
+def closed(store):
+    return [member.decode() for member in store.redis.call("ZRANGE", store.key("closed"), 0, -1)]
+
+
+def test_trim_drops_a_batch_with_all_that_belongs_to_it(a, redis, dump):
+    for _ in range(3):
+        a.close(opened(a).name, {0: SENT})
+    first, second, third = closed(a)
+    left = int(third.partition(":")[2])
+    assert twice(a, a.trim.later(first, second), dump) == ([left], [left])
+    assert closed(a) == [third]
+    assert a.trim(third) == [0]
+    assert sorted(Snapshot(redis).ttl) == ["closed:bytes", "journals", "replicas"]
+
+
+def test_trim_of_what_another_has_trimmed(a, b):
+    a.close(opened(a).name, {0: SENT})
+    call = a.trim.later(*closed(a))
+    assert a.make(call) == b.make(call) == [0]
+
+
+def test_trim_of_a_batch_that_expired(a, redis):
+    batch = opened(a)
+    a.close(batch.name, {0: SENT}, keep=1)
+    while redis.call("EXISTS", a.key("batch", batch.name), a.key("outcome", batch.name)):
+        pass
+    assert a.trim(*closed(a)) == [0]
+
+
+def test_a_settle_after_the_history_was_trimmed(a, redis):
+    """A delivery outlives its batch; its outcome has no place any more and leaves nothing behind."""
+    batch = opened(a)
+    a.move(batch.events[0], ONE, 0)
+    a.close(batch.name)
+    a.trim(*closed(a))
+    lease = a.lease(ONE)[1]
+    assert a.settle(batch.events[0], ONE, lease, outcome=SENT)[0] == b"ok"
+    assert sorted(Snapshot(redis).ttl) == ["closed:bytes", "journals", "replicas"]
+
+
+# ---- heartbeat and bury ----------------------------------------------------------------------------
+
+def test_a_heartbeat_names_the_dead_that_left_a_journal(a, b, redis):
+    redis.call("HSET", a.key("config"), "version", 7)
+    now, version, *dead = a.heartbeat(lease=700)
+    assert version == 7 and dead == []
+    assert int(redis.call("ZSCORE", a.key("replicas"), "a")) == now + 700
+    b.heartbeat(lease=0)
+    assert a.heartbeat()[2:] == [b"b"]
+    assert b.heartbeat()[2:] == [] and a.heartbeat()[2:] == []
+
+
+def test_the_holder_of_the_data_directory_knows_all_others_to_be_dead(a, b):
+    assert a.heartbeat(others="others")[2:] == [b"b"]
+    assert a.heartbeat(others="others")[2:] == [b"b"], "a repeated call"
+    assert b.heartbeat()[2:] == []
+
+
+def test_the_living_are_not_buried(a, b, dump):
+    before = dump()
+    assert b.bury("a") == b"alive"
+    assert dump() == before
+
+
+def test_a_journal_is_emptied_before_its_owner_is_buried(a, b, redis):
+    batch = opened(a)
+    a.heartbeat(lease=0)
+    assert b.bury("a") == b.bury("a") == b"busy"
+    assert b.heartbeat()[2:] == [b"a"]
+    assert b.adopt(batch.name, "a") == b"ok"
+    assert b.bury("a") == b.bury("a") == b"ok"
+    assert redis.call("ZRANGE", a.key("journals"), 0, -1) == [b"b"]
+
+
+def test_leaving_needs_no_end_of_a_lease(a, b, redis):
+    batch = opened(a)
+    assert a.bury("a", "leave") == b"busy"
+    assert b.heartbeat()[2:] == [b"a"], "what it left is adopted at once"
+    assert b.adopt(batch.name, "a") == b"ok"
+    assert b.bury("b", "leave") == b"busy"
+    b.close(batch.name)
+    assert b.bury("b", "leave") == b.bury("b", "leave") == b"ok"
+    assert redis.call("ZRANGE", a.key("journals"), 0, -1) == [b"a"]
+
+
+# ---- adopt -----------------------------------------------------------------------------------------
+
+def test_a_batch_is_adopted_with_its_progress(a, b, dump):
+    batch = opened(a, [ONE] * 3)
+    a.progress(batch.name, 1)
+    a.heartbeat(lease=0)
+    assert twice(b, b.adopt.later(batch.name, "a"), dump) == (b"ok", b"ok")
+    snapshot = Snapshot(b.redis)
+    assert snapshot.owner == {batch.name: "b"} and snapshot.progress(batch.name) == {1}
+
+
+def test_nothing_is_taken_from_the_living(a, b, dump):
+    batch = opened(a)
+    before = dump()
+    assert b.adopt(batch.name, "a") == b"alive"
+    assert dump() == before
+
+
+def test_one_of_two_adopts(a, b, redis, dump):
+    other = Store(redis, "c")
+    other.heartbeat()
+    batch = opened(a)
+    a.heartbeat(lease=0)
+    assert b.adopt(batch.name, "a") == b"ok"
+    before = dump()
+    assert other.adopt(batch.name, "a") == b"gone"
+    assert dump() == before
+
+
+def test_one_that_was_taken_for_dead_loses_its_batches_call_by_call(a, b, dump):
+    """Every call of the old owner finds that the batch is not in its journal, and changes nothing."""
+    batch = opened(a, [ONE, TWO])
+    a.heartbeat(lease=0)
+    b.adopt(batch.name, "a")
+    before = dump()
+    assert a.progress(batch.name, 0)[0] == b"gone"
+    assert a.move(batch.events[0], ONE, 0)[0] == b"gone"
+    assert a.close(batch.name, {0: SENT})[0] == b"gone"
+    assert dump() == before
+
+
+def test_a_batch_goes_and_comes_back(a, b):
+    """Adopted from a by b, and from b by a, which still has it in memory: both carry on, once."""
+    batch = opened(a, [ONE, TWO])
+    a.heartbeat(lease=0)
+    b.adopt(batch.name, "a")
+    assert b.move(batch.events[0], ONE, 0)[0] == b"ok"
+    a.heartbeat()
+    b.heartbeat(lease=0)
+    a.adopt(batch.name, "b")
+    assert a.move(batch.events[0], ONE, 0)[0] == b"already"
+    assert a.move(batch.events[0], TWO, 1)[0] == b"ok"
+    assert a.close(batch.name)[0] == b"ok" and b.close(batch.name)[0] == b"gone"
+
+
+def test_an_adopter_that_was_buried_itself_is_known_again(a, b, redis):
+    """b slept, was taken for dead and buried, and wakes up in the middle of its adoption."""
+    batch = opened(a)
+    other = Store(redis, "c")
+    other.heartbeat()
+    for dead in (a, b):
+        dead.heartbeat(lease=0)
+    assert other.bury("b") == b"ok"
+    assert b.adopt(batch.name, "a") == b"ok"
+    assert b"b" in other.heartbeat()[2:]
+
+
+# ---- memory ----------------------------------------------------------------------------------------
+
+def test_out_of_memory_all_this_goes_on(a, b, redis):
+    one, two = opened(a, [ONE] * 9), opened(a)
+    redis.call("CONFIG", "SET", "maxmemory", 1)
+    with pytest.raises(Exception, match="OOM"):
+        redis.call("SET", "x", "y")
+    assert a.progress(one.name, 3)[0] == b"ok"
+    a.heartbeat(lease=0)
+    assert b.heartbeat()[2:] == [b"a"]
+    for batch in (one, two):
+        assert b.adopt(batch.name, "a") == b"ok"
+    assert b.bury("a") == b"ok"
+    assert b.close(one.name, {n: SENT for n in range(9)})[0] == b"ok"
+    b.trim(*closed(b))
+    assert b.close(two.name, {0: SENT}, keep=0)[::2] == [b"ok", 0]

@@ -1,0 +1,319 @@
+"""publish.lua: a batch counts once, wholly or not at all, however often the call is repeated."""
+
+import pytest
+from harness.invariants import Snapshot
+from store import ORPHAN_SECONDS, Batch, Store, answer, endpoint_id, member
+
+ONE, TWO = endpoint_id(), endpoint_id()
+
+
+def journal(store):
+    return [name.decode() for name in store.redis.call("ZRANGE", store.key("journal", store.me),
+                                                       0, -1)]
+
+
+def progress(store, batch):
+    return Snapshot(store.redis).progress(batch.name)
+
+
+def test_a_stored_batch_is_in_the_journal_and_stays(a, redis):
+    batch = Batch([ONE, TWO], [ONE])
+    status, now = a.publish(batch, sequence=7)
+    assert status == b"ok" and abs(now - int(redis.call("TIME")[0]) * 1000) < 5000
+    assert redis.call("PTTL", a.key("batch", batch.name)) == -1
+    assert redis.call("ZSCORE", a.key("journal", "a"), batch.name) == b"7"
+    assert not redis.call("EXISTS", a.key("progress", batch.name, "a"))
+
+
+def test_a_repeated_call_changes_nothing_and_answers_the_same(a, dump):
+    batch = Batch([ONE], [ONE], [TWO], [ONE, TWO])
+    a.publish(Batch([ONE]), claims=[])
+    claims = [batch.claim(0, "k"), batch.claim(1, "k"), batch.claim(2, "l", "u"),
+              batch.claim(3, "m", "u")]
+    call = a.publish.later(batch, claims)
+    status, _, *verdicts = a.make(call)
+    assert status == b"ok"
+    assert verdicts == [0, b"d" + answer(batch.events[0]), 0, b"u" + answer(batch.events[2])]
+    before = dump()
+    for first in (False, False, True):
+        again, _, *same = a.make(call, first)
+        assert (again, same) == (b"ok", verdicts)
+    assert dump() == before
+    assert progress(a, batch) == {1, 3, 4}
+
+
+def test_without_its_blob_nothing_is_written(a, dump):
+    batch = Batch([ONE])
+    before = dump()
+    assert a.publish(batch, [batch.claim(0, "k", "u")], blob=False)[0] == b"noblob"
+    assert dump() == before
+    assert a.publish(batch, [batch.claim(0, "k", "u")])[::2] == [b"ok", 0]
+
+
+def test_a_blob_that_expired_before_its_script_ran(a, redis):
+    batch = Batch([ONE])
+    redis.call("SET", a.key("batch", batch.name), batch.blob, "PX", 1)
+    while redis.call("EXISTS", a.key("batch", batch.name)):
+        pass
+    assert a.publish(batch, blob=False)[0] == b"noblob"
+    assert a.publish(batch)[0] == b"ok"
+
+
+def test_the_blob_of_a_script_that_never_ran_goes_by_itself(a, redis):
+    batch = Batch([ONE])
+    for command in a.publish.later(batch).before:
+        redis.call(*command)
+    assert 0 < redis.call("PTTL", a.key("batch", batch.name)) <= ORPHAN_SECONDS * 1000
+
+
+def test_a_full_journal_refuses_and_writes_nothing(a, dump):
+    first, second = Batch([ONE]), Batch([ONE], [ONE])
+    assert a.publish(first, journal_max=1)[0] == b"ok"
+    call = a.publish.later(second, [second.claim(0, "k"), second.claim(1, "k")], journal_max=1)
+    a.make(call)
+    before = dump()
+    assert a.make(call)[0] == b"journal_full"
+    assert dump() == before
+    assert a.publish(first, journal_max=1)[0] == b"ok", "a repeated call needs no room"
+    a.close(first.name)
+    assert a.make(call)[0] == b"ok"
+
+
+# ---- keys ------------------------------------------------------------------------------------------
+
+def test_the_first_event_of_a_key_wins_over_all_later_ones(a):
+    first, second = Batch([ONE]), Batch([ONE], [TWO], [TWO])
+    a.publish(first, [first.claim(0, "k")])
+    claims = [second.claim(0, "k"), second.claim(1, "other"), second.claim(2, "other")]
+    assert a.publish(second, claims)[2:] == [b"d" + answer(first.events[0]), 0,
+                                             b"d" + answer(second.events[1])]
+    assert progress(a, second) == {0, 2}
+
+
+def test_a_uid_belongs_to_one_event_and_a_refused_event_takes_no_key(a, redis):
+    first, second = Batch([ONE]), Batch([ONE])
+    a.publish(first, [first.claim(0, uid="u")])
+    assert a.publish(second, [second.claim(0, "k", "u")])[2:] == [b"u" + answer(first.events[0])]
+    assert not redis.call("HEXISTS", a.key("idem", "ids"), member("k"))
+
+
+def test_a_duplicate_key_is_told_before_a_taken_uid(a):
+    first, second, third = Batch([ONE]), Batch([ONE]), Batch([ONE])
+    a.publish(first, [first.claim(0, "k")])
+    a.publish(second, [second.claim(0, uid="u")])
+    assert a.publish(third, [third.claim(0, "k", "u")])[2:] == [b"d" + answer(first.events[0])]
+
+
+def test_an_expired_key_is_free_again(a, redis):
+    first, second = Batch([ONE]), Batch([ONE])
+    a.publish(first, [first.claim(0, "k", "u")], idem_ttl=1, uid_ttl=1)
+    redis.call("ZADD", a.key("idem"), 1, member("k"))
+    redis.call("ZADD", a.key("uid"), 1, member("u"))
+    assert a.publish(second, [second.claim(0, "k", "u")])[2:] == [0]
+    assert redis.call("HGET", a.key("idem", "ids"), member("k")) == answer(second.events[0])
+
+
+@pytest.mark.parametrize("limit", ["idem", "uid"])
+def test_a_full_index_refuses_new_keys_alone(a, dump, limit):
+    first, second = Batch([ONE], [ONE]), Batch([ONE], [ONE], [ONE], [TWO])
+    a.publish(first, [first.claim(0, **{limit: "1"}), first.claim(1, **{limit: "2"})])
+    claims = [second.claim(0, **{limit: "3"}), second.claim(1, **{limit: "1"})]
+    call = a.publish.later(second, claims, **{f"{limit}_max": 2})
+    letter = {"idem": b"d", "uid": b"u"}[limit]
+    verdicts = [b"f", letter + answer(first.events[0])]
+    assert a.make(call)[2:] == verdicts
+    assert progress(a, second) == {0, 1}, "what is refused is never delivered"
+    before = dump()
+    assert a.make(call, first=False)[2:] == verdicts
+    assert dump() == before
+
+
+def test_a_key_is_free_in_the_index_it_was_not_refused_by(a):
+    """No room for the uid: the idempotency key is not taken either."""
+    first, second, third = Batch([ONE]), Batch([ONE]), Batch([ONE])
+    a.publish(first, [first.claim(0, uid="1")])
+    assert a.publish(second, [second.claim(0, "k", "2")], uid_max=1)[2:] == [b"f"]
+    assert a.publish(third, [third.claim(0, "k")])[2:] == [0]
+
+
+def test_expired_keys_make_room_at_a_bounded_pace(a, redis):
+    for start in range(0, 3000, 500):
+        old = Batch(*[[ONE]] * 500)
+        a.publish(old, [old.claim(n, f"old{start + n}") for n in range(500)], idem_max=3000)
+    for start in range(0, 3000, 100):
+        redis.call("ZADD", a.key("idem"), "XX", *(word for n in range(start, start + 100)
+                                                  for word in (n + 1, member(f"old{n}"))))
+    one = Batch([ONE])
+    assert a.publish(one, [one.claim(0, "new")], idem_max=3000)[2:] == [0]
+    assert redis.call("ZCARD", a.key("idem")) == 3000 - 18 + 1
+    many = Batch(*[[ONE]] * 600)
+    verdicts = a.publish(many, [many.claim(n, f"new{n}") for n in range(600)], idem_max=3000)[2:]
+    assert verdicts == [0] * 600
+    assert redis.call("ZCARD", a.key("idem")) == 3000 - 18 + 1 - 1000 + 600
+
+
+def test_a_repeated_call_says_no_room_where_the_first_did(a):
+    """Room that was made meanwhile does not turn a refused event into a stored one."""
+    first, second = Batch([ONE]), Batch([ONE])
+    a.publish(first, [first.claim(0, "1")], idem_max=1)
+    call = a.publish.later(second, [second.claim(0, "2")], idem_max=1)
+    assert a.make(call)[2:] == [b"f"]
+    again = a.publish.later(second, [second.claim(0, "2")], idem_max=100)
+    assert a.make(again)[2:] == [b"f"]
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["expired", "trimmed"])
+@pytest.mark.parametrize("index", ["idem", "uid"])
+def test_a_refused_event_stays_refused_when_the_key_expires_before_the_repeated_call(
+        a, redis, dump, index, gone):
+    """Its ordinals are marked: told to be accepted, it would be taken for delivered and lost."""
+    first, second = Batch([ONE]), Batch([ONE], [ONE])
+    a.publish(first, [first.claim(0, **{index: "k"})])
+    call = a.publish.later(second, [second.claim(0, **{index: "k"}), second.claim(1, "own", "own")])
+    _, _, refused, accepted = a.make(call)
+    assert refused[1:] == answer(first.events[0]) and accepted == 0
+    for name in ("idem", "uid"):
+        for key in redis.call("ZRANGE", a.key(name), 0, -1):
+            redis.call("ZADD", a.key(name), 1, key)
+            if gone:
+                redis.call("ZREM", a.key(name), key)
+                redis.call("HDEL", a.key(name, "ids"), key)
+    before = dump()
+    assert a.make(call, first=False)[2:] == [b"f" if gone else refused, 0]
+    assert dump() == before
+
+
+@pytest.mark.parametrize("first, count", [(0, 1), (0, 8), (3, 4), (5, 20), (8, 16), (7, 1000),
+                                          (1, 7), (4, 0), (64, 64)])
+def test_exactly_the_ordinals_of_a_refused_event_are_marked(a, first, count):
+    other = Batch([ONE])
+    a.publish(other, [other.claim(0, "k")])
+    batch = Batch([ONE] * first, [TWO] * count, [ONE] * 9)
+    assert a.publish(batch, [batch.claim(1, "k")])[2][:1] == b"d"
+    assert progress(a, batch) == set(range(first, first + count))
+
+
+def test_a_wide_event_is_refused_without_stopping_redis(a, redis):
+    """A million deliveries of refused events in one batch are marked within 100 ms."""
+    other = Batch([ONE])
+    a.publish(other, [other.claim(0, "k")])
+    batch = Batch([ONE])
+    event = batch.claim(0, "k")
+    call = a.publish.later(batch, [(*event[:3], 1024 * n, 1024) for n in range(1024)])
+    redis.call("CONFIG", "RESETSTAT")
+    assert a.make(call)[0] == b"ok"
+    stat = redis.call("INFO", "commandstats").decode()
+    usec = int(stat.partition("cmdstat_evalsha:")[2].partition("usec=")[2].partition(",")[0])
+    assert usec < 100_000
+    assert redis.call("BITCOUNT", a.key("progress", batch.name, "a")) == 1024 * 1024
+    a.close(batch.name)
+
+
+# ---- two replicas ----------------------------------------------------------------------------------
+
+def test_the_owner_of_a_journal_is_known_before_its_first_heartbeat(redis):
+    """Else nobody finds the batch when the owner dies now."""
+    store = Store(redis, "new")
+    assert store.publish(Batch([ONE]))[0] == b"ok"
+    assert redis.call("ZSCORE", store.key("journals"), "new") is not None
+
+
+def test_a_replica_that_was_buried_while_it_slept_is_known_again(a, b, redis):
+    a.heartbeat(lease=0)
+    assert b.bury("a") == b"ok"
+    batch = Batch([ONE])
+    a.publish(batch)
+    assert b"a" in b.heartbeat()[2:], "it has a journal again, and still no lease"
+    assert b.adopt(batch.name, "a") == b"ok"
+
+
+def test_a_batch_adopted_by_another_is_not_entered_again(a, b, dump):
+    """The reply was lost, and so was my lease: the repeated call finds it in another's journal."""
+    batch = Batch([ONE], [ONE])
+    call = a.publish.later(batch, [batch.claim(0, "k"), batch.claim(1, "k")])
+    _, _, *verdicts = a.make(call)
+    a.heartbeat(lease=0)
+    assert b.adopt(batch.name, "a") == b"ok"
+    before = dump()
+    status, _, *same = a.make(call, first=False)
+    assert status == b"adopted" and same == verdicts
+    assert dump() == before
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["finished", "moved"])
+def test_a_batch_adopted_and_closed_by_another_is_not_opened_again(a, b, dump, moved):
+    batch = Batch([ONE])
+    call = a.publish.later(batch, [batch.claim(0, "k")])
+    a.make(call)
+    a.heartbeat(lease=0)
+    b.adopt(batch.name, "a")
+    if moved:
+        b.move(batch.events[0], ONE, 0)
+    b.close(batch.name, {} if moved else {0: b"\1" * 12})
+    before = dump()
+    for first in (False, True):
+        status, _, *verdicts = a.make(call, first)
+        assert status == b"adopted" and verdicts == [0]
+    assert dump() == before
+
+
+def test_a_late_copy_of_the_call_does_not_open_a_closed_batch(a, dump):
+    """Redis may read what an abandoned connection still holds after the repeated call's answer."""
+    batch = Batch([], [ONE])
+    call = a.publish.later(batch)
+    a.make(call)
+    a.close(batch.name)
+    before = dump()
+    assert a.make(call)[0] == b"adopted"
+    assert dump() == before
+
+
+# ---- memory ----------------------------------------------------------------------------------------
+
+def test_out_of_memory_nothing_is_written(a, redis, dump):
+    """Not even expired keys are trimmed, which would make the rest of the script unstoppable."""
+    old, batch = Batch([ONE]), Batch([ONE])
+    a.publish(old, [old.claim(0, "old", "old")])
+    for index in ("idem", "uid"):
+        redis.call("ZADD", a.key(index), 1, member("old"))
+    call = a.publish.later(batch, [batch.claim(0, "k", "u")])
+    redis.call(*call.before[0])
+    before = dump()
+    redis.call("CONFIG", "SET", "maxmemory", 1)
+    with pytest.raises(Exception, match="OOM"):
+        a.make(call, first=False)
+    with pytest.raises(Exception, match="OOM"):
+        redis.call(*call.before[0])
+    assert dump() == before
+
+
+def test_out_of_memory_a_repeated_call_still_says_that_the_batch_is_stored(a, redis, dump):
+    """Else the producer is told that it is not, and nobody delivers what is in the journal."""
+    batch = Batch([ONE], [TWO])
+    call = a.publish.later(batch, [batch.claim(0, "k"), batch.claim(1, "k")])
+    _, _, *verdicts = a.make(call)
+    before = dump()
+    redis.call("CONFIG", "SET", "maxmemory", 1)
+    status, _, *same = a.make(call, first=False)
+    assert status == b"ok" and same == verdicts
+    assert dump() == before
+
+
+def test_when_redis_cannot_write_to_disk_a_repeated_call_is_answered(a, redis, dump):
+    batch = Batch([ONE])
+    call = a.publish.later(batch)
+    a.make(call)
+    redis.call("CONFIG", "SET", "min-replicas-to-write", 1)
+    try:
+        assert a.make(call, first=False)[0] == b"ok"
+        with pytest.raises(Exception, match="NOREPLICAS"):
+            a.publish(Batch([ONE]))
+    finally:
+        redis.call("CONFIG", "SET", "min-replicas-to-write", 0)
+
+
+def test_a_server_that_forgot_the_scripts_is_given_them(a, redis):
+    batch = Batch([ONE])
+    redis.call("SCRIPT", "FLUSH")
+    assert a.publish(batch)[0] == b"ok"
+    assert journal(a) == [batch.name]

@@ -1,0 +1,413 @@
+"""move, peek, lease, renew, settle, dead_replay, attempts_add: deliveries that wait."""
+
+import time
+
+import pytest
+from harness.formats import lane_of, pack_outcome, pack_record, pack_state, read_state
+from harness.invariants import Snapshot, check, deliveries
+from store import Batch, endpoint_id
+
+ONE, TWO = endpoint_id(), endpoint_id()
+SENT = pack_outcome("sent")
+
+
+def opened(store, *targets):
+    batch = Batch(*targets or [[ONE]])
+    assert store.publish(batch)[0] == b"ok"
+    return batch
+
+
+def waiting(store, *targets, **how):
+    """A batch with its deliveries in the schedule; it is still open."""
+    batch = opened(store, *targets)
+    for ordinal, (event, endpoint) in enumerate(batch.deliveries):
+        assert store.move(event, endpoint, ordinal, **how)[0] == b"ok"
+    return batch
+
+
+def leased(store):
+    """One event that was leased: (event, lease)."""
+    event, = waiting(store).events
+    now, lease, left, claimed = store.lease(ONE)
+    assert claimed.decode() == event and left == lease > now
+    return event, lease
+
+
+def score(store, endpoint, event, family="due"):
+    value = store.redis.call("ZSCORE", store.key(family, endpoint), event)
+    return None if value is None else int(value)
+
+
+def lane(store, endpoint=ONE):
+    value = store.redis.call("ZSCORE", store.key("lane", lane_of(endpoint)), endpoint)
+    return None if value is None else int(value)
+
+
+def attempts(store, endpoint=ONE):
+    return store.redis.call("LRANGE", store.key("attempts", endpoint), 0, -1)
+
+
+# ---- move ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("kind, value, due", [
+    ("in", 0, 0), ("in", 2500, 2500), ("at", 0, 0), ("at", 1_000_000_000_000, 0)])
+def test_a_moved_delivery_is_due(a, dump, kind, value, due):
+    batch = opened(a, [ONE, TWO])
+    record, state = pack_record("a.b", b"[1]"), pack_state(0, attempts=3)
+    call = a.move.later(batch.events[0], ONE, 0, kind, value, record, state, b"tried")
+    status, now, when = a.make(call)
+    assert (status, when) == (b"ok", now + due)
+    assert score(a, ONE, batch.events[0]) == when == lane(a)
+    assert a.redis.call("HGETALL", a.key("event", batch.events[0])) == [
+        b"e", record, ONE.encode(), state]
+    assert attempts(a) == [b"tried"]
+    before = dump()
+    assert a.make(call)[::2] == [b"already", when]
+    assert dump() == before
+    assert Snapshot(a.redis).progress(batch.name) == {0}
+
+
+def test_a_move_to_a_time(a):
+    batch = opened(a)
+    when = int(time.time() * 1000) + 3_600_000
+    assert a.move(batch.events[0], ONE, 0, "at", when)[2] == when
+
+
+def test_a_move_to_the_dead_letters(a, dump):
+    batch = opened(a, [ONE, TWO])
+    call = a.move.later(batch.events[0], ONE, 0, "dead", attempt=b"gone")
+    status, now, _ = a.make(call)
+    assert status == b"ok" and score(a, ONE, batch.events[0], "dead") == now
+    assert lane(a) is None
+    before = dump()
+    assert a.make(call)[0] == b"already"
+    assert dump() == before
+
+
+def test_the_record_is_stored_once_for_all_endpoints(a):
+    batch = opened(a, [ONE, TWO])
+    event, = batch.events
+    a.move(event, ONE, 0, record=batch.record)
+    a.move(event, TWO, 1, "dead", record=batch.record)
+    assert len(a.redis.call("HGETALL", a.key("event", event))) == 6
+
+
+def test_a_move_is_for_batches_of_my_journal(a, b, dump):
+    batch = opened(a)
+    before = dump()
+    assert b.move(batch.events[0], ONE, 0)[0] == b"gone"
+    a.close(batch.name)
+    before = dump()
+    assert a.move(batch.events[0], ONE, 0)[0] == b"gone"
+    assert dump() == before
+
+
+def test_a_repeated_move_of_what_was_settled_meanwhile(a, dump):
+    """The entry is gone, and stays gone."""
+    batch = opened(a, [ONE, TWO])
+    call = a.move.later(batch.events[0], ONE, 0)
+    a.make(call)
+    lease = a.lease(ONE)[1]
+    a.settle(batch.events[0], ONE, lease, outcome=SENT)
+    before = dump()
+    assert a.make(call)[::2] == [b"already", 0]
+    assert dump() == before
+
+
+def test_a_lane_is_never_later_than_what_is_due(a):
+    batch = opened(a, [ONE], [ONE], [ONE])
+    for ordinal, wait in enumerate((5000, 1000, 9000)):
+        a.move(batch.events[ordinal], ONE, ordinal, "in", wait)
+        check(a.redis, documents=False)
+    assert lane(a) == score(a, ONE, batch.events[1])
+
+
+# ---- peek ------------------------------------------------------------------------------------------
+
+def test_peek_names_what_is_due_and_when_to_ask_again(a, dump):
+    lanes = [lane_of(ONE), (lane_of(ONE) + 1) % 256]
+    assert a.peek(lanes)[1:] == [-1, 0, -1, 0]
+    batch = waiting(a, [ONE])
+    assert a.peek(lanes)[1:] == [-1, 1, ONE.encode(), -1, 0]
+    a.lease(ONE, length=5000)
+    before = dump()
+    now, later, names, *rest = a.peek(lanes)
+    assert (names, rest) == (0, [-1, 0]) and 4000 < later - now <= 5000
+    assert later == score(a, ONE, batch.events[0])
+    assert dump() == before
+
+
+def test_peek_names_a_bounded_number(a):
+    same, chosen = lane_of(ONE), [ONE]
+    while len(chosen) < 5:
+        other = endpoint_id()
+        if lane_of(other) == same:
+            chosen.append(other)
+    waiting(a, chosen)
+    assert a.peek([same], most=3)[2] == 3
+
+
+# ---- lease -----------------------------------------------------------------------------------------
+
+def test_a_lease_takes_the_earliest_and_nobody_else_gets_them(a, b):
+    batch = opened(a, [ONE], [ONE], [ONE])
+    for ordinal, event in enumerate(batch.events):
+        a.move(event, ONE, ordinal, "at", ordinal + 1)
+        a.redis.call("ZADD", a.key("due", ONE), ordinal + 1, event)
+    a.redis.call("ZADD", a.key("lane", lane_of(ONE)), 1, ONE)
+    now, end, left, *events = a.lease(ONE, 2, 5000)
+    assert [event.decode() for event in events] == batch.events[:2]
+    assert end == now + 5000 and left == 3 == lane(a)
+    _, _, left, *events = b.lease(ONE, 2, 9000)
+    assert [event.decode() for event in events] == batch.events[2:] and left == end == lane(a)
+    assert b.lease(ONE)[3:] == []
+
+
+def test_a_lease_that_ends_lets_go(a, b):
+    event, = waiting(a).events
+    a.lease(ONE, length=1)
+    time.sleep(0.003)
+    assert [name.decode() for name in b.lease(ONE)[3:]] == [event]
+
+
+def test_a_lease_of_nothing(a):
+    """The lane forgets an endpoint without deliveries, wherever the entry came from."""
+    a.redis.call("ZADD", a.key("lane", lane_of(ONE)), 1, ONE)
+    assert a.lease(ONE)[2:] == [-1]
+    assert lane(a) is None
+
+
+def test_a_lease_of_none_sets_the_time_alone(a, dump):
+    event, = waiting(a, value=2000).events
+    when = score(a, ONE, event)
+    assert a.lease(ONE, 0)[2:] == [when] and lane(a) == when
+    assert a.lease(ONE, 0, not_before=when + 500)[2:] == [when] and lane(a) == when + 500
+    a.lease(ONE, 0)
+
+
+def test_a_repeated_lease_takes_others(a):
+    """Its reply is lost: what it took comes back when the lease ends, and nothing is taken twice."""
+    waiting(a, *[[ONE]] * 5)
+    first, second = a.lease(ONE, 3)[3:], a.lease(ONE, 3)[3:]
+    assert len(first) == 3 and len(second) == 2 and not set(first) & set(second)
+
+
+# ---- renew -----------------------------------------------------------------------------------------
+
+def test_a_lease_is_renewed_by_its_holder_alone(a):
+    event, lease = leased(a)
+    time.sleep(0.003)
+    now, end, *held = a.renew(ONE, lease, event, lease - 1, event, lease, "msg_other", length=20_000)
+    assert held == [1, 0, 0]
+    assert score(a, ONE, event) == end == now + 20_000
+    assert a.renew(ONE, lease, event)[2:] == [0], "a repeated call, and the new lease holds"
+    assert score(a, ONE, event) == end
+
+
+# ---- settle ----------------------------------------------------------------------------------------
+
+def test_done(a, redis, dump):
+    event, lease = leased(a)
+    call = a.settle.later(event, ONE, lease, outcome=SENT, attempt=b"ok")
+    assert a.make(call)[::2] == [b"ok", 0]
+    snapshot = Snapshot(redis)
+    assert not any(snapshot.all(family) for family in ("due", "lane", "event"))
+    assert list(deliveries(snapshot).values()) == ["sent"] and attempts(a) == [b"ok"]
+    before = dump()
+    assert a.make(call)[0] == b"stale"
+    assert dump() == before
+
+
+def test_retry(a, dump):
+    event, lease = leased(a)
+    state = pack_state(0, attempts=2, error="timeout")
+    call = a.settle.later(event, ONE, lease, "retry", 3000, state=state, attempt=b"no")
+    status, now, when = a.make(call)
+    assert status == b"ok" and when == now + 3000 == score(a, ONE, event)
+    assert lane(a) <= when
+    assert a.redis.call("HGET", a.key("event", event), ONE) == state
+    before = dump()
+    assert a.make(call)[0] == b"stale"
+    assert dump() == before and attempts(a) == [b"no"]
+
+
+def test_dead(a, dump):
+    event, lease = leased(a)
+    call = a.settle.later(event, ONE, lease, "dead", attempt=b"no")
+    status, now, _ = a.make(call)
+    assert status == b"ok" and score(a, ONE, event, "dead") == now and lane(a) is None
+    assert read_state(a.redis.call("HGET", a.key("event", event), ONE))["dead"]
+    before = dump()
+    assert a.make(call)[0] == b"stale"
+    assert dump() == before
+
+
+@pytest.mark.parametrize("kind", ["done", "retry", "dead"])
+def test_another_holds_the_lease(a, b, dump, kind):
+    event, lease = waiting(a).events[0], a.lease(ONE, length=1)[1]
+    time.sleep(0.003)
+    other = b.lease(ONE)[1]
+    before = dump()
+    assert a.settle(event, ONE, lease, kind)[0] == b"stale"
+    assert dump() == before
+    assert b.settle(event, ONE, other, kind)[0] == b"ok"
+
+
+def test_the_event_stays_until_the_last_endpoint(a, redis):
+    event, = waiting(a, [ONE, TWO]).events
+    a.settle(event, ONE, a.lease(ONE)[1], outcome=SENT)
+    assert redis.call("HLEN", a.key("event", event)) == 2
+    a.settle(event, TWO, a.lease(TWO)[1], ordinal=1, outcome=SENT)
+    assert not redis.call("EXISTS", a.key("event", event))
+
+
+def test_whoever_clears_an_endpoint_needs_no_lease(a):
+    event, lease = leased(a)
+    assert a.settle(event, ONE, "", "dead")[0] == b"ok"
+    assert a.settle(event, ONE, lease, outcome=SENT)[0] == b"stale"
+    assert a.settle(event, ONE, "", "dead")[0] == b"stale", "a repeated call"
+
+
+def test_an_entry_without_its_event_is_dropped(a, redis):
+    """What the server does with a due entry it cannot read."""
+    redis.call("ZADD", a.key("due", ONE), 1, "msg_" + "0" * 27)
+    redis.call("ZADD", a.key("lane", lane_of(ONE)), 1, ONE)
+    lease = a.lease(ONE)[1]
+    assert a.settle("msg_" + "0" * 27, ONE, lease, outcome=b"", kept=1)[0] == b"ok"
+    assert sorted(Snapshot(redis).ttl) == ["journals", "replicas"]
+
+
+def test_an_outcome_goes_with_its_batch_to_the_millisecond(a, redis):
+    """A settle in the very last millisecond of its batch leaves no outcome without expiry."""
+    batch = Batch(*[[ONE]] * 400)
+    a.publish(batch)
+    for ordinal, event in enumerate(batch.events):
+        a.move(event, ONE, ordinal)
+    a.close(batch.name)
+    blob, outcome = a.key("batch", batch.name), a.key("outcome", batch.name)
+    calls = [a.settle.later(event, ONE, "", ordinal=ordinal, outcome=SENT)
+             for ordinal, event in enumerate(batch.events)]
+    redis.call("PEXPIRE", blob, 3)
+    redis.call("ZADD", a.key("closed"), 1, *redis.call("ZRANGE", a.key("closed"), 0, 0))
+    redis.call("PEXPIRE", outcome, 3)
+    for call in calls:
+        a.make(call)
+        assert redis.call("PTTL", outcome) != -1
+
+
+# ---- attempts --------------------------------------------------------------------------------------
+
+def test_the_newest_attempts_are_kept(a):
+    assert a.attempts_add(ONE, *map(str, range(5)), kept=3) == 3
+    assert attempts(a) == [b"4", b"3", b"2"]
+    event, lease = leased(a)
+    a.settle(event, ONE, lease, "retry", attempt=b"5", kept=3)
+    assert attempts(a) == [b"5", b"4", b"3"]
+
+
+def test_as_many_attempts_as_the_configuration_allows(a):
+    assert a.attempts_add(ONE, *map(str, range(10_000)), kept=10_000) == 10_000
+    assert attempts(a)[0] == b"9999" and attempts(a)[-1] == b"0"
+
+
+def test_to_keep_none_is_to_keep_none(a):
+    """Not all, as LTRIM understands it."""
+    batch = opened(a, [ONE], [TWO])
+    a.move(batch.events[0], ONE, 0, attempt=b"1", kept=0)
+    a.settle(batch.events[0], ONE, a.lease(ONE)[1], "retry", attempt=b"2", kept=0)
+    assert a.attempts_add(ONE, b"3", kept=0) == 0
+    assert attempts(a) == []
+
+
+# ---- dead letters ----------------------------------------------------------------------------------
+
+def buried(store, *targets):
+    batch = waiting(store, *targets or [[ONE]], kind="dead")
+    store.close(batch.name)
+    return batch
+
+
+def test_replay(a, dump):
+    event, = buried(a).events
+    state = pack_state(0, attempts=4, replayed_at=4)
+    call = a.dead_replay.later(event, ONE, state=state)
+    status, now = a.make(call)
+    assert status == b"ok" and score(a, ONE, event) == now == lane(a)
+    assert a.redis.call("HGET", a.key("event", event), ONE) == state
+    before = dump()
+    assert a.make(call)[0] == b"gone"
+    assert dump() == before
+
+
+def test_discard(a, redis, dump):
+    batch = buried(a, [ONE, TWO])
+    event, = batch.events
+    call = a.dead_replay.later(event, TWO, "discard", 1)
+    assert a.make(call)[0] == b"ok"
+    assert deliveries(Snapshot(redis)) == {(event, ONE): "dead", (event, TWO): "cancelled"}
+    before = dump()
+    assert a.make(call)[0] == b"gone"
+    assert dump() == before
+    assert a.dead_replay(event, ONE, "discard", 0)[0] == b"ok"
+    assert not redis.call("EXISTS", a.key("event", event))
+
+
+def test_a_replay_while_the_batch_is_open(a, redis):
+    batch = waiting(a, [ONE, TWO], kind="dead")
+    event, = batch.events
+    assert a.dead_replay(event, ONE)[0] == b"ok"
+    assert a.dead_replay(event, TWO, "discard", 1)[0] == b"ok"
+    check(redis, documents=False)
+    a.close(batch.name)
+    assert deliveries(Snapshot(redis)) == {(event, ONE): "waiting", (event, TWO): "cancelled"}
+
+
+def test_a_replay_after_the_batch_has_expired(a, redis):
+    """A dead letter is as good without its batch."""
+    batch = buried(a, [ONE, TWO])
+    event, = batch.events
+    redis.call("ZADD", a.key("closed"), 1, redis.call("ZRANGE", a.key("closed"), 0, 0)[0])
+    redis.call("DEL", a.key("batch", batch.name), a.key("outcome", batch.name))
+    assert a.dead_replay(event, TWO, "discard", 1)[0] == b"ok"
+    assert a.dead_replay(event, ONE)[0] == b"ok"
+    assert a.settle(event, ONE, a.lease(ONE)[1], outcome=SENT)[0] == b"ok"
+    assert sorted(Snapshot(redis).ttl) == ["closed", "closed:bytes", "journals", "replicas"]
+
+
+def test_of_a_replay_and_a_discard_one_wins(a, b, dump):
+    event, = buried(a).events
+    assert a.dead_replay(event, ONE)[0] == b"ok"
+    before = dump()
+    assert b.dead_replay(event, ONE, "discard")[0] == b"gone"
+    assert dump() == before
+
+
+def test_a_discard_in_the_last_millisecond_of_the_batch(a, redis):
+    batch = buried(a, *[[ONE]] * 400)
+    blob, outcome = a.key("batch", batch.name), a.key("outcome", batch.name)
+    redis.call("PEXPIRE", blob, 3)
+    redis.call("ZADD", a.key("closed"), 1, *redis.call("ZRANGE", a.key("closed"), 0, 0))
+    redis.call("PEXPIRE", outcome, 3)
+    for ordinal, event in enumerate(batch.events):
+        a.dead_replay(event, ONE, "discard", ordinal)
+        assert redis.call("PTTL", outcome) != -1
+
+
+# ---- memory ----------------------------------------------------------------------------------------
+
+def test_out_of_memory_all_this_goes_on(a, redis):
+    batch = opened(a, [ONE], [ONE], [ONE])
+    redis.call("CONFIG", "SET", "maxmemory", 1)
+    for ordinal, event in enumerate(batch.events):
+        assert a.move(event, ONE, ordinal, attempt=b"x")[0] == b"ok"
+    assert a.peek([lane_of(ONE)])[2] == 1
+    lease, _, *events = a.lease(ONE)[1:]
+    sent, late, dead = (event.decode() for event in events)
+    lease = a.renew(ONE, lease, sent, lease, late, lease, dead)[1]
+    assert a.settle(sent, ONE, lease, outcome=SENT, attempt=b"y")[0] == b"ok"
+    late_at, dead_at = batch.events.index(late), batch.events.index(dead)
+    assert a.settle(late, ONE, lease, "retry", 10, late_at)[0] == b"ok"
+    assert a.settle(dead, ONE, lease, "dead", 0, dead_at)[0] == b"ok"
+    assert a.dead_replay(dead, ONE, ordinal=dead_at)[0] == b"ok"
+    assert a.attempts_add(ONE, b"z") == 5
+    assert a.close(batch.name)[0] == b"ok"

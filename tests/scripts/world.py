@@ -1,0 +1,583 @@
+"""Replicas, reduced to the calls they make: random interleavings of the scripts against one Redis.
+
+    python3 tests/scripts/world.py [--minutes N] [--seed N] [--calm]
+
+A Replica publishes batches, sends (a number in World.sent), moves, leases, settles, clears, adopts
+and trims in the order in which src/core/ does, one call at a time. Every call may be lost before
+Redis sees it, lose its reply, or leave a copy that Redis reads later, after the repeated call; a
+replica may die or sleep between any two calls. World knows what producers were told, so at the end
+it can say: what was accepted was sent (or is dead, cancelled, discarded), what was refused was not.
+
+`calm`: replicas that never die or sleep, and no late copies; then nothing is sent twice, and the
+outcome of every delivery is in the history.
+"""
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+from harness import RedisError, RedisServer
+from harness.formats import OUTCOMES, batch_of, bits, lane_of, pack_outcome, pack_state, read_batch
+from harness.formats import read_state
+from harness.invariants import Broken, check, deliveries
+from store import Batch, Store, answer, endpoint_id
+
+DOCUMENT, TOMBSTONE = "{}", '{"deleted":true}'
+LIVE_MS, LEASE_MS, KEEP_MS = 60, 40, 60_000
+LONG_MS = 600_000
+ATTEMPTS_KEPT = 5
+
+
+class Waiting:
+    """A call on its way: made again until it is answered, unless `once`."""
+
+    def __init__(self, call, done, once=False):
+        self.call, self.done, self.once = call, done, once
+        self.first = self.sure = True
+
+
+class Open:
+    """A batch in memory. slots: ordinal -> "pending", "busy", "moved" or an outcome's name."""
+
+    def __init__(self, name, deliveries, record):
+        self.name, self.deliveries, self.record = name, deliveries, record
+        self.slots = ["pending"] * len(deliveries)
+        self.marked, self.closing = set(), False
+
+    def done(self):
+        return not any(slot in ("pending", "busy") for slot in self.slots)
+
+
+class Replica:
+    def __init__(self, world):
+        self.world, self.rng = world, world.rng
+        self.store = Store(world.redis, f"{world.rng.getrandbits(64):016x}")
+        self.calls, self.open, self.shipped = [], [], {}
+        self.hand = {}  # (event, endpoint) -> (lease, ordinal)
+        self.sequence, self.adopting, self.sleeps_until = 0, None, 0
+        if world.calm:  # in the others it may come late, and what is published be adopted before
+            self.store.heartbeat(world.live_ms)
+
+    def call(self, call, done=lambda reply: None, once=False):
+        self.calls.append(Waiting(call, done, once))
+
+    # ---- one call to Redis ---------------------------------------------------------------------
+
+    def deliver(self):
+        """Makes the first call that waits, and lets go wrong what can."""
+        waiting, world = self.calls[0], self.world
+        fate = world.fate(waiting)
+        if fate == "late":
+            world.late.append((self.store, waiting.call, waiting.first))
+        if fate in ("late", "not sent"):
+            waiting.sure = waiting.sure and fate == "not sent"
+            return self.lost(waiting)
+        try:
+            reply = self.store.make(waiting.call, waiting.first)
+        except RedisError as error:
+            assert str(error).startswith("OOM") and waiting.call.verb == "publish", error
+            reply = "OOM"
+        waiting.first = False
+        if fate == "no reply":
+            waiting.sure = False
+            return self.lost(waiting)
+        if reply == "OOM" and not waiting.sure:
+            return None  # only an answer of the script tells
+        self.calls.remove(waiting)
+        world.counts[waiting.call.verb] += 1
+        return waiting.done(reply)
+
+    def lost(self, waiting):
+        self.world.counts["lost"] += 1
+        if waiting.once:
+            self.calls.remove(waiting)
+            waiting.done(None)
+
+    # ---- publishing ----------------------------------------------------------------------------
+
+    def publish(self):
+        world, rng = self.world, self.rng
+        if len(self.shipped) >= 2 or not world.active():
+            return
+        events = rng.randint(1, 4)
+        batch = Batch(*[rng.sample(world.active(), rng.randint(0, min(3, len(world.active()))))
+                        for _ in range(events)], rng=rng)
+        age = len(world.targets) // 50
+        claims = [batch.claim(n, *(f"{age}.{rng.randrange(20)}" if rng.random() < 0.3 else ""
+                                   for _ in range(2))) for n in range(events)]
+        claims = [claim for claim in claims if claim[0] or claim[1]]
+        self.sequence += 1
+        journal, idem, idem_ms, uid, uid_ms = (rng.choice(choices) for choices in (
+            (20, 20, 20, 1), *((1000, 1000, 9), (LONG_MS, LONG_MS, 20)) * 2))
+        call = self.store.publish.later(batch, claims, self.sequence, journal, idem, idem_ms, uid,
+                                        uid_ms)
+        for event, endpoints in zip(batch.events, batch.targets):
+            world.targets[event] = endpoints
+        self.shipped[batch.name] = batch
+        self.send_batch(batch, call, [claim[2][:31].decode() for claim in claims])
+
+    def send_batch(self, batch, call, claiming):
+        waiting = Waiting(call, None)
+        waiting.done = lambda reply: self.published(batch, claiming, waiting, reply)
+        self.calls.append(waiting)
+
+    def published(self, batch, claiming, waiting, reply):
+        if reply != "OOM" and reply[0] == b"noblob":
+            self.send_batch(batch, waiting.call, claiming)
+            return
+        del self.shipped[batch.name]
+        if reply == "OOM" or reply[0] == b"journal_full":
+            for event in batch.events:
+                self.world.answer(event, "refused", waiting.sure)
+            return
+        verdicts = dict(zip(claiming, reply[2:]))
+        opened = Open(batch.name, batch.deliveries, batch.record)
+        for event in batch.events:
+            verdict = verdicts.get(event, 0)
+            self.world.answer(event, "refused" if verdict else "accepted", waiting.sure)
+            if verdict and verdict[:1] in b"du":
+                self.world.refer(verdict)
+        for ordinal, (event, _) in enumerate(batch.deliveries):
+            if verdicts.get(event, 0):
+                opened.slots[ordinal] = "duplicate"
+                opened.marked.add(ordinal)
+        if reply[0] == b"ok":
+            self.open.append(opened)
+
+    # ---- batches in memory ---------------------------------------------------------------------
+
+    def work(self):
+        """One delivery of an open batch."""
+        if not self.open:
+            return
+        opened = self.rng.choice(self.open)
+        pending = [n for n, slot in enumerate(opened.slots) if slot == "pending"]
+        if not pending:
+            return
+        ordinal = self.rng.choice(pending)
+        event, endpoint = opened.deliveries[ordinal]
+        if endpoint in self.world.deleted:
+            opened.slots[ordinal] = "cancelled"
+        elif not self.world.endpoints[endpoint]:
+            self.move(opened, ordinal, "dead")
+        else:
+            what = self.world.attempt(self.rng)
+            if what == "sent":
+                self.world.sent[event, endpoint] += 1
+                opened.slots[ordinal] = "sent"
+            else:
+                self.move(opened, ordinal, what)
+
+    def move(self, opened, ordinal, what):
+        event, endpoint = opened.deliveries[ordinal]
+        opened.slots[ordinal] = "busy"
+
+        def moved(reply):
+            if what == "long" and reply[0] == b"gone":
+                opened.slots[ordinal] = "pending"  # goes on as it is
+                return
+            opened.slots[ordinal] = "moved"
+            opened.marked.add(ordinal)
+            if what == "long" and reply[2] > 0:
+                self.hand[event, endpoint] = (reply[2], ordinal)
+
+        kind = {"long": "in", "retry": "in", "dead": "dead"}[what]
+        value = self.world.lease_ms if what == "long" else self.rng.choice((0, 5, 50))
+        self.call(self.store.move.later(event, endpoint, ordinal, kind, value, opened.record,
+                                        attempt=b"x", kept=ATTEMPTS_KEPT), moved)
+
+    def mark(self):
+        for opened in self.open:
+            finished = [n for n, slot in enumerate(opened.slots)
+                        if slot in OUTCOMES and n not in opened.marked]
+            if finished and not opened.done():
+                self.call(self.store.progress.later(opened.name, *finished))
+                opened.marked.update(finished)
+                return
+
+    def close(self):
+        for opened in self.open:
+            if opened.done() and not opened.closing:
+                opened.closing = True
+                outcomes = {n: pack_outcome(slot) for n, slot in enumerate(opened.slots)
+                            if slot in OUTCOMES}
+                self.call(self.store.close.later(opened.name, outcomes, KEEP_MS),
+                          lambda reply, opened=opened: self.open.remove(opened))
+                return
+
+    def trim(self):
+        members = self.store.redis.call("ZRANGE", self.store.key("closed"), 0, -1)
+        if len(members) > self.world.history:
+            few = [member.decode() for member in members[:len(members) - self.world.history][:5]]
+            self.world.trimmed.update(member.partition(":")[0] for member in few)
+            self.call(self.store.trim.later(*few))
+
+    # ---- the schedule --------------------------------------------------------------------------
+
+    def lease(self):
+        """Peeks, and claims some of what one endpoint has."""
+        lanes = sorted({lane_of(endpoint) for endpoint in self.world.endpoints})
+        reply, names = self.store.peek(lanes), []
+        at = 1
+        for _ in lanes:
+            names += reply[at + 2:at + 2 + reply[at + 1]]
+            at += 2 + reply[at + 1]
+        if not names:
+            return
+        endpoint = self.rng.choice(names).decode()
+        if not self.world.endpoints[endpoint]:
+            self.clear(endpoint)
+            return
+
+        def claimed(reply):
+            for event in reply[3:] if reply else ():
+                state = self.store.redis.call("HGET", self.store.key("event", event.decode()),
+                                              endpoint)
+                assert state is not None, f"{event} is due for {endpoint} and has no state"
+                self.hand[event.decode(), endpoint] = (reply[1], read_state(state)["ordinal"])
+
+        self.call(self.store.lease.later(endpoint, self.rng.randint(1, 3), self.world.lease_ms),
+                  claimed, once=True)
+
+    def finish(self):
+        """One delivery in hand: sent, failed, renewed or put back."""
+        if not self.hand:
+            return
+        (event, endpoint), (lease, ordinal) = self.rng.choice(sorted(self.hand.items()))
+        if not self.world.calm and self.rng.random() < 0.1:
+            def renewed(reply):
+                if reply and reply[2] == 1 and (event, endpoint) in self.hand:
+                    self.hand[event, endpoint] = (reply[1], ordinal)
+            self.call(self.store.renew.later(endpoint, lease, event, length=self.world.lease_ms),
+                      renewed, once=True)
+            return
+        del self.hand[event, endpoint]
+        what, outcome = self.world.attempt(self.rng), "sent"
+        if endpoint in self.world.deleted:
+            what, outcome = "sent", "cancelled"
+        elif not self.world.endpoints[endpoint]:
+            what = "dead"
+        elif what == "sent":
+            self.world.sent[event, endpoint] += 1
+        kind = {"sent": "done", "long": "retry"}.get(what, what)
+        self.call(self.store.settle.later(event, endpoint, lease, kind, self.rng.choice((0, 5, 50)),
+                                          ordinal, outcome=pack_outcome(outcome), attempt=b"x",
+                                          kept=ATTEMPTS_KEPT))
+
+    # ---- endpoints that take nothing any more --------------------------------------------------
+
+    def clear(self, endpoint):
+        redis, key = self.store.redis, self.store.key
+        for family in ("due", "dead") if endpoint in self.world.deleted else ("due",):
+            events = [raw.decode() for raw in redis.call("ZRANGE", key(family, endpoint), 0, 9)]
+            for event in events:
+                if self.world.held(self, event, endpoint):
+                    continue
+                state = redis.call("HGET", key("event", event), endpoint)
+                assert state is not None, f"{event} is {family} for {endpoint} and has no state"
+                ordinal = read_state(state)["ordinal"]
+                if family == "dead":
+                    self.call(self.store.dead_replay.later(event, endpoint, "discard", ordinal))
+                else:
+                    kind = "done" if endpoint in self.world.deleted else "dead"
+                    self.call(self.store.settle.later(event, endpoint, "", kind, 0, ordinal,
+                                                      outcome=pack_outcome("cancelled")))
+            if events:
+                return
+        if endpoint in self.world.deleted and not self.world.touched(endpoint):
+            self.call(self.store.endpoint_delete.later(endpoint),
+                      lambda reply: self.world.forget(endpoint, reply))
+
+    def clear_some(self):
+        cleared = [endpoint for endpoint, active in self.world.endpoints.items() if not active]
+        if cleared and not any(waiting.call.verb == "endpoint_delete" for waiting in self.calls):
+            self.clear(self.rng.choice(cleared))
+
+    def dead_letters(self):
+        redis, key = self.store.redis, self.store.key
+        names = [raw.decode() for raw in redis.call("ZRANGE", key("dead"), 0, -1)]
+        names = [name for name in names if self.world.endpoints.get(name)]
+        if not names:
+            return
+        endpoint = self.rng.choice(names)
+        event = redis.call("ZRANGE", key("dead", endpoint), 0, 0)[0].decode()
+        state = read_state(redis.call("HGET", key("event", event), endpoint))
+        discard = self.rng.random() < 0.2 and not self.world.draining
+        if discard:
+            self.world.discarded.add((event, endpoint))
+        self.call(self.store.dead_replay.later(event, endpoint, "discard" if discard else "replay",
+                                               state["ordinal"], pack_state(state["ordinal"])))
+
+    # ---- replicas ------------------------------------------------------------------------------
+
+    def heartbeat(self):
+        def beaten(reply):
+            if reply and reply[2:] and self.adopting is None:
+                self.adopting = self.rng.choice(reply[2:]).decode()
+                self.adopt_next()
+        self.call(self.store.heartbeat.later(self.world.live_ms), beaten, once=True)
+
+    def adopt_next(self):
+        dead, store = self.adopting, self.store
+        batches = store.redis.call("ZRANGE", store.key("journal", dead), 0, 0)
+        if batches:
+            name = batches[0].decode()
+            self.call(store.adopt.later(name, dead), lambda reply: self.adopted(name, reply))
+        else:
+            self.call(store.bury.later(dead), lambda reply: setattr(self, "adopting", None))
+
+    def adopted(self, name, reply):
+        store = self.store
+        if reply == b"ok":
+            blob, done = store.redis.call("MGET", store.key("batch", name),
+                                          store.key("progress", name, store.me))
+            if blob is None:
+                # The reply was lost so long ago that another has adopted it from me and closed it.
+                assert not store.redis.call("ZSCORE", store.key("journal", store.me), name)
+            else:
+                events = read_batch(name, blob)
+                opened = Open(name, [(event.id, endpoint) for event in events
+                                     for endpoint in event.targets], None)
+                for ordinal in bits(done):
+                    opened.slots[ordinal] = "moved"
+                    opened.marked.add(ordinal)
+                self.open.append(opened)
+        if reply == b"alive":
+            self.adopting = None
+        else:
+            self.adopt_next()
+
+
+class World:
+    """What there is besides Redis; `fates` tells how calls may go."""
+
+    STEPS = {"publish": 3, "work": 14, "mark": 2, "close": 4, "trim": 1, "lease": 6, "finish": 8,
+             "clear_some": 2, "dead_letters": 2, "heartbeat": 2}
+
+    def __init__(self, redis, seed, calm=False, history=30, restart=None):
+        self.redis, self.seed, self.calm, self.history = redis, seed, calm, history
+        self.restart = restart
+        self.rng = random.Random(seed)
+        self.live_ms, self.lease_ms = (LONG_MS, LONG_MS) if calm else (LIVE_MS, LEASE_MS)
+        self.endpoints, self.deleted = {}, set()  # id -> active
+        self.targets, self.answers, self.trimmed = {}, {}, set()
+        self.sent, self.discarded, self.counts = Counter(), set(), defaultdict(int)
+        self.late, self.draining, self.full = [], False, False
+        self.store = Store(redis, "world")
+        for _ in range(5):
+            self.create()
+        self.replicas = [Replica(self) for _ in range(2 if calm else 3)]
+
+    # ---- chance --------------------------------------------------------------------------------
+
+    def fate(self, waiting):
+        if self.draining:
+            return "answered"
+        if self.calm:  # a lease or a renewal whose reply is lost would have to end by itself
+            fates = {"answered": 85, "not sent": 7, "no reply": 0 if waiting.once else 8}
+        else:
+            fates = {"answered": 82, "not sent": 5, "no reply": 8, "late": 5}
+        return self.rng.choices(list(fates), list(fates.values()))[0]
+
+    def attempt(self, rng):
+        if self.draining:
+            return "sent"
+        return rng.choices(("sent", "retry", "dead", "long"), (60, 20, 6, 14))[0]
+
+    # ---- what is known -------------------------------------------------------------------------
+
+    def active(self):
+        return [endpoint for endpoint, active in self.endpoints.items() if active]
+
+    def answer(self, event, what, sure):
+        """`sure`: no reply was lost and no copy is on its way, so refused means not stored."""
+        assert event not in self.answers
+        self.answers[event] = what if sure or what == "accepted" else "unknown"
+
+    def refer(self, verdict):
+        event = verdict[1:32].decode()
+        assert verdict[1:] == answer(event, len(self.targets[event]))
+        assert self.answers.get(event) != "refused", f"duplicate of {event}, which was refused"
+
+    def touched(self, endpoint):
+        """Does a call that is on its way have to do with this endpoint?"""
+        waiting = [waiting.call for replica in self.replicas for waiting in replica.calls]
+        waiting += [call for _, call, _ in self.late]
+        return any(endpoint in call.args or any(endpoint in key for key in call.keys)
+                   for call in waiting)
+
+    def held(self, replica, event, endpoint):
+        """Is the delivery in hand, its settle included? A replica knows of its own alone; what another
+        one has in hand it takes away from it, and what was sent may be sent again."""
+        return any((event, endpoint) in other.hand or
+                   any(event in waiting.call.args and endpoint in waiting.call.args
+                       for waiting in other.calls)
+                   for other in (self.replicas if self.calm else [replica]))
+
+    def forget(self, endpoint, reply):
+        if reply == b"ok":
+            self.endpoints.pop(endpoint, None)
+
+    # ---- what happens to everybody -------------------------------------------------------------
+
+    def create(self):
+        endpoint = endpoint_id(self.rng)
+        assert self.store.endpoint_put(endpoint, DOCUMENT)[0] == b"ok"
+        self.endpoints[endpoint] = True
+
+    def change(self):
+        endpoint = self.rng.choice(sorted(self.endpoints)) if self.endpoints else None
+        if len(self.endpoints) < 4:
+            self.create()
+        elif endpoint not in self.deleted and self.rng.random() < 0.3:
+            assert self.store.endpoint_put(endpoint, TOMBSTONE, "replace")[0] == b"ok"
+            self.deleted.add(endpoint)
+            self.endpoints[endpoint] = False
+        elif endpoint not in self.deleted:
+            self.endpoints[endpoint] = not self.endpoints[endpoint]
+
+    def memory(self):
+        self.full = not self.full and not self.draining
+        self.redis.call("CONFIG", "SET", "maxmemory", 1 if self.full else 0)
+
+    def disturb(self):
+        chance = self.rng.random()
+        if chance < 0.008 and not self.full:
+            self.change()
+        elif chance < 0.01 or (self.full and chance < 0.08):
+            self.memory()
+        elif chance < 0.012:
+            self.redis.call("SCRIPT", "FLUSH")
+        elif chance < 0.0125 and self.restart:
+            self.restart()
+            self.counts["restart"] += 1
+        elif chance < 0.018 and not self.calm:  # dies; its successor knows nothing
+            self.replicas[self.rng.randrange(len(self.replicas))] = Replica(self)
+        elif chance < 0.03 and not self.calm:
+            self.rng.choice(self.replicas).sleeps_until = time.monotonic() + self.rng.random() * 0.15
+        elif chance < 0.05 and self.late:
+            self.arrive()
+
+    def arrive(self):
+        """A call that was given up is read by Redis after all; nobody reads the reply."""
+        store, call, first = self.late.pop(self.rng.randrange(len(self.late)))
+        try:
+            store.make(call, first)
+        except RedisError as error:
+            assert str(error).startswith("OOM"), error
+
+    # ---- the run -------------------------------------------------------------------------------
+
+    def step(self):
+        self.disturb()
+        replica = self.rng.choice(self.replicas)
+        if replica.sleeps_until > time.monotonic():
+            return
+        if replica.calls and (len(replica.calls) > 8 or self.rng.random() < 0.5):
+            replica.deliver()
+        else:
+            name, = self.rng.choices(list(self.STEPS), list(self.STEPS.values()))
+            getattr(replica, name)()
+
+    def check(self, **options):
+        try:
+            return check(self.redis, attempts_kept=ATTEMPTS_KEPT, **options)
+        except Broken as broken:
+            raise AssertionError(f"seed {self.seed}: {broken}") from None
+
+    def run(self, seconds, check_every=25):
+        deadline, steps = time.monotonic() + seconds, 0
+        while time.monotonic() < deadline:
+            self.step()
+            steps += 1
+            if steps % check_every == 0:
+                self.check()
+        self.check()
+        self.drain()
+        self.account()
+        return steps
+
+    def drain(self):
+        """Everybody is well and everything succeeds, until nothing is left to do."""
+        while self.late:
+            self.arrive()
+        self.draining = True
+        if self.full:
+            self.memory()
+        for endpoint in self.endpoints:
+            self.endpoints[endpoint] = endpoint not in self.deleted
+        deadline = time.monotonic() + 60
+        while not self.idle():
+            assert time.monotonic() < deadline, f"seed {self.seed}: it does not come to an end"
+            for replica in self.replicas:
+                replica.sleeps_until = 0
+                for name in ("work", "mark", "close", "lease", "finish", "clear_some",
+                             "dead_letters", "heartbeat"):
+                    getattr(replica, name)()
+                while replica.calls:
+                    replica.deliver()
+
+    def idle(self):
+        families = ("due:*", "dead*", "journal:*")
+        return not any(self.redis.call("KEYS", self.store.key(family)) for family in families) and \
+            not any(replica.open or replica.hand for replica in self.replicas) and \
+            not self.deleted & set(self.endpoints)
+
+    def account(self):
+        snapshot = self.check(idle=True, settled=self.calm)
+        found = deliveries(snapshot)
+        for event, what in self.answers.items():
+            for endpoint in self.targets[event]:
+                times, name = self.sent[event, endpoint], f"{event} for {endpoint}"
+                assert what != "refused" or times == 0, f"seed {self.seed}: {name} refused and sent"
+                if what != "accepted" or times or endpoint in self.deleted or (
+                        event, endpoint) in self.discarded:
+                    continue
+                raise AssertionError(f"seed {self.seed}: {name} accepted and lost; it is "
+                                     f"{found.get((event, endpoint))}")
+        if self.calm:
+            twice = [key for key, times in self.sent.items() if times > 1]
+            assert not twice, f"seed {self.seed}: sent twice: {twice[:5]}"
+            for (event, endpoint), state in found.items():
+                sent = self.sent[event, endpoint] > 0
+                assert (state == "sent") == sent, f"seed {self.seed}: {event} is {state}, {sent=}"
+
+    def __str__(self):
+        answers = Counter(self.answers.values())
+        again = sum(self.sent.values()) - len(self.sent)
+        return (f"seed {self.seed}: events {dict(answers)}, {len(self.sent)} deliveries sent, "
+                f"{again} again; calls {dict(sorted(self.counts.items()))}")
+
+
+def run_world(redis, seed, seconds, **options):
+    redis.call("FLUSHALL")
+    world = World(redis, seed, **options)
+    try:
+        world.run(seconds)
+    finally:
+        redis.call("CONFIG", "SET", "maxmemory", 0)
+    return world
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Random interleavings of the scripts in lua/.")
+    parser.add_argument("--minutes", type=float, default=1)
+    parser.add_argument("--seed", type=int, help="one seed alone")
+    parser.add_argument("--seconds", type=float, default=5, help="for each seed")
+    parser.add_argument("--calm", action="store_true")
+    options = parser.parse_args()
+    deadline, seed = time.monotonic() + 60 * options.minutes, options.seed
+    with RedisServer() as server, server.connect(timeout=60) as redis:
+        while time.monotonic() < deadline:
+            number = random.randrange(10**6) if seed is None else seed
+            print(run_world(redis, number, options.seconds, calm=options.calm), flush=True)
+
+
+if __name__ == "__main__":
+    main()

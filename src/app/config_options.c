@@ -9,11 +9,12 @@
  */
 #include "app/config_option.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "net/netguard.h"
 
 #define MS      UINT64_C(1)
 #define SECONDS (1000 * MS)
@@ -63,22 +64,11 @@ static bool valid_api_key(const char *text)
     return len >= 16 && len <= 512;
 }
 
+/* What the guard will take when the server starts. */
 static bool valid_cidr(const char *text)
 {
-    char host[INET6_ADDRSTRLEN];
-    unsigned char binary[sizeof(struct in6_addr)];
-    const char *slash = strchr(text, '/');
-    if (!slash || (size_t)(slash - text) >= sizeof(host))
-        return false;
-    memcpy(host, text, (size_t)(slash - text));
-    host[slash - text] = '\0';
-
-    size_t digits = strlen(slash + 1);
-    if (digits < 1 || digits > 3 || strspn(slash + 1, "0123456789") != digits)
-        return false;
-    unsigned long bits = strtoul(slash + 1, NULL, 10);
-    return (inet_pton(AF_INET, host, binary) == 1 && bits <= 32) ||
-           (inet_pton(AF_INET6, host, binary) == 1 && bits <= 128);
+    struct netguard guard = {.allow_count = 0};
+    return strchr(text, '/') && netguard_add_cidr(&guard, slice_str(text)) == ST_OK;
 }
 
 /* A header's value without the characters that could end it. RFC 9110 section 5.5. */
@@ -148,9 +138,10 @@ const struct config_option config_options[] = {
      FIELD(durability),
      .fallback = "always",
      .choices = durability_names,
-     .help = "What an accepted event survives, with the embedded Redis: a power cut (always), a "
-             "crash of the process and a power cut but for the last second (everysec), nothing "
-             "(memory). With another Redis its own settings decide."},
+     .help = "What the embedded Redis keeps: everything that was accepted, also in a power cut "
+             "(always); the same but for about the last second before a power cut (everysec); "
+             "nothing beyond this run, not even the endpoints (memory). With another Redis its own "
+             "settings decide."},
     {.name = "apiKeys",
      .type = CONFIG_TYPE_STRING_LIST,
      FIELD(api_keys),
@@ -158,7 +149,7 @@ const struct config_option config_options[] = {
      .max = 256,
      .valid = valid_api_key,
      .form = "16 to 512 letters, digits or \"-._~+/=\"",
-     .help = "API keys with all scopes, besides the one in the data directory's file api-key. "
+     .help = "API keys that are taken besides the one in the data directory's file api-key. "
              "Better taken from the environment: [\"${TROTLINE_KEY}\"].",
      .secret = true},
     {.name = "schemes",
@@ -187,7 +178,8 @@ const struct config_option config_options[] = {
      FIELD(log.level),
      .fallback = "info",
      .choices = log_level_names,
-     .help = "Lines below this level are not written. \"debug\" has a line for every delivery."},
+     .help = "Lines below this level are not written. \"info\" has a line for every failed "
+             "attempt; successful ones are counted only (/metrics)."},
 
     {.name = "http.maxConnections",
      .type = CONFIG_TYPE_NUMBER,
@@ -380,12 +372,13 @@ const struct config_option config_options[] = {
      .fallback = "64KiB",
      .min = 1 * KIB,
      .max = 64 * MIB,
-     .help = "An endpoint that answers with more fails with response_too_large."},
+     .help = "Of an endpoint's answer; what is longer is not read to the end. The status line "
+             "decides all the same."},
     {.name = "outbound.allow",
      .type = CONFIG_TYPE_STRING_LIST,
      FIELD(outbound.allow),
      .fallback = "",
-     .max = LIMIT_CONFIG_LIST,
+     .max = NETGUARD_NETS_MAX,
      .valid = valid_cidr,
      .form = "a network such as 10.1.0.0/16 or fd00::/8",
      .help = "Private networks that endpoints may be in although \"dev\" is off."},

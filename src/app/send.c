@@ -40,8 +40,8 @@ static const struct cli_option options[OPTIONS] = {
     [DELAY] = {"delay", "DURATION",
                "Deliver this much later, such as 90s, 5m or 2h. Default: at once."},
     [DELIVER_AT] = {"deliver-at", "TIME",
-                    "Deliver then: RFC 3339, such as $(date -u -d 1day +%FT%TZ), at most 366 days "
-                    "ahead. Default: at once."},
+                    "Deliver then: RFC 3339 in at most 366 days, as \"date -u -d 1day +%FT%TZ\" "
+                    "prints it. Default: at once."},
     [URL] = {"url", "URL",
              "The server. Default: TROTLINE_URL, else http://127.0.0.1:8080. Proxies of the "
              "environment are not used."},

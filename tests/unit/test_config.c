@@ -251,10 +251,10 @@ static void file_errors_are_exact(void **state)
          "f:2: outbound.proxy: \"localhost:3128\" is not acceptable; allowed: a URL that starts "
          "with http://, https://, socks4://, socks4a://, socks5:// or socks5h://\n"},
         {"outbound:\n  allow: [10.0.0.0/8, 10.0.0.1]\n",
-         "f:2: outbound.allow: \"10.0.0.1\" is not acceptable; allowed: a list of up to 1024, each "
+         "f:2: outbound.allow: \"10.0.0.1\" is not acceptable; allowed: a list of up to 64, each "
          "a network such as 10.1.0.0/16 or fd00::/8\n"},
         {"outbound:\n  allow: [10.0.0.0/33]\n",
-         "f:2: outbound.allow: \"10.0.0.0/33\" is not acceptable; allowed: a list of up to 1024, "
+         "f:2: outbound.allow: \"10.0.0.0/33\" is not acceptable; allowed: a list of up to 64, "
          "each a network such as 10.1.0.0/16 or fd00::/8\n"},
         {"retry:\n  schedule: [5s, soon]\n", "f:2: retry.schedule: \"soon\" is not a duration (a "
                                              "number and ms, s, m, h or d); allowed: "

@@ -59,6 +59,8 @@ struct publish {
     struct list sealed, storing;
     uint32_t storing_count;
     enum publish_verdict blob_refused; /* by the last SET; PUBLISH_ACCEPTED: it was not */
+    uint64_t refusal_logged_ms;        /* monotonic */
+    uint32_t refusals;                 /* since then */
     uint64_t nonce_high;               /* this process's half of a batch's nonce */
     uint32_t sequence;
     struct buf targets;
@@ -172,9 +174,17 @@ static void on_accepted(struct shipment *shipment, const struct redis_value *rep
         dispatch_open(publish->core->dispatch, batch); /* last: it takes the batch over */
 }
 
-static enum publish_verdict refusal_of(struct slice error)
+/* What an error reply means for the producers. While Redis refuses it does so for every batch: one
+ * line a second tells it. */
+static enum publish_verdict refusal_of(struct publish *publish, struct slice error)
 {
-    log_warn("publish.refused", "error=%s", log_quote(error));
+    uint64_t now_ms = clock_mono_ms();
+    publish->refusals++;
+    if (now_ms - publish->refusal_logged_ms >= 1000) {
+        log_warn("publish.refused", "batches=%u error=%s", publish->refusals, log_quote(error));
+        publish->refusal_logged_ms = now_ms;
+        publish->refusals = 0;
+    }
     return slice_starts(error, SLICE("OOM")) ? PUBLISH_STORE_FULL : PUBLISH_UNAVAILABLE;
 }
 
@@ -186,7 +196,7 @@ static void on_blob(void *arg, enum status status, const struct redis_value *rep
     struct publish *publish = arg;
     publish->blob_refused = PUBLISH_ACCEPTED;
     if (status == ST_OK && redis_value_type(reply) == REDIS_ERROR)
-        publish->blob_refused = refusal_of(redis_value_text(reply));
+        publish->blob_refused = refusal_of(publish, redis_value_text(reply));
 }
 
 static void on_published(void *arg, enum status status, const struct redis_value *reply)
@@ -207,7 +217,7 @@ static void on_published(void *arg, enum status status, const struct redis_value
         /* Only an answer of the script tells: the deadline's timer asks again. */
         shipment->waiting = true;
     } else if (redis_value_type(reply) == REDIS_ERROR) {
-        shipment_refuse(shipment, refusal_of(redis_value_text(reply)));
+        shipment_refuse(shipment, refusal_of(publish, redis_value_text(reply)));
     } else if (reply_is(reply, 0, "ok") || reply_is(reply, 0, "adopted")) {
         on_accepted(shipment, reply, reply_is(reply, 0, "adopted"));
     } else if (reply_is(reply, 0, "journal_full")) {

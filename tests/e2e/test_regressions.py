@@ -162,3 +162,17 @@ def test_last_error_stays_while_the_retry_is_on_the_wire(client, sink, event_typ
     time.sleep(0.2)
     delivery = delivery_of(client, event, webhook)
     assert delivery["status"] == "sending" and delivery["lastError"] == "HTTP 500", delivery
+
+
+def test_a_full_redis_refuses_large_events_at_once(start_daemon, sink):
+    """The SET of a large batch is refused before its script finds that there is no blob."""
+    daemon = start_daemon(config="redisOptions:\n  maxMemory: 20MiB\n")
+    with daemon.client() as client:
+        answers = []
+        for n in range(200):
+            begin = time.monotonic()
+            answers.append(client.post_event("a.b", "x" * 200_000))
+            assert time.monotonic() - begin < 3, "answered at once, not after ingest.timeout"
+            if answers[-1].status != 202:
+                break
+        answers[-1].expect(503, "redis_out_of_memory")

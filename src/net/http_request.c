@@ -153,7 +153,7 @@ void http_request_name(struct http_request *request)
 {
     struct slice name = SLICE("X-Request-Id");
     struct slice id = http_request_header(request, name);
-    if (!id_acceptable(id) || http_request_header_count(request, name) != 1) {
+    if (!id.ptr || !id_acceptable(id) || http_request_header_count(request, name) != 1) {
         make_id(request);
         return;
     }

@@ -325,9 +325,8 @@ static void on_turn(void *arg)
 void publish_store_lost(struct publish *publish)
 {
     seal(publish);
-    while (!list_empty(&publish->sealed))
-        shipment_refuse(CONTAINER_OF(publish->sealed.next, struct shipment, node),
-                        PUBLISH_UNAVAILABLE);
+    for (struct list *node; (node = list_pop_front(&publish->sealed));)
+        shipment_refuse(CONTAINER_OF(node, struct shipment, node), PUBLISH_UNAVAILABLE);
 }
 
 void publish_store_ready(struct publish *publish)

@@ -171,8 +171,8 @@ void store_free(struct store *store)
     redis_conn_free(store->batches);
     for (struct list *node; (node = list_pop_front(&store->refused));)
         list_push_back(&store->waiting, node);
-    while (!list_empty(&store->waiting)) /* an answer may make another call */
-        finish(CONTAINER_OF(store->waiting.next, struct store_op, node), ST_STOPPED, NULL);
+    for (struct list *node; (node = list_pop_front(&store->waiting));) /* answers may call again */
+        finish(CONTAINER_OF(node, struct store_op, node), ST_STOPPED, NULL);
     assert(list_empty(&store->sent));
     redis_scripts_free(store->scripts);
     reactor_timer_free(store->repeat);

@@ -272,7 +272,7 @@ static void test_many_processes_at_once(void **state)
 {
     (void)state;
     for (int round = 0; round < 20; round++) {
-        int start[2], answers[2], makers = 0;
+        int start[2] = {-1, -1}, answers[2] = {-1, -1}, makers = 0;
         struct answer answer, first;
         assert_true(pipe(start) == 0 && pipe(answers) == 0);
         for (int i = 0; i < PROCESSES; i++) {

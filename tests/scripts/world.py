@@ -122,14 +122,15 @@ class Replica:
         self.shipped[batch.name] = batch
         self.send_batch(batch, call, [claim[2][:31].decode() for claim in claims])
 
-    def send_batch(self, batch, call, claiming):
+    def send_batch(self, batch, call, claiming, sure=True):
         waiting = Waiting(call, None)
+        waiting.sure = sure
         waiting.done = lambda reply: self.published(batch, claiming, waiting, reply)
         self.calls.append(waiting)
 
     def published(self, batch, claiming, waiting, reply):
         if reply != "OOM" and reply[0] == b"noblob":
-            self.send_batch(batch, waiting.call, claiming)
+            self.send_batch(batch, waiting.call, claiming, waiting.sure)
             return
         del self.shipped[batch.name]
         if reply == "OOM" or reply[0] == b"journal_full":

@@ -60,7 +60,7 @@ struct serve {
     struct buf api_key;
     char incarnation[17];
     char not_ready[160];
-    bool key_made, announced, draining, policy_asked, cut;
+    bool key_made, announced, draining, cut;
     enum phase phase;
     uint64_t phase_since_ms; /* monotonic */
 };

@@ -30,8 +30,7 @@ enum {
     EVENT_IDS_MOST = 1000
 };
 
-/* ---- Listing ----------------------------------------------------------------------------------
- */
+/* ---- Listing -------------------------------------------------------------------------------- */
 
 struct listing {
     struct http_request *request;
@@ -148,8 +147,7 @@ void dead_letters_list(struct api *api, struct http_request *request, struct sli
         list_done(listing, ST_NOMEM, "", 0);
 }
 
-/* ---- What to take -----------------------------------------------------------------------------
- */
+/* ---- What to take --------------------------------------------------------------------------- */
 
 struct selection {
     struct dead_walk_options options;
@@ -260,8 +258,7 @@ static bool selected(const struct selection *selection, const struct dead_letter
     return selection->events == NULL;
 }
 
-/* ---- Replaying and discarding -------------------------------------------------------------------
- */
+/* ---- Replaying and discarding --------------------------------------------------------------- */
 
 struct taking {
     struct api *api;

@@ -50,8 +50,7 @@ static void walk_end(struct dead_walk *walk, enum status status, bool more)
     free(walk);
 }
 
-/* ---- Endpoints --------------------------------------------------------------------------------
- */
+/* ---- Endpoints ------------------------------------------------------------------------------ */
 
 static void on_endpoint(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -74,8 +73,7 @@ static void next_endpoint(struct dead_walk *walk)
         walk_end(walk, ST_NOMEM, false);
 }
 
-/* ---- Letters ----------------------------------------------------------------------------------
- */
+/* ---- Letters -------------------------------------------------------------------------------- */
 
 /* Visits a page in order; position counts those that stay. */
 static void visit_page(struct dead_walk *walk)

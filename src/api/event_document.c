@@ -70,8 +70,7 @@ static enum status take_text(struct reading *reading, const char *name, const ch
     return ST_OK;
 }
 
-/* ---- Members ----------------------------------------------------------------------------------
- */
+/* ---- Members -------------------------------------------------------------------------------- */
 
 static enum status take_type(struct reading *reading, const char *name,
                              const struct json_member *member)
@@ -199,8 +198,7 @@ static enum status take(struct reading *reading, const struct json_member *membe
                   "deliverAt and delay.");
 }
 
-/* ---- The whole --------------------------------------------------------------------------------
- */
+/* ---- The whole ------------------------------------------------------------------------------ */
 
 static enum status check_whole(struct reading *reading)
 {

@@ -73,8 +73,7 @@ static void view_fail(struct view *view, enum status status)
     view_free(view);
 }
 
-/* ---- Rendering --------------------------------------------------------------------------------
- */
+/* ---- Rendering ------------------------------------------------------------------------------ */
 
 struct line {
     const char *status;
@@ -240,8 +239,7 @@ static void render(struct view *view)
     reply_json(request, 200, &body, NULL);
 }
 
-/* ---- When waiting deliveries are due ------------------------------------------------------------
- */
+/* ---- When waiting deliveries are due -------------------------------------------------------- */
 
 static void answer_came(struct view *view)
 {
@@ -271,8 +269,7 @@ static void read_due_times(struct view *view)
     answer_came(view);
 }
 
-/* ---- The batch --------------------------------------------------------------------------------
- */
+/* ---- The batch ------------------------------------------------------------------------------ */
 
 static void on_ttl(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -302,8 +299,7 @@ static void on_batch(void *arg, enum status status, const struct redis_value *re
         view_fail(view, ST_NOMEM);
 }
 
-/* ---- The event's hash ---------------------------------------------------------------------------
- */
+/* ---- The event's hash ----------------------------------------------------------------------- */
 
 static void take_state(struct view *view, struct slice field, struct slice value)
 {
@@ -353,8 +349,7 @@ static void read_states(struct view *view)
         view_fail(view, ST_NOMEM);
 }
 
-/* ---- By uid -----------------------------------------------------------------------------------
- */
+/* ---- By uid --------------------------------------------------------------------------------- */
 
 static void on_uid(void *arg, enum status status, const struct redis_value *reply)
 {

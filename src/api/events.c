@@ -74,8 +74,7 @@ static void events_stored(void *arg, enum publish_verdict verdict, const char *e
     http_reply_json(request, 202, slice_of(text, (size_t)len));
 }
 
-/* ---- Headers ----------------------------------------------------------------------------------
- */
+/* ---- Headers -------------------------------------------------------------------------------- */
 
 /* The key may be a structured-field string (quoted, as the IETF draft says) or plain. */
 static bool take_key_header(struct http_request *request, struct event_document *document)
@@ -126,8 +125,7 @@ static void take_trace(struct http_request *request, struct event_record *record
         record->tracestate = state;
 }
 
-/* ---- POST -------------------------------------------------------------------------------------
- */
+/* ---- POST ----------------------------------------------------------------------------------- */
 
 void events_create(struct api *api, struct http_request *request, struct slice id)
 {

@@ -74,8 +74,7 @@ static void send_now(struct api *api, struct http_request *request, struct endpo
     buf_free(&bytes);
 }
 
-/* ---- What was asked for -----------------------------------------------------------------------
- */
+/* ---- What was asked for --------------------------------------------------------------------- */
 
 struct asked {
     struct slice type;
@@ -145,8 +144,7 @@ static enum status read_asked(struct slice body, bool any_url, struct asked *ask
     return ST_OK;
 }
 
-/* ---- Handlers ---------------------------------------------------------------------------------
- */
+/* ---- Handlers ------------------------------------------------------------------------------- */
 
 void test_send_endpoint(struct api *api, struct http_request *request, struct slice id_text)
 {

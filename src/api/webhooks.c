@@ -74,8 +74,7 @@ static void reply_not_stored(struct http_request *request, enum status status)
         reply_failed(request, status);
 }
 
-/* ---- Making one -------------------------------------------------------------------------------
- */
+/* ---- Making one ----------------------------------------------------------------------------- */
 
 static void create_done(void *arg, enum status status, struct endpoint *endpoint)
 {
@@ -103,8 +102,7 @@ void webhooks_create(struct api *api, struct http_request *request, struct slice
         reply_failed(request, ST_NOMEM);
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------
- */
+/* ---- Reading -------------------------------------------------------------------------------- */
 
 void webhooks_read(struct api *api, struct http_request *request, struct slice id)
 {
@@ -113,8 +111,7 @@ void webhooks_read(struct api *api, struct http_request *request, struct slice i
         reply_endpoint(request, 200, endpoint, NULL);
 }
 
-/* ---- Changing one -----------------------------------------------------------------------------
- */
+/* ---- Changing one --------------------------------------------------------------------------- */
 
 /* A change on its way to Redis. */
 struct change {

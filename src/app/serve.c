@@ -65,8 +65,7 @@ struct serve {
     uint64_t phase_since_ms; /* monotonic */
 };
 
-/* ---- Stop -------------------------------------------------------------------------------------
- */
+/* ---- Stop ----------------------------------------------------------------------------------- */
 
 static void enter(struct serve *serve, enum phase phase)
 {
@@ -146,8 +145,7 @@ static void on_signal(void *arg, int number)
     enter(serve, PHASE_DRAINING);
 }
 
-/* ---- Ready ------------------------------------------------------------------------------------
- */
+/* ---- Ready ---------------------------------------------------------------------------------- */
 
 static void print_ready(struct serve *serve)
 {
@@ -213,8 +211,7 @@ static void on_turn(void *arg)
     log_flush();
 }
 
-/* ---- Redis ------------------------------------------------------------------------------------
- */
+/* ---- Redis ---------------------------------------------------------------------------------- */
 
 /* CONFIG GET's reply: names and values in turn. */
 static struct slice setting(const struct redis_value *reply, const char *name)
@@ -299,8 +296,7 @@ static bool start_redis(struct serve *serve, struct store_options *options, stru
     return true;
 }
 
-/* ---- Start ------------------------------------------------------------------------------------
- */
+/* ---- Start ---------------------------------------------------------------------------------- */
 
 /* One more descriptor for each connection, on both sides, and some for ourselves. */
 static void raise_descriptor_limit(const struct config *config)

@@ -44,8 +44,7 @@ struct attempts {
     size_t reserved;
 };
 
-/* ---- Memory -----------------------------------------------------------------------------------
- */
+/* ---- Memory --------------------------------------------------------------------------------- */
 
 static struct attempt *attempt_take(struct attempts *attempts)
 {
@@ -88,8 +87,7 @@ static void attempt_give_back(struct attempt *attempt)
     attempts->free_count++;
 }
 
-/* ---- Building ---------------------------------------------------------------------------------
- */
+/* ---- Building ------------------------------------------------------------------------------- */
 
 static void add_line(struct buf *lines, size_t *count, const char *name, struct slice value)
 {
@@ -192,8 +190,7 @@ static enum status build(struct attempt *attempt, const struct message *message,
     return ST_OK;
 }
 
-/* ---- Sending ----------------------------------------------------------------------------------
- */
+/* ---- Sending -------------------------------------------------------------------------------- */
 
 static void count_result(struct core_stats *stats, const struct outbound_result *result)
 {
@@ -256,8 +253,7 @@ enum status attempt_start(struct attempts *attempts, struct delivery *delivery)
     return ST_OK;
 }
 
-/* ---- Probes -----------------------------------------------------------------------------------
- */
+/* ---- Probes --------------------------------------------------------------------------------- */
 
 static void on_probe_done(void *arg, const struct outbound_result *result)
 {
@@ -295,8 +291,7 @@ enum status attempt_probe(struct attempts *attempts, struct endpoint_config *con
     return ST_OK;
 }
 
-/* ---- Slots ------------------------------------------------------------------------------------
- */
+/* ---- Slots ---------------------------------------------------------------------------------- */
 
 size_t attempts_free_slots(const struct attempts *attempts)
 {

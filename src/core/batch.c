@@ -22,8 +22,7 @@ const char *batch_state_name(enum batch_state state)
     return names[state];
 }
 
-/* ---- Names ------------------------------------------------------------------------------------
- */
+/* ---- Names ---------------------------------------------------------------------------------- */
 
 static void put_be(uint8_t *out, size_t bytes, uint64_t value)
 {
@@ -65,8 +64,7 @@ uint32_t batch_index_of(const struct id *message)
     return (uint32_t)message->bytes[15] << 8 | message->bytes[16];
 }
 
-/* ---- Building ---------------------------------------------------------------------------------
- */
+/* ---- Building ------------------------------------------------------------------------------- */
 
 static struct batch *batch_alloc(size_t bytes_max)
 {
@@ -124,8 +122,7 @@ enum status batch_add(struct batch *batch, const struct event_record *record, st
     return ST_OK;
 }
 
-/* ---- Parsing ----------------------------------------------------------------------------------
- */
+/* ---- Parsing -------------------------------------------------------------------------------- */
 
 /* A message is found again by its id alone, so the id must name this batch and this place in it. */
 static bool id_is_ours(const struct batch *batch, uint32_t index, const struct id *id)
@@ -246,8 +243,7 @@ size_t batch_bytes(const struct batch *batch)
            batch->ordinal_count * sizeof(*batch->slots);
 }
 
-/* ---- Lifetime ---------------------------------------------------------------------------------
- */
+/* ---- Lifetime ------------------------------------------------------------------------------- */
 
 void batch_free(struct batch *batch)
 {

@@ -64,8 +64,7 @@ static bool wanted(const struct job *job)
     return job->endpoint->deleted || !job->endpoint->config->active;
 }
 
-/* ---- The end of a deleted endpoint
- * --------------------------------------------------------------- */
+/* ---- The end of a deleted endpoint ---------------------------------------------------------- */
 
 static void on_deleted(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -102,8 +101,7 @@ static void delete_document(struct job *job)
         reactor_timer_set(job->again, AGAIN_MS);
 }
 
-/* ---- Pages
- * ---------------------------------------------------------------------------------------- */
+/* ---- Pages ---------------------------------------------------------------------------------- */
 
 static void page_answered(struct job *job, bool stopped)
 {
@@ -252,8 +250,7 @@ static void read_page(struct job *job)
         reactor_timer_set(job->again, AGAIN_MS);
 }
 
-/* ---- Start and stop
- * --------------------------------------------------------------------------------- */
+/* ---- Start and stop ------------------------------------------------------------------------- */
 
 void clear_endpoint(struct clear *clear, struct endpoint *endpoint)
 {

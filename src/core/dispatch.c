@@ -45,8 +45,7 @@ struct dispatch {
     struct reactor_timer *mark;
 };
 
-/* ---- Batches ----------------------------------------------------------------------------------
- */
+/* ---- Batches -------------------------------------------------------------------------------- */
 
 static uint64_t batch_hash(const char *id_text)
 {
@@ -165,8 +164,7 @@ void dispatch_open(struct dispatch *dispatch, struct batch *batch)
     close_if_done(dispatch, batch);
 }
 
-/* ---- Progress marks
- * ------------------------------------------------------------------------------ */
+/* ---- Progress marks ------------------------------------------------------------------------- */
 
 static void on_marked(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -210,8 +208,7 @@ static void on_mark(void *arg)
         reactor_timer_set(dispatch->mark, MARK_AFTER_MS);
 }
 
-/* ---- Deliveries -------------------------------------------------------------------------------
- */
+/* ---- Deliveries ----------------------------------------------------------------------------- */
 
 void dispatch_took(struct dispatch *dispatch, struct delivery *delivery)
 {
@@ -360,8 +357,7 @@ static void expand_some(struct dispatch *dispatch)
         reactor_wake(dispatch->core->reactor); /* else Redis's replies do */
 }
 
-/* ---- The round --------------------------------------------------------------------------------
- */
+/* ---- The round ------------------------------------------------------------------------------ */
 
 static void lease_for(struct dispatch *dispatch, struct endpoint *endpoint)
 {
@@ -410,8 +406,7 @@ static void on_turn(void *arg)
         reactor_wake(dispatch->core->reactor);
 }
 
-/* ---- Changes and stop -------------------------------------------------------------------------
- */
+/* ---- Changes and stop ----------------------------------------------------------------------- */
 
 static void clear_queue(struct dispatch *dispatch, struct endpoint *endpoint)
 {

@@ -26,8 +26,7 @@ struct compile {
     bool stored;
 };
 
-/* ---- Where and what ---------------------------------------------------------------------------
- */
+/* ---- Where and what ------------------------------------------------------------------------- */
 
 static enum status take_url(struct compile *c, json_t *value)
 {
@@ -144,8 +143,7 @@ static enum status take_secrets(struct compile *c, json_t *value)
     return ST_OK;
 }
 
-/* ---- Custom headers ---------------------------------------------------------------------------
- */
+/* ---- Custom headers ------------------------------------------------------------------------- */
 
 /* Those that we or the HTTP library set, that belong to the connection, or that a receiver takes
  * for ours. Names that end in '-' stand for all that begin with them. */
@@ -239,8 +237,7 @@ static enum status take_headers(struct compile *c, json_t *value)
     return ST_OK;
 }
 
-/* ---- How --------------------------------------------------------------------------------------
- */
+/* ---- How ------------------------------------------------------------------------------------ */
 
 static enum status take_retry_policy(struct compile *c, json_t *value)
 {
@@ -285,8 +282,7 @@ static enum status take_description(struct compile *c, json_t *value)
     return c->config->description ? ST_OK : ST_NOMEM;
 }
 
-/* ---- What only the stored document has ----------------------------------------------------------
- */
+/* ---- What only the stored document has ------------------------------------------------------ */
 
 static enum status take_disabled(struct compile *c, json_t *value)
 {
@@ -315,8 +311,7 @@ static enum status take_updated_at(struct compile *c, json_t *value)
     return take_time(c, "updatedAt", value, &c->config->updated_at_ms);
 }
 
-/* ---- The whole --------------------------------------------------------------------------------
- */
+/* ---- The whole ------------------------------------------------------------------------------ */
 
 static const struct compile_member {
     const char *name;

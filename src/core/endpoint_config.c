@@ -15,8 +15,7 @@
 #include "core/endpoint_document.h"
 #include "core/retry_policy.h"
 
-/* ---- Event types ------------------------------------------------------------------------------
- */
+/* ---- Event types ---------------------------------------------------------------------------- */
 
 bool event_type_valid(struct slice type)
 {
@@ -60,8 +59,7 @@ bool endpoint_config_takes(const struct endpoint_config *config, struct slice ty
     return false;
 }
 
-/* ---- From texts -------------------------------------------------------------------------------
- */
+/* ---- From texts ----------------------------------------------------------------------------- */
 
 static enum status check_text(struct slice text, size_t bytes_max, struct field_error *error)
 {
@@ -120,8 +118,7 @@ enum status endpoint_config_load(const struct endpoint_rules *rules, struct slic
     return status && status != ST_NOMEM ? ST_SYNTAX : status;
 }
 
-/* ---- Life -------------------------------------------------------------------------------------
- */
+/* ---- Life ----------------------------------------------------------------------------------- */
 
 struct endpoint_config *endpoint_config_get(struct endpoint_config *config)
 {
@@ -163,8 +160,7 @@ void endpoint_config_put(struct endpoint_config *config)
     free(config);
 }
 
-/* ---- To the API -------------------------------------------------------------------------------
- */
+/* ---- To the API ----------------------------------------------------------------------------- */
 
 static void render_strings(struct json_out *out, const char *name, char **strings, size_t count)
 {

@@ -29,8 +29,7 @@ static const char *const body_names[] = {"url",         "events",      "scheme",
                                          "secret",      "active"};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---- Trees ------------------------------------------------------------------------------------
- */
+/* ---- Trees ---------------------------------------------------------------------------------- */
 
 /* Is it the text that jansson dislikes? The grammar has been checked before it; what is left are
  * the things that are valid JSON and no use to us. All else is a lack of memory, which jansson
@@ -79,8 +78,7 @@ static json_t *time_string(uint64_t unix_ms)
     return string;
 }
 
-/* ---- Merging ----------------------------------------------------------------------------------
- */
+/* ---- Merging -------------------------------------------------------------------------------- */
 
 /* Removes the member whose name differs in case only. */
 static void del_nocase(json_t *object, const char *name)
@@ -154,8 +152,7 @@ static enum status build_kept(json_t *document, json_t *old, enum endpoint_chang
     return ST_OK;
 }
 
-/* ---- Secrets, switch and times ------------------------------------------------------------------
- */
+/* ---- Secrets, switch and times -------------------------------------------------------------- */
 
 /* Appends {"secret": text} and takes over `text`. */
 static enum status add_secret(json_t *secrets, json_t *text)
@@ -259,8 +256,7 @@ static enum status build_state(json_t *document, uint64_t created_at_ms, uint64_
     return ST_OK;
 }
 
-/* ---- Documents --------------------------------------------------------------------------------
- */
+/* ---- Documents ------------------------------------------------------------------------------ */
 
 enum status endpoint_document_too_large(struct field_error *error)
 {

@@ -38,8 +38,7 @@ struct endpoint_store {
     bool unsure; /* the answer to a change was lost: what Redis has must be read again */
 };
 
-/* ---- Consequences ------------------------------------------------------------------------------
- */
+/* ---- Consequences --------------------------------------------------------------------------- */
 
 static void take_effect(struct endpoint_store *endpoints, struct endpoint *endpoint)
 {
@@ -49,8 +48,7 @@ static void take_effect(struct endpoint_store *endpoints, struct endpoint *endpo
         clear_endpoint(core->clear, endpoint);
 }
 
-/* ---- Changes -----------------------------------------------------------------------------------
- */
+/* ---- Changes -------------------------------------------------------------------------------- */
 
 static void change_free(struct change *change)
 {
@@ -182,8 +180,7 @@ struct registry *endpoint_store_registry(struct endpoint_store *endpoints)
     return endpoints->core->registry;
 }
 
-/* ---- Loading ------------------------------------------------------------------------------------
- */
+/* ---- Loading -------------------------------------------------------------------------------- */
 
 static void scan(struct endpoint_store *endpoints, struct slice cursor);
 
@@ -283,8 +280,7 @@ void endpoint_store_load(struct endpoint_store *endpoints, endpoint_store_loaded
     scan(endpoints, SLICE("0"));
 }
 
-/* ---- Start and stop
- * -------------------------------------------------------------------------------- */
+/* ---- Start and stop ------------------------------------------------------------------------- */
 
 struct endpoint_store *endpoint_store_new(struct core *core)
 {

@@ -37,8 +37,7 @@ struct history {
     bool trimming;
 };
 
-/* ---- Attempts ---------------------------------------------------------------------------------
- */
+/* ---- Attempts ------------------------------------------------------------------------------- */
 
 static struct recent *recent_of(struct history *history, struct endpoint *endpoint)
 {
@@ -132,8 +131,7 @@ static void on_flush(void *arg)
         reactor_timer_set(history->flush, FLUSH_MS);
 }
 
-/* ---- Trimming ---------------------------------------------------------------------------------
- */
+/* ---- Trimming ------------------------------------------------------------------------------- */
 
 static void trim_page(struct history *history);
 
@@ -198,8 +196,7 @@ static void on_trim(void *arg)
     trim_page(history);
 }
 
-/* ---- Start and stop
- * ------------------------------------------------------------------------------ */
+/* ---- Start and stop ------------------------------------------------------------------------- */
 
 struct history *history_new(struct core *core)
 {

@@ -13,8 +13,7 @@
 #include "base/buf.h"
 #include "base/id.h"
 
-/* ---- Final outcome ----------------------------------------------------------------------------
- */
+/* ---- Final outcome -------------------------------------------------------------------------- */
 
 enum outcome_status {
     OUTCOME_NONE = 0,
@@ -42,8 +41,7 @@ void outcome_write(uint8_t out[OUTCOME_BYTES], const struct outcome *outcome);
 /* All zero bytes are OUTCOME_NONE. */
 struct outcome outcome_read(const uint8_t in[OUTCOME_BYTES]);
 
-/* ---- State of a delivery in the schedule or among the dead letters
- * -------------------------------- */
+/* ---- State of a delivery in the schedule or among the dead letters -------------------------- */
 
 struct delivery_state {
     uint32_t ordinal;
@@ -62,8 +60,7 @@ void delivery_state_write(struct buf *buf, const struct delivery_state *state);
  * number in it does not fit. *state is then meaningless. */
 MUST_CHECK enum status delivery_state_read(struct slice bytes, struct delivery_state *state);
 
-/* ---- One attempt
- * ------------------------------------------------------------------------------------ */
+/* ---- One attempt ---------------------------------------------------------------------------- */
 
 struct attempt_record {
     struct id id;

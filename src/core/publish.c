@@ -75,8 +75,7 @@ const char *publish_verdict_name(enum publish_verdict verdict)
     return names[verdict];
 }
 
-/* ---- Answering --------------------------------------------------------------------------------
- */
+/* ---- Answering ------------------------------------------------------------------------------ */
 
 static void answer(struct publish *publish, struct waiter *waiter, enum publish_verdict verdict,
                    const char *event_id, uint32_t deliveries)
@@ -120,8 +119,7 @@ static void shipment_refuse(struct shipment *shipment, enum publish_verdict verd
     shipment_end(shipment);
 }
 
-/* ---- Storing ----------------------------------------------------------------------------------
- */
+/* ---- Storing -------------------------------------------------------------------------------- */
 
 static bool send_shipment(struct shipment *shipment);
 
@@ -340,8 +338,7 @@ void publish_store_ready(struct publish *publish)
     reactor_wake(publish->core->reactor);
 }
 
-/* ---- Deadlines --------------------------------------------------------------------------------
- */
+/* ---- Deadlines ------------------------------------------------------------------------------ */
 
 static void on_deadline(void *arg)
 {
@@ -369,8 +366,7 @@ static void on_deadline(void *arg)
         reactor_timer_set(publish->deadline, 100);
 }
 
-/* ---- Taking events ----------------------------------------------------------------------------
- */
+/* ---- Taking events -------------------------------------------------------------------------- */
 
 static void collect_target(void *arg, struct endpoint *endpoint)
 {
@@ -478,8 +474,7 @@ enum status publish_event(struct publish *publish, const struct publish_item *it
     return ST_OK;
 }
 
-/* ---- Start and stop ---------------------------------------------------------------------------
- */
+/* ---- Start and stop ------------------------------------------------------------------------- */
 
 struct publish *publish_new(struct core *core)
 {

@@ -40,8 +40,7 @@ struct replica {
 static void read_journal(struct replica *replica);
 static void adopt_next(struct replica *replica);
 
-/* ---- Adoption ---------------------------------------------------------------------------------
- */
+/* ---- Adoption ------------------------------------------------------------------------------- */
 
 static void adoption_end(struct replica *replica)
 {
@@ -188,8 +187,7 @@ static void read_journal(struct replica *replica)
         adoption_end(replica);
 }
 
-/* ---- Heartbeat --------------------------------------------------------------------------------
- */
+/* ---- Heartbeat ------------------------------------------------------------------------------ */
 
 static void on_beat(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -243,8 +241,7 @@ void replica_store_ready(struct replica *replica)
     beat(replica);
 }
 
-/* ---- Start and stop
- * ------------------------------------------------------------------------------ */
+/* ---- Start and stop ------------------------------------------------------------------------- */
 
 static void on_left(void *arg, enum status status, const struct redis_value *reply)
 {

@@ -35,8 +35,7 @@ static bool has_any(json_t *object, const char *const *names, size_t count)
     return false;
 }
 
-/* ---- The schedule -----------------------------------------------------------------------------
- */
+/* ---- The schedule --------------------------------------------------------------------------- */
 
 static enum status parse_schedule(json_t *value, struct retry_policy *policy,
                                   struct field_error *error)
@@ -107,8 +106,7 @@ static enum status parse_exponential(json_t *value, struct retry_policy *policy,
     return ST_OK;
 }
 
-/* ---- retryOn ----------------------------------------------------------------------------------
- */
+/* ---- retryOn -------------------------------------------------------------------------------- */
 
 /* A whole number, or a string of three digits; 0: neither. */
 static int status_of(json_t *value)
@@ -198,8 +196,7 @@ static enum status parse_retry_on(json_t *value, struct retry_on *on, struct fie
     return ST_OK;
 }
 
-/* ---- The whole --------------------------------------------------------------------------------
- */
+/* ---- The whole ------------------------------------------------------------------------------ */
 
 static enum status parse_steps(json_t *value, struct retry_policy *policy,
                                struct field_error *error)
@@ -254,8 +251,7 @@ void retry_policy_switch_form(json_t *old, json_t *patch)
         json_object_del(old, other[i]);
 }
 
-/* ---- Out again --------------------------------------------------------------------------------
- */
+/* ---- Out again ------------------------------------------------------------------------------ */
 
 static void render_retry_on(const struct retry_on *on, struct json_out *out)
 {

@@ -51,8 +51,7 @@ struct schedule {
     struct reactor_timer *tick;
 };
 
-/* ---- In hand ----------------------------------------------------------------------------------
- */
+/* ---- In hand -------------------------------------------------------------------------------- */
 
 static uint64_t hand_hash(const struct id *event, const struct id *endpoint)
 {
@@ -95,8 +94,7 @@ void schedule_forget(struct schedule *schedule, struct delivery *delivery)
     delivery->held_in_hand = false;
 }
 
-/* ---- The timer --------------------------------------------------------------------------------
- */
+/* ---- The timer ------------------------------------------------------------------------------ */
 
 static void arm(struct schedule *schedule)
 {
@@ -122,8 +120,7 @@ void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms)
     arm(schedule);
 }
 
-/* ---- Peek -------------------------------------------------------------------------------------
- */
+/* ---- Peek ----------------------------------------------------------------------------------- */
 
 static void named(struct schedule *schedule, struct slice endpoint_id)
 {
@@ -205,8 +202,7 @@ void schedule_store_ready(struct schedule *schedule)
     arm(schedule);
 }
 
-/* ---- Lease ------------------------------------------------------------------------------------
- */
+/* ---- Lease ---------------------------------------------------------------------------------- */
 
 struct lease {
     struct schedule *schedule;
@@ -389,8 +385,7 @@ void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t
     }
 }
 
-/* ---- Attempts under way -------------------------------------------------------------------------
- */
+/* ---- Attempts under way --------------------------------------------------------------------- */
 
 struct renewal {
     struct schedule *schedule;
@@ -446,8 +441,7 @@ static void on_tick(void *arg)
     }
 }
 
-/* ---- Start and stop -----------------------------------------------------------------------------
- */
+/* ---- Start and stop ------------------------------------------------------------------------- */
 
 uint64_t schedule_lag_ms(const struct schedule *schedule)
 {

@@ -40,8 +40,7 @@ struct settlement {
     char body[LIMIT_ATTEMPT_BODY_BYTES];
 };
 
-/* ---- After Redis's answer
- * ------------------------------------------------------------------------ */
+/* ---- After Redis's answer ------------------------------------------------------------------- */
 
 /* A delivery that waits for the answer to a move or a settle. */
 struct waiting {
@@ -100,8 +99,7 @@ static void on_settled(void *arg, enum status status, const struct redis_value *
     free(waiting);
 }
 
-/* ---- Calls to Redis
- * ------------------------------------------------------------------------------- */
+/* ---- Calls to Redis ------------------------------------------------------------------------- */
 
 static void write_state(struct buf *buf, const struct delivery *delivery, bool dead,
                         const char *error, int status_code)
@@ -175,8 +173,7 @@ static void settle_leased(struct core *core, struct delivery *delivery, enum sto
     log_error("settle.failed", "reason=nomem");
 }
 
-/* ---- The three ends
- * -------------------------------------------------------------------------------- */
+/* ---- The three ends ------------------------------------------------------------------------- */
 
 static void finish(struct core *core, struct delivery *delivery, const struct outcome *outcome,
                    struct slice attempt)
@@ -241,8 +238,7 @@ void settle_cancel(struct settle *settle, struct delivery *delivery)
     finish(settle->core, delivery, &outcome, SLICE(""));
 }
 
-/* ---- An attempt's end
- * ------------------------------------------------------------------------------ */
+/* ---- An attempt's end ----------------------------------------------------------------------- */
 
 static void log_failure(const struct delivery *delivery, const struct settlement *settlement,
                         const char *detail)
@@ -390,8 +386,7 @@ void settle_release_held(struct settle *settle, struct delivery *delivery)
     free(held);
 }
 
-/* ---- Long attempts
- * --------------------------------------------------------------------------------- */
+/* ---- Long attempts -------------------------------------------------------------------------- */
 
 static void on_moved_leased(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -446,8 +441,7 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
     buf_free(&state);
 }
 
-/* ---- Start and stop
- * --------------------------------------------------------------------------------- */
+/* ---- Start and stop ------------------------------------------------------------------------- */
 
 size_t settle_pending(const struct settle *settle)
 {

@@ -67,8 +67,7 @@ struct store_op {
 
 static void send_waiting(struct store *store);
 
-/* ---- Start and stop ---------------------------------------------------------------------------
- */
+/* ---- Start and stop ------------------------------------------------------------------------- */
 
 static void on_conn_state(void *arg, bool ready)
 {
@@ -222,8 +221,7 @@ const struct redis_script *store_script(const struct store *store, const char *n
     return script;
 }
 
-/* ---- Calls ------------------------------------------------------------------------------------
- */
+/* ---- Calls ---------------------------------------------------------------------------------- */
 
 static void on_reply(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -345,8 +343,7 @@ enum status store_query_script(struct store *store, const struct redis_script *s
     return submit(store, true, script, keys, key_count, args, arg_count, fn, arg);
 }
 
-/* ---- Redis's clock ------------------------------------------------------------------------------
- */
+/* ---- Redis's clock -------------------------------------------------------------------------- */
 
 /* Our clock is read anew: the step's own reading may be older than a reply that came in it, and the
  * difference would be too large. */
@@ -360,8 +357,7 @@ uint64_t store_redis_ms(const struct store *store)
     return redis_clock_at(&store->clock, clock_mono_ms(), clock_wall_ms());
 }
 
-/* ---- Keys, numbers, replies ---------------------------------------------------------------------
- */
+/* ---- Keys, numbers, replies ----------------------------------------------------------------- */
 
 struct slice store_key(const struct store *store, struct store_key *key, const char *kind,
                        const char *name)

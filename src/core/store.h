@@ -44,8 +44,7 @@ const char *store_error(const struct store *store); /* why not; "" */
 const char *store_incarnation(const struct store *store);
 struct reactor *store_reactor(const struct store *store);
 
-/* ---- Scripts, by the file's name in lua/ without .lua; NULL is a programmer's error -------------
- */
+/* ---- Scripts, by the file's name in lua/ without .lua; NULL is a programmer's error --------- */
 const struct redis_script *store_script(const struct store *store, const char *name);
 
 /* `reply` is valid during the call only. ST_OK: the script's reply. ST_STOPPED: the store is being
@@ -75,15 +74,13 @@ struct redis_conn *store_batch_conn(struct store *store);
 size_t store_pending(const struct store *store);
 size_t store_pending_bytes(const struct store *store);
 
-/* ---- Redis's clock ------------------------------------------------------------------------------
- */
+/* ---- Redis's clock -------------------------------------------------------------------------- */
 /* Every script's reply carries Redis's time; the store keeps the best estimate of the difference to
  * our monotonic clock. Unix ms. Before the first reply: our own wall clock. */
 void store_saw_time(struct store *store, int64_t redis_now_ms);
 uint64_t store_redis_ms(const struct store *store);
 
-/* ---- Key names: "<prefix>:{0}:<kind>[:<name>]" -------------------------------------------------
- */
+/* ---- Key names: "<prefix>:{0}:<kind>[:<name>]" ---------------------------------------------- */
 struct store_key {
     char text[STORE_KEY_MAX];
     size_t len;
@@ -101,8 +98,7 @@ struct store_number {
 };
 struct slice store_u64(struct store_number *number, uint64_t value);
 
-/* ---- Reading replies: 0 / "" when the element is missing or of another type
- * ---------------------- */
+/* ---- Reading replies: 0 / "" when the element is missing or of another type ----------------- */
 int64_t reply_integer(const struct redis_value *reply, size_t index);
 struct slice reply_text(const struct redis_value *reply, size_t index);
 bool reply_is(const struct redis_value *reply, size_t index, const char *text);

@@ -159,8 +159,7 @@ static void test_state_names(void **state)
         assert_string_equal(batch_state_name((enum batch_state)i), names[i]);
 }
 
-/* ---- Building, parsing, loading ---------------------------------------------------------------
- */
+/* ---- Building, parsing, loading ------------------------------------------------------------- */
 
 static void test_build_and_parse(void **state)
 {

@@ -176,8 +176,7 @@ static void test_attempt_round_trip(void **state)
     attempt_round_trip(&(struct attempt_record){.number = 0});
 }
 
-/* ---- Records that are not ours, or not ours any more ------------------------------------------
- */
+/* ---- Records that are not ours, or not ours any more ---------------------------------------- */
 
 /* What both readers say of the bytes in `buf`. */
 static enum status read_state(void)

@@ -1,39 +1,84 @@
 #!lua flags=allow-oom
--- close: take a batch whose deliveries are all finished or moved out of the journal.
+-- close: take batches whose deliveries are all finished or moved out of the journal.
 --
--- KEYS  1 journal   2 batch blob   3 progress bitmap   4 outcomes   5 closed   6 bytes of the closed
--- ARGV  1 batch id   2 how long history is kept in ms (0: not at all)   3 offset, 4 record, ...: the
---         outcome records, in runs; those of moved deliveries are written by their settle, before or
---         after this
--- Reply {status, now in ms, bytes of all closed batches}: "ok" or "gone" (a repeated call).
--- Cost  9 commands a batch.
--- Guarantee: every key that belongs to the batch has an expiry afterwards or is gone. As long as the
+-- KEYS  1 journal   2 closed   3 bytes of the closed   then for each batch: its blob, its progress
+--       bitmap, its outcomes
+-- ARGV  1 how long history is kept in ms (0: not at all)   then for each batch:
+--         its id   bytes of its blob   "all" and the outcome records of all its ordinals, or the
+--         number of runs and for each the offset and the records: those of moved deliveries are
+--         written by their settle, before or after this
+-- Reply {now in ms, bytes of all closed batches, how many of these were in the journal}
+-- Cost  6 commands, and 2 for each batch whose ordinals have all finished, else 3 and its runs.
+-- Guarantee: every key that belongs to a batch has an expiry afterwards or is gone. As long as the
 --       blob is kept there are outcomes, if only an empty one, with the same expiry: so a settle
 --       writes to them without a thought for expiries, and they tell a late repetition of the batch's
---       publish that it is too late.
+--       publish that it is too late. A repeated call changes nothing.
 
 local OUTCOME_BYTES = 12
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local keep = tonumber(ARGV[1])
 
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then
-    return {'gone', now, tonumber(redis.call('GET', KEYS[6]) or 0)}
+-- Writes the runs that begin at ARGV[at]; returns how long the outcomes are then.
+local function write_runs(outcomes, at, runs)
+    local length = 0
+    for i = at, at + 2 * runs - 1, 2 do
+        length = redis.call('SETRANGE', outcomes, ARGV[i], ARGV[i + 1])
+    end
+    if length == 0 then
+        length = redis.call('STRLEN', outcomes)
+    end
+    if length == 0 then
+        length = redis.call('SETRANGE', outcomes, 0, string.rep('\0', OUTCOME_BYTES))
+    end
+    redis.call('PEXPIRE', outcomes, keep)
+    return length
 end
-redis.call('UNLINK', KEYS[3])
-local keep = tonumber(ARGV[2])
-if keep == 0 then
-    redis.call('UNLINK', KEYS[2], KEYS[4])
-    return {'ok', now, tonumber(redis.call('GET', KEYS[6]) or 0)}
+
+local ids, batches = {}, {}
+local at = 2
+while at <= #ARGV do
+    local n = #ids + 1
+    local runs = ARGV[at + 2] ~= 'all' and tonumber(ARGV[at + 2])
+    ids[n] = ARGV[at]
+    batches[n] = {blob = KEYS[3 * n + 1], progress = KEYS[3 * n + 2], outcomes = KEYS[3 * n + 3],
+                  bytes = ARGV[at + 1], runs = runs, at = at + 3}
+    at = at + 3 + (runs and 2 * runs or 1)
 end
-for i = 3, #ARGV, 2 do
-    redis.call('SETRANGE', KEYS[4], ARGV[i], ARGV[i + 1])
+
+local closed, gone, entries, bytes = 0, {}, {}, 0
+local journal, seen = redis.call('ZMSCORE', KEYS[1], unpack(ids)), {}
+for n, batch in ipairs(batches) do
+    -- A batch that was adopted from me and came back may be named twice.
+    if journal[n] and not seen[ids[n]] then
+        seen[ids[n]] = true
+        closed = closed + 1
+        gone[#gone + 1] = batch.progress
+        if keep == 0 then
+            gone[#gone + 1] = batch.blob
+            gone[#gone + 1] = batch.outcomes
+        else
+            local length
+            if batch.runs then
+                length = write_runs(batch.outcomes, batch.at, batch.runs)
+            else
+                length = #ARGV[batch.at]
+                redis.call('SET', batch.outcomes, ARGV[batch.at], 'PX', keep)
+            end
+            redis.call('PEXPIRE', batch.blob, keep)
+            length = length + batch.bytes
+            bytes = bytes + length
+            entries[#entries + 1] = now + keep
+            entries[#entries + 1] = ids[n] .. ':' .. length
+        end
+    end
 end
-local outcomes = redis.call('STRLEN', KEYS[4])
-if outcomes == 0 then
-    outcomes = redis.call('SETRANGE', KEYS[4], 0, string.rep('\0', OUTCOME_BYTES))
+if closed > 0 then
+    redis.call('ZREM', KEYS[1], unpack(ids))
+    redis.call('UNLINK', unpack(gone))
 end
-redis.call('PEXPIRE', KEYS[2], keep)
-redis.call('PEXPIRE', KEYS[4], keep)
-local bytes = redis.call('STRLEN', KEYS[2]) + outcomes
-redis.call('ZADD', KEYS[5], now + keep, ARGV[1] .. ':' .. bytes)
-return {'ok', now, redis.call('INCRBY', KEYS[6], bytes)}
+if #entries > 0 then
+    redis.call('ZADD', KEYS[2], unpack(entries))
+    return {now, redis.call('INCRBY', KEYS[3], bytes), closed}
+end
+return {now, tonumber(redis.call('GET', KEYS[3]) or 0), closed}

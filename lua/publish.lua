@@ -20,7 +20,7 @@
 --       batch is stored, and in another's journal or closed), "noblob" or "journal_full"; one verdict
 --       for each event with a key: 0 = it is new, "d<answer>" = duplicate of that event,
 --       "u<answer>" = its uid belongs to that event, "f" = no room for its key.
--- Cost  without keys 7-8 commands a batch; 4-5 commands an event with a key, 1-15 more for a refused one.
+-- Cost  without keys 6-7 commands a batch; 4-5 commands an event with a key, 1-15 more for a refused one.
 -- Guarantee: either nothing is written ("noblob", "journal_full", an error reply), or the batch is in
 --       the journal, its owner among those who have one, its blob has no expiry, its new keys are
 --       taken, and the ordinals of refused events are marked, so that no recovery delivers them.
@@ -34,17 +34,13 @@ local ID_BYTES, FIXED = 31, 8
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Only publish takes a blob's expiry away, and only a stored batch has outcomes (close sees to it).
-local repeated = redis.call('ZSCORE', KEYS[2], ARGV[1])
-local adopted = false
-if not repeated then
-    local left = redis.call('PTTL', KEYS[1])
-    if left == -2 then
-        return {'noblob', now}
-    end
-    adopted = left == -1 or redis.call('EXISTS', KEYS[8]) == 1
-    repeated = adopted
+-- Only publish takes a blob's expiry away, and only a closed batch has outcomes beside an expiry.
+local left = redis.call('PTTL', KEYS[1])
+if left == -2 then
+    return {'noblob', now}
 end
+local repeated = left == -1 or redis.call('EXISTS', KEYS[8]) == 1
+local adopted = repeated and not redis.call('ZSCORE', KEYS[2], ARGV[1])
 if not repeated then
     local batches = redis.call('ZCARD', KEYS[2])
     if batches >= tonumber(ARGV[3]) then

@@ -9,7 +9,9 @@
  * back through dispatch_endpoint_ready().
  *
  * A batch is OPEN while an ordinal is pending. `pending` falls by dispatch_finished() and
- * dispatch_moved() alone, once for each ordinal; at zero the batch is closed.
+ * dispatch_moved() alone, once for each ordinal; at zero the batch is closed, together with others
+ * that end within CLOSE_AFTER_MS: what is paid for a call of close.lua is paid once for all of
+ * them.
  */
 #include "core/dispatch.h"
 
@@ -30,6 +32,9 @@ enum {
     START_QUOTA = 256,                      /* attempts a turn */
     LEASE_MOST = 64,                        /* deliveries one lease asks for */
     MARK_AFTER_MS = 100,                    /* a batch open for longer gets progress marks */
+    CLOSE_AFTER_MS = 20,                    /* a batch that has ended waits for others */
+    CLOSE_MOST = 32,                        /* batches closed at once */
+    CLOSE_ORDINALS = 16384,                 /* of together so many deliveries */
     STORE_PENDING_MAX = 100000,             /* calls that wait for Redis */
     EXPAND_PENDING_BYTES = 16 * 1024 * 1024 /* of calls: beyond it nothing is expanded */
 };
@@ -43,6 +48,15 @@ struct dispatch {
     size_t deliveries;
     size_t bytes;
     struct reactor_timer *mark;
+    struct closing *closing; /* ended, not yet closed; NULL: none */
+    struct reactor_timer *close;
+};
+
+/* Batches that are closed by one call. They stay in the list they are in. */
+struct closing {
+    struct dispatch *dispatch;
+    size_t count, ordinals;
+    struct batch *batches[CLOSE_MOST];
 };
 
 /* ---- Batches -------------------------------------------------------------------------------- */
@@ -71,31 +85,64 @@ static void on_batch_free(void *arg, struct batch *batch)
 
 static void on_closed(void *arg, enum status status, const struct redis_value *reply)
 {
-    struct batch *batch = arg;
-    struct dispatch *dispatch = batch->free_arg;
+    struct closing *closing = arg;
+    struct dispatch *dispatch = closing->dispatch;
     struct core *core = dispatch->core;
     if (status == ST_OK) {
-        store_saw_time(core->store, reply_integer(reply, 1));
-        history_saw_closed(core->history, reply_integer(reply, 2));
-        core->stats.batches_closed++;
+        store_saw_time(core->store, reply_integer(reply, 0));
+        history_saw_closed(core->history, reply_integer(reply, 1));
+        core->stats.batches_closed += (uint64_t)reply_integer(reply, 2);
     }
-    batch->state = BATCH_CLOSED;
-    map_remove(&dispatch->batches, &batch->by_id);
-    list_remove(&batch->node);
-    batch_put(batch);
+    for (size_t i = 0; i < closing->count; i++) {
+        struct batch *batch = closing->batches[i];
+        batch->state = BATCH_CLOSED;
+        map_remove(&dispatch->batches, &batch->by_id);
+        list_remove(&batch->node);
+        batch_put(batch);
+    }
+    free(closing);
+}
+
+static void close_now(struct dispatch *dispatch)
+{
+    struct closing *closing = dispatch->closing;
+    struct core *core = dispatch->core;
+    if (!closing)
+        return;
+    dispatch->closing = NULL;
+    if (store_close(core->store, closing->batches, closing->count, core->options.history_ttl_ms,
+                    on_closed, closing) == ST_OK)
+        return;
+    log_error("dispatch.close_failed", "batches=%zu reason=nomem", closing->count);
+    for (size_t i = 0; i < closing->count; i++)
+        closing->batches[i]->state = BATCH_OPEN; /* the marker tries again */
+    free(closing);
+}
+
+static void on_close(void *arg)
+{
+    close_now(arg);
 }
 
 static void close_if_done(struct dispatch *dispatch, struct batch *batch)
 {
     if (batch->pending > 0 || batch->state != BATCH_OPEN)
         return;
-    batch->state = BATCH_CLOSING;
-    const struct core_options *options = &dispatch->core->options;
-    if (store_close(dispatch->core->store, batch, options->history_ttl_ms, on_closed, batch) !=
-        ST_OK) {
-        log_error("dispatch.close_failed", "batch=%s reason=nomem", batch->id_text);
-        batch->state = BATCH_OPEN; /* the marker tries again */
+    struct closing *closing = dispatch->closing;
+    if (!closing) {
+        closing = malloc(sizeof(*closing));
+        if (!closing)
+            return; /* the marker tries again */
+        closing->dispatch = dispatch;
+        closing->count = closing->ordinals = 0;
+        dispatch->closing = closing;
+        reactor_timer_set(dispatch->close, dispatch->core->stopping ? 0 : CLOSE_AFTER_MS);
     }
+    batch->state = BATCH_CLOSING;
+    closing->batches[closing->count++] = batch;
+    closing->ordinals += batch->ordinal_count;
+    if (closing->count == CLOSE_MOST || closing->ordinals >= CLOSE_ORDINALS)
+        close_now(dispatch);
 }
 
 static void settle_slot(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal,
@@ -465,7 +512,10 @@ struct dispatch *dispatch_new(struct core *core)
     list_init(&dispatch->open);
     list_init(&dispatch->ready);
     dispatch->mark = reactor_timer_new(core->reactor, on_mark, dispatch);
-    if (!dispatch->mark) {
+    dispatch->close = reactor_timer_new(core->reactor, on_close, dispatch);
+    if (!dispatch->mark || !dispatch->close) {
+        reactor_timer_free(dispatch->mark);
+        reactor_timer_free(dispatch->close);
         free(dispatch);
         return NULL;
     }
@@ -501,5 +551,7 @@ void dispatch_free(struct dispatch *dispatch)
     list_remove(node);
     map_free(&dispatch->batches);
     reactor_timer_free(dispatch->mark);
+    reactor_timer_free(dispatch->close);
+    free(dispatch->closing);
     free(dispatch);
 }

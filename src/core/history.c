@@ -5,8 +5,9 @@
  * listed until the next flush. So listing costs one call a second for each busy endpoint, whatever
  * its rate.
  *
- * Trimming: close.lua tells the bytes of all closed batches; beyond the configured cap, and once a
- * minute for what has expired by time, the oldest are dropped a page at a time.
+ * Trimming: close.lua tells the bytes of all closed batches. The oldest are dropped a page at a
+ * time, beyond the configured cap until some room is made, so that the price of a call is shared by
+ * many batches, and once a minute what has expired by time.
  */
 #include "core/history.h"
 
@@ -17,7 +18,13 @@
 #include "core/store_batch.h"
 #include "core/store_schedule.h"
 
-enum { FLUSH_MS = 1000, TRIM_EVERY_MS = 60 * 1000, TRIM_PAGE = 64, BYTES_MAX = 8 * 1024 * 1024 };
+enum {
+    FLUSH_MS = 1000,
+    TRIM_EVERY_MS = 60 * 1000,
+    TRIM_PAGE = 64,
+    TRIM_ROOM = 16, /* beyond the cap a 16th of it is made free */
+    BYTES_MAX = 8 * 1024 * 1024
+};
 
 /* The successes of one endpoint since the last flush. */
 struct recent {
@@ -34,6 +41,7 @@ struct history {
     struct reactor_timer *flush;
     struct reactor_timer *trim;
     int64_t closed_bytes;
+    bool over; /* the cap was reached, and there is not yet enough room below it */
     bool trimming;
 };
 
@@ -154,7 +162,9 @@ static void on_oldest(void *arg, enum status status, const struct redis_value *r
     history->trimming = false;
     if (status != ST_OK)
         return;
-    int64_t excess = history->closed_bytes - (int64_t)core->options.history_bytes_max;
+    int64_t most = (int64_t)core->options.history_bytes_max;
+    int64_t excess = history->closed_bytes - (history->over ? most - most / TRIM_ROOM : most);
+    history->over = excess > 0;
     uint64_t now_ms = store_redis_ms(core->store);
     for (size_t i = 0; i + 1 < redis_value_count(reply) && count < TRIM_PAGE; i += 2) {
         struct slice member = reply_text(reply, i);
@@ -185,8 +195,10 @@ static void trim_page(struct history *history)
 void history_saw_closed(struct history *history, int64_t bytes)
 {
     history->closed_bytes = bytes;
-    if (bytes > (int64_t)history->core->options.history_bytes_max)
-        trim_page(history);
+    if (bytes <= (int64_t)history->core->options.history_bytes_max)
+        return;
+    history->over = true;
+    trim_page(history);
 }
 
 static void on_trim(void *arg)

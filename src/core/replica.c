@@ -89,8 +89,8 @@ static void on_batch(void *arg, enum status status, const struct redis_value *re
         dispatch_open(replica->core->dispatch, batch);
     } else {
         log_error("replica.bad_batch", "batch=%s reason=%s", name, status_name(parsed));
-        if (store_close_unread(replica->core->store, name, replica->core->options.history_ttl_ms) !=
-            ST_OK)
+        if (store_close_unread(replica->core->store, name, blob.len,
+                               replica->core->options.history_ttl_ms) != ST_OK)
             log_error("replica.bad_batch", "batch=%s reason=nomem", name);
     }
     replica->page_at++;

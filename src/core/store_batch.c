@@ -104,78 +104,162 @@ enum status store_progress(struct store *store, const char *batch, const uint32_
     return status;
 }
 
-/* Finished slots in runs: [offset, records] pairs. Fills `runs` (2 for each run at most). */
-static size_t outcome_runs(const struct batch *batch, struct buf *records, struct slice *args,
-                           struct store_number *offsets)
+/* ---- Closing -------------------------------------------------------------------------------- */
+
+/* The words of one call of close.lua while they are put together. */
+struct close_words {
+    struct store_key *text; /* of the keys */
+    struct slice *keys;
+    size_t key_count;
+    struct store_number *numbers;
+    size_t number_count;
+    struct slice *args;
+    size_t arg_count;
+    struct buf records; /* reserved whole: it does not move */
+};
+
+enum { CLOSE_KEYS = 3, CLOSE_ARGS = 1 }; /* before those of the batches */
+
+/* At most `batches` of together `ordinals`. */
+static enum status close_begin(struct close_words *words, const struct store *store, size_t batches,
+                               size_t ordinals, uint64_t history_ttl_ms)
+{
+    size_t runs = ordinals / 2 + batches;
+    size_t keys = CLOSE_KEYS + 3 * batches;
+    *words = (struct close_words){
+        .text = malloc(keys * sizeof(*words->text)),
+        .keys = malloc(keys * sizeof(*words->keys)),
+        .numbers = malloc((CLOSE_ARGS + 2 * batches + runs) * sizeof(*words->numbers)),
+        .args = malloc((CLOSE_ARGS + 3 * batches + 2 * runs) * sizeof(*words->args)),
+    };
+    buf_init(&words->records, (ordinals + batches) * OUTCOME_BYTES);
+    if (!words->text || !words->keys || !words->numbers || !words->args ||
+        !buf_reserve(&words->records, words->records.max))
+        return ST_NOMEM;
+    words->keys[0] = store_key(store, &words->text[0], "journal", store_incarnation(store));
+    words->keys[1] = store_key(store, &words->text[1], "closed", NULL);
+    words->keys[2] = store_key(store, &words->text[2], "closed", "bytes");
+    words->key_count = CLOSE_KEYS;
+    words->args[words->arg_count++] =
+        store_u64(&words->numbers[words->number_count++], history_ttl_ms);
+    return ST_OK;
+}
+
+static void close_end(struct close_words *words)
+{
+    buf_free(&words->records);
+    free(words->args);
+    free(words->numbers);
+    free(words->keys);
+    free(words->text);
+}
+
+static void close_add_word(struct close_words *words, struct slice word)
+{
+    words->args[words->arg_count++] = word;
+}
+
+static void close_add_number(struct close_words *words, uint64_t number)
+{
+    close_add_word(words, store_u64(&words->numbers[words->number_count++], number));
+}
+
+/* What each batch begins with. `id_text` must live as long as `words`. */
+static void close_add_name(struct close_words *words, const struct store *store,
+                           const char *id_text, size_t blob_bytes)
+{
+    struct store_key *text = words->text + words->key_count;
+    struct slice *keys = words->keys + words->key_count;
+    keys[0] = store_key(store, &text[0], "batch", id_text);
+    keys[1] = store_key_progress(store, &text[1], id_text, store_incarnation(store));
+    keys[2] = store_key(store, &text[2], "outcome", id_text);
+    words->key_count += 3;
+    close_add_word(words, slice_str(id_text));
+    close_add_number(words, blob_bytes);
+}
+
+/* The outcomes of all ordinals; a batch without any has one record that says nothing, because
+ * every closed batch has outcomes. */
+static void close_add_all(struct close_words *words, const struct batch *batch)
+{
+    static const uint8_t none[OUTCOME_BYTES];
+    size_t from = words->records.len;
+    for (uint32_t i = 0; i < batch->ordinal_count; i++)
+        buf_add(&words->records, batch->slots[i].outcome, OUTCOME_BYTES);
+    if (batch->ordinal_count == 0)
+        buf_add(&words->records, none, OUTCOME_BYTES);
+    close_add_word(words, SLICE("all"));
+    close_add_word(words, slice_of(words->records.ptr + from, words->records.len - from));
+}
+
+/* The outcomes of those that have finished, in runs. */
+static void close_add_runs(struct close_words *words, const struct batch *batch)
 {
     size_t runs = 0;
+    size_t count_at = words->arg_count++;
+    struct store_number *count = &words->numbers[words->number_count++];
     for (uint32_t i = 0; i < batch->ordinal_count;) {
         if (batch->slots[i].state != SLOT_FINISHED) {
             i++;
             continue;
         }
-        uint32_t first = i;
-        size_t from = records->len;
+        size_t from = words->records.len;
+        close_add_number(words, (uint64_t)i * OUTCOME_BYTES);
         while (i < batch->ordinal_count && batch->slots[i].state == SLOT_FINISHED)
-            buf_add(records, batch->slots[i++].outcome, OUTCOME_BYTES);
-        args[2 * runs] = store_u64(&offsets[runs], (uint64_t)first * OUTCOME_BYTES);
-        /* The buffer was reserved whole: it does not move any more. */
-        args[2 * runs + 1] = slice_of(records->ptr + from, records->len - from);
+            buf_add(&words->records, batch->slots[i++].outcome, OUTCOME_BYTES);
+        close_add_word(words, slice_of(words->records.ptr + from, words->records.len - from));
         runs++;
     }
-    return runs;
+    words->args[count_at] = store_u64(count, runs);
 }
 
-/* The keys of close.lua. */
-static size_t close_keys(const struct store *store, const char *batch, struct store_key text[6],
-                         struct slice keys[6])
+static bool all_finished(const struct batch *batch)
 {
-    keys[0] = store_key(store, &text[0], "journal", store_incarnation(store));
-    keys[1] = store_key(store, &text[1], "batch", batch);
-    keys[2] = store_key_progress(store, &text[2], batch, store_incarnation(store));
-    keys[3] = store_key(store, &text[3], "outcome", batch);
-    keys[4] = store_key(store, &text[4], "closed", NULL);
-    keys[5] = store_key(store, &text[5], "closed", "bytes");
-    return 6;
+    for (uint32_t i = 0; i < batch->ordinal_count; i++)
+        if (batch->slots[i].state != SLOT_FINISHED)
+            return false;
+    return true;
 }
 
-enum status store_close(struct store *store, const struct batch *batch, uint64_t history_ttl_ms,
-                        store_reply_fn *fn, void *arg)
+enum status store_close(struct store *store, struct batch *const *batches, size_t count,
+                        uint64_t history_ttl_ms, store_reply_fn *fn, void *arg)
 {
-    struct store_key text[6];
-    struct slice keys[6];
-    size_t key_count = close_keys(store, batch->id_text, text, keys);
-    size_t most = (batch->ordinal_count + 1) / 2 + 1; /* runs */
-    struct slice *args = malloc((2 + 2 * most) * sizeof(*args));
-    struct store_number *offsets = malloc(most * sizeof(*offsets));
-    struct store_number ttl;
-    struct buf records;
-    buf_init(&records, (size_t)batch->ordinal_count * OUTCOME_BYTES);
-    enum status status = ST_NOMEM;
-    if (!args || !offsets || (batch->ordinal_count > 0 && !buf_reserve(&records, records.max)))
-        goto out;
-    args[0] = slice_str(batch->id_text);
-    args[1] = store_u64(&ttl, history_ttl_ms);
-    size_t runs = outcome_runs(batch, &records, args + 2, offsets);
-    status = store_call(store, store_script(store, "close"), keys, key_count, args, 2 + 2 * runs,
-                        fn, arg);
-out:
-    buf_free(&records);
-    free(offsets);
-    free(args);
+    size_t ordinals = 0;
+    for (size_t i = 0; i < count; i++)
+        ordinals += batches[i]->ordinal_count;
+    struct close_words words;
+    enum status status = close_begin(&words, store, count, ordinals, history_ttl_ms);
+    if (status == ST_OK) {
+        for (size_t i = 0; i < count; i++) {
+            close_add_name(&words, store, batches[i]->id_text, batches[i]->blob.len);
+            if (all_finished(batches[i]))
+                close_add_all(&words, batches[i]);
+            else
+                close_add_runs(&words, batches[i]);
+        }
+        status = store_call(store, store_script(store, "close"), words.keys, words.key_count,
+                            words.args, words.arg_count, fn, arg);
+    }
+    close_end(&words);
     return status;
 }
 
-enum status store_close_unread(struct store *store, const char *batch, uint64_t history_ttl_ms)
+enum status store_close_unread(struct store *store, const char *batch, size_t blob_bytes,
+                               uint64_t history_ttl_ms)
 {
-    struct store_key text[6];
-    struct slice keys[6];
-    struct store_number ttl;
-    size_t key_count = close_keys(store, batch, text, keys);
-    struct slice args[] = {slice_str(batch), store_u64(&ttl, history_ttl_ms)};
-    return store_call(store, store_script(store, "close"), keys, key_count, args, 2, on_answered,
-                      NULL);
+    struct close_words words;
+    enum status status = close_begin(&words, store, 1, 0, history_ttl_ms);
+    if (status == ST_OK) {
+        close_add_name(&words, store, batch, blob_bytes);
+        close_add_number(&words, 0); /* runs */
+        status = store_call(store, store_script(store, "close"), words.keys, words.key_count,
+                            words.args, words.arg_count, on_answered, NULL);
+    }
+    close_end(&words);
+    return status;
 }
+
+/* ---- History, journals ---------------------------------------------------------------------- */
 
 enum status store_closed_oldest(struct store *store, size_t most, store_reply_fn *fn, void *arg)
 {

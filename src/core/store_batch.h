@@ -34,13 +34,13 @@ MUST_CHECK enum status store_progress(struct store *store, const char *batch,
                                       const uint32_t *ordinals, size_t count, store_reply_fn *fn,
                                       void *arg);
 
-/* Closes a batch with the outcomes of its finished slots. Reply: close.lua's. */
-MUST_CHECK enum status store_close(struct store *store, const struct batch *batch,
+/* Closes batches with the outcomes of their finished slots. Reply: close.lua's. */
+MUST_CHECK enum status store_close(struct store *store, struct batch *const *batches, size_t count,
                                    uint64_t history_ttl_ms, store_reply_fn *fn, void *arg);
 
 /* Takes a batch that cannot be read out of my journal; its blob, if there is one, is kept as long
  * as history, for people to look at. */
-MUST_CHECK enum status store_close_unread(struct store *store, const char *batch,
+MUST_CHECK enum status store_close_unread(struct store *store, const char *batch, size_t blob_bytes,
                                           uint64_t history_ttl_ms);
 
 /* The oldest closed batches with their expiry: ZRANGE … WITHSCORES. */

@@ -153,6 +153,7 @@ static enum status write_config(const struct redis_server *server,
                        "save \"\"\n"
                        "aof-use-rdb-preamble yes\n"
                        "aof-load-truncated yes\n"
+                       "latency-tracking no\n"
                        "maxmemory-policy noeviction\n");
     buf_addf(&text, "appendonly %s\n", append_only ? "yes" : "no");
     if (append_only)

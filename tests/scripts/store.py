@@ -86,18 +86,17 @@ class Store:
         return Call("progress", keys, [batch, *ordinals])
 
     @verb
-    def close(self, batch, outcomes=None, keep=60_000):
-        """`outcomes`: {ordinal: 12 bytes}, sent in runs."""
-        keys = [self.key("journal", self.me), self.key("batch", batch),
-                self.key("progress", batch, self.me), self.key("outcome", batch),
-                self.key("closed"), self.key("closed", "bytes")]
-        args, last = [batch, keep], None
-        for ordinal, record in sorted((outcomes or {}).items()):
-            if last is not None and ordinal == last + 1:
-                args[-1] += record
-            else:
-                args += [ordinal * OUTCOME_BYTES, record]
-            last = ordinal
+    def close(self, *batches, keep=60_000):
+        """`batches`: (name, outcomes as {ordinal: 12 bytes}, bytes of the blob, number of ordinals),
+        or the first of these: outcomes of all ordinals are sent as one, others in runs."""
+        keys = [self.key("journal", self.me), self.key("closed"), self.key("closed", "bytes")]
+        args = [keep]
+        for batch in batches:
+            given = batch if isinstance(batch, tuple) else (batch,)
+            name, outcomes, size, ordinals = (*given, *(None, {}, 0, None)[len(given):])
+            keys += [self.key("batch", name), self.key("progress", name, self.me),
+                     self.key("outcome", name)]
+            args += [name, size, *outcome_words(outcomes, ordinals)]
         return Call("close", keys, args)
 
     @verb
@@ -233,6 +232,20 @@ class Batch:
         event, count = self.events[index], len(self.targets[index])
         return (idem and member(idem), uid and member(uid), answer(event, count),
                 self.first_ordinal(index), count)
+
+
+def outcome_words(outcomes, ordinals):
+    """The outcomes of one batch as close.lua takes them."""
+    if len(outcomes) == ordinals:
+        return ["all", b"".join(outcomes[ordinal] for ordinal in range(ordinals)) or bytes(12)]
+    words, last = [], None
+    for ordinal, record in sorted(outcomes.items()):
+        if last is not None and ordinal == last + 1:
+            words[-1] += record
+        else:
+            words += [ordinal * OUTCOME_BYTES, record]
+        last = ordinal
+    return [len(words) // 2, *words]
 
 
 def endpoint_id(rng=random):

@@ -69,7 +69,8 @@ def batches(redis):
     store.move(opened.events[0], TWO, 1, "dead")
     store.move(closed.events[1], ONE, 1, "in", 60_000)
     store.progress(opened.name, 2)
-    store.close(closed.name, {0: pack_outcome("sent"), 2: pack_outcome("cancelled")})
+    store.close((closed.name, {0: pack_outcome("sent"), 2: pack_outcome("cancelled")},
+                 len(closed.blob)))
     return opened, closed
 
 

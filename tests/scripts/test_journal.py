@@ -48,9 +48,9 @@ def test_progress_is_for_batches_of_my_journal(a, b, dump):
 def test_a_closed_batch_is_history_with_its_outcomes(a, redis, dump):
     batch = opened(a, [ONE, TWO], [ONE, TWO])
     a.progress(batch.name, 0)
-    call = a.close.later(batch.name, {0: SENT, 1: SENT, 3: CANCELLED}, keep=5000)
-    (status, now, size), second = twice(a, call, dump)
-    assert status == b"ok" and second[0] == b"gone" and second[2] == size
+    call = a.close.later((batch.name, {0: SENT, 1: SENT, 3: CANCELLED}, len(batch.blob)), keep=5000)
+    (now, size, count), second = twice(a, call, dump)
+    assert count == 1 and second[1:] == [size, 0]
     assert size == len(batch.blob) + 4 * 12
     assert redis.call("ZRANGE", a.key("closed"), 0, -1, "WITHSCORES") == [
         f"{batch.name}:{size}".encode(), str(now + 5000).encode()]
@@ -65,7 +65,7 @@ def test_a_closed_batch_is_history_with_its_outcomes(a, redis, dump):
 def test_without_history_nothing_is_left(a, redis):
     batch = opened(a)
     a.progress(batch.name, 0)
-    assert a.close(batch.name, {0: SENT}, keep=0)[::2] == [b"ok", 0]
+    assert a.close((batch.name, {0: SENT}, len(batch.blob)), keep=0)[1:] == [0, 1]
     assert sorted(Snapshot(redis).ttl) == ["journals", "replicas"]
 
 
@@ -76,14 +76,14 @@ def test_outcomes_settled_before_the_close_stay(a, redis):
     a.settle(batch.events[0], TWO, lease, ordinal=1, outcome=CANCELLED)
     assert redis.call("PTTL", a.key("outcome", batch.name)) == -1, "as long as the batch is open"
     check(redis, documents=False)
-    a.close(batch.name, {0: SENT})
+    a.close((batch.name, {0: SENT}))
     assert set(deliveries(Snapshot(redis)).values()) == {"sent", "cancelled"}
 
 
 def test_a_batch_of_moved_deliveries_has_outcomes_when_closed(a, redis):
     batch = opened(a)
     a.move(batch.events[0], ONE, 0)
-    a.close(batch.name, {}, keep=5000)
+    a.close(batch.name, keep=5000)
     lease = a.lease(ONE)[1]
     a.settle(batch.events[0], ONE, lease, outcome=SENT)
     snapshot = Snapshot(redis)
@@ -93,13 +93,41 @@ def test_a_batch_of_moved_deliveries_has_outcomes_when_closed(a, redis):
 
 def test_a_batch_without_deliveries(a):
     batch = opened(a, [])
-    assert a.close(batch.name)[0] == b"ok"
+    assert a.close((batch.name, {}, len(batch.blob), 0))[1:] == [len(batch.blob) + 12, 1]
+
+
+def test_many_batches_are_closed_at_once(a, b, redis, dump):
+    """All finished, some moved, nothing in it, not mine (any more): each as if it were alone."""
+    whole, partly, empty = opened(a, [ONE, TWO]), opened(a, [ONE] * 3), opened(a, [])
+    foreign = opened(b, [ONE])
+    a.move(partly.events[0], ONE, 1)
+    call = a.close.later((whole.name, {0: SENT, 1: CANCELLED}, len(whole.blob), 2),
+                         (foreign.name, {0: SENT}, len(foreign.blob), 1),
+                         (partly.name, {0: SENT, 2: SENT}, len(partly.blob), 3),
+                         (empty.name, {}, len(empty.blob), 0))
+    (_, size, count), second = twice(a, call, dump)
+    assert count == 3 and second[1:] == [size, 0]
+    assert size == sum(len(batch.blob) for batch in (whole, partly, empty)) + (2 + 3 + 1) * 12
+    snapshot = Snapshot(redis)
+    assert snapshot.owner == {foreign.name: "b"}
+    assert [snapshot.outcome(whole.name, n)["status"] for n in range(2)] == ["sent", "cancelled"]
+    assert [snapshot.outcome(partly.name, n)["status"] for n in range(3)] == ["sent", "none", "sent"]
+    check(redis, documents=False)
+
+
+def test_a_batch_that_is_named_twice_is_closed_once(a, redis):
+    """It went to another replica and came back while this one still had it in memory."""
+    batch = opened(a, [ONE, TWO])
+    size = len(batch.blob)
+    assert a.close((batch.name, {0: SENT, 1: SENT}, size, 2),
+                   (batch.name, {1: CANCELLED}, size, 2))[1:] == [size + 24, 1]
+    check(redis, documents=False)
 
 
 def test_only_the_owner_closes(a, b, dump):
     batch = opened(a)
     before = dump()
-    assert b.close(batch.name, {0: SENT})[0] == b"gone"
+    assert b.close((batch.name, {0: SENT}))[2] == 0
     assert dump() == before
 
 
@@ -108,7 +136,8 @@ def test_the_bytes_of_all_closed_batches_add_up(a):
     for count in range(1, 6):
         batch = opened(a, [ONE] * count)
         total += len(batch.blob) + 12 * count
-        assert a.close(batch.name, {n: SENT for n in range(count)})[2] == total
+        outcomes = {n: SENT for n in range(count)}
+        assert a.close((batch.name, outcomes, len(batch.blob), count))[1] == total
 
 
 # ---- trim ------------------------------------------------------------------------------------------
@@ -119,7 +148,7 @@ def closed(store):
 
 def test_trim_drops_a_batch_with_all_that_belongs_to_it(a, redis, dump):
     for _ in range(3):
-        a.close(opened(a).name, {0: SENT})
+        a.close((opened(a).name, {0: SENT}))
     first, second, third = closed(a)
     left = int(third.partition(":")[2])
     assert twice(a, a.trim.later(first, second), dump) == ([left], [left])
@@ -129,14 +158,14 @@ def test_trim_drops_a_batch_with_all_that_belongs_to_it(a, redis, dump):
 
 
 def test_trim_of_what_another_has_trimmed(a, b):
-    a.close(opened(a).name, {0: SENT})
+    a.close((opened(a).name, {0: SENT}))
     call = a.trim.later(*closed(a))
     assert a.make(call) == b.make(call) == [0]
 
 
 def test_trim_of_a_batch_that_expired(a, redis):
     batch = opened(a)
-    a.close(batch.name, {0: SENT}, keep=1)
+    a.close((batch.name, {0: SENT}), keep=1)
     while redis.call("EXISTS", a.key("batch", batch.name), a.key("outcome", batch.name)):
         pass
     assert a.trim(*closed(a)) == [0]
@@ -235,7 +264,7 @@ def test_one_that_was_taken_for_dead_loses_its_batches_call_by_call(a, b, dump):
     before = dump()
     assert a.progress(batch.name, 0)[0] == b"gone"
     assert a.move(batch.events[0], ONE, 0)[0] == b"gone"
-    assert a.close(batch.name, {0: SENT})[0] == b"gone"
+    assert a.close((batch.name, {0: SENT}))[2] == 0
     assert dump() == before
 
 
@@ -250,7 +279,7 @@ def test_a_batch_goes_and_comes_back(a, b):
     a.adopt(batch.name, "b")
     assert a.move(batch.events[0], ONE, 0)[0] == b"already"
     assert a.move(batch.events[0], TWO, 1)[0] == b"ok"
-    assert a.close(batch.name)[0] == b"ok" and b.close(batch.name)[0] == b"gone"
+    assert a.close(batch.name)[2] == 1 and b.close(batch.name)[2] == 0
 
 
 def test_an_adopter_that_was_buried_itself_is_known_again(a, b, redis):
@@ -278,6 +307,6 @@ def test_out_of_memory_all_this_goes_on(a, b, redis):
     for batch in (one, two):
         assert b.adopt(batch.name, "a") == b"ok"
     assert b.bury("a") == b"ok"
-    assert b.close(one.name, {n: SENT for n in range(9)})[0] == b"ok"
+    assert b.close((one.name, {n: SENT for n in range(9)}, len(one.blob), 9))[2] == 1
     b.trim(*closed(b))
-    assert b.close(two.name, {0: SENT}, keep=0)[::2] == [b"ok", 0]
+    assert b.close((two.name, {0: SENT}), keep=0)[1:] == [0, 1]

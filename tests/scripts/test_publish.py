@@ -249,7 +249,7 @@ def test_a_batch_adopted_and_closed_by_another_is_not_opened_again(a, b, dump, m
     b.adopt(batch.name, "a")
     if moved:
         b.move(batch.events[0], ONE, 0)
-    b.close(batch.name, {} if moved else {0: b"\1" * 12})
+    b.close((batch.name, {} if moved else {0: b"\1" * 12}))
     before = dump()
     for first in (False, True):
         status, _, *verdicts = a.make(call, first)

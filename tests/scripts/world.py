@@ -45,8 +45,8 @@ class Waiting:
 class Open:
     """A batch in memory. slots: ordinal -> "pending", "busy", "moved" or an outcome's name."""
 
-    def __init__(self, name, deliveries, record):
-        self.name, self.deliveries, self.record = name, deliveries, record
+    def __init__(self, name, deliveries, record, size):
+        self.name, self.deliveries, self.record, self.size = name, deliveries, record, size
         self.slots = ["pending"] * len(deliveries)
         self.marked, self.closing = set(), False
 
@@ -138,7 +138,7 @@ class Replica:
                 self.world.answer(event, "refused", waiting.sure)
             return
         verdicts = dict(zip(claiming, reply[2:]))
-        opened = Open(batch.name, batch.deliveries, batch.record)
+        opened = Open(batch.name, batch.deliveries, batch.record, len(batch.blob))
         for event in batch.events:
             verdict = verdicts.get(event, 0)
             self.world.answer(event, "refused" if verdict else "accepted", waiting.sure)
@@ -203,14 +203,22 @@ class Replica:
                 return
 
     def close(self):
-        for opened in self.open:
-            if opened.done() and not opened.closing:
-                opened.closing = True
-                outcomes = {n: pack_outcome(slot) for n, slot in enumerate(opened.slots)
-                            if slot in OUTCOMES}
-                self.call(self.store.close.later(opened.name, outcomes, KEEP_MS),
-                          lambda reply, opened=opened: self.open.remove(opened))
-                return
+        """All that can be closed, or some of it, in one call."""
+        done = [opened for opened in self.open if opened.done() and not opened.closing]
+        some = self.rng.sample(done, self.rng.randint(1, len(done))) if done else ()
+        batches = []
+        for opened in some:
+            opened.closing = True
+            outcomes = {n: pack_outcome(slot) for n, slot in enumerate(opened.slots)
+                        if slot in OUTCOMES}
+            batches.append((opened.name, outcomes, opened.size, len(opened.slots)))
+
+        def closed(_):
+            for opened in some:
+                self.open.remove(opened)
+
+        if some:
+            self.call(self.store.close.later(*batches, keep=KEEP_MS), closed)
 
     def trim(self):
         members = self.store.redis.call("ZRANGE", self.store.key("closed"), 0, -1)
@@ -344,7 +352,7 @@ class Replica:
             else:
                 events = read_batch(name, blob)
                 opened = Open(name, [(event.id, endpoint) for event in events
-                                     for endpoint in event.targets], None)
+                                     for endpoint in event.targets], None, len(blob))
                 for ordinal in bits(done):
                     opened.slots[ordinal] = "moved"
                     opened.marked.add(ordinal)

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/dispatch.h"
+#include "core/gate.h"
 #include "core/settle.h"
 
 enum { LINES_MAX = LIMIT_HEADER_LIST + 16, FREE_MAX = 256, KEEP_BYTES = 64 * 1024 };
@@ -250,6 +251,7 @@ enum status attempt_start(struct attempts *attempts, struct delivery *delivery)
     list_push_back(&attempts->sending, &delivery->node);
     delivery->endpoint->in_flight++;
     attempts->in_flight++;
+    gate_pass(core->gate, delivery->endpoint, &delivery->pass);
     return ST_OK;
 }
 

@@ -1,7 +1,8 @@
 /* core.c - makes, joins and ends the modules of the data path.
  *
  * Hooks run in the order in which the modules are made: publish ships the turn's batch, dispatch
- * starts what may go; outbound's completions (made before) come first, so their slots are free.
+ * starts what the gate lets through; outbound's completions (made before) come first, so their
+ * slots are free.
  */
 #include "core/core.h"
 
@@ -12,6 +13,7 @@
 #include "core/clear.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
+#include "core/gate.h"
 #include "core/history.h"
 #include "core/publish.h"
 #include "core/replica.h"
@@ -39,6 +41,9 @@ static void on_loaded(void *arg, enum status status)
     }
     log_info("endpoints.loaded", "count=%zu", registry_count(core->registry));
     if (!core->loaded) {
+        for (struct endpoint *endpoint = registry_next(core->registry, NULL); endpoint;
+             endpoint = registry_next(core->registry, &endpoint->id))
+            gate_unknown_past(core->gate, endpoint);
         core->loaded = true;
         begin(core);
     }
@@ -73,6 +78,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     rng_seed(&core->rng, rng_u64());
     core->reload = reactor_timer_new(reactor, on_reload, core);
     core->publish = publish_new(core);
+    core->gate = gate_new(core);
     core->dispatch = dispatch_new(core);
     core->attempts = attempts_new(core);
     core->settle = settle_new(core);
@@ -81,8 +87,9 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->history = history_new(core);
     core->clear = clear_new(core);
     core->endpoints = endpoint_store_new(core);
-    if (!core->reload || !core->publish || !core->dispatch || !core->attempts || !core->settle ||
-        !core->schedule || !core->replica || !core->history || !core->clear || !core->endpoints) {
+    if (!core->reload || !core->publish || !core->gate || !core->dispatch || !core->attempts ||
+        !core->settle || !core->schedule || !core->replica || !core->history || !core->clear ||
+        !core->endpoints) {
         core_free(core);
         return NULL;
     }
@@ -96,6 +103,7 @@ void core_free(struct core *core)
     attempts_free(core->attempts);
     publish_free(core->publish);
     dispatch_free(core->dispatch);
+    gate_free(core->gate);
     clear_free(core->clear);
     history_free(core->history);
     replica_free(core->replica);

@@ -41,6 +41,9 @@ struct core_options {
     size_t response_bytes_max;
     uint64_t retry_after_max_ms;
     bool allow_http;
+    uint32_t in_flight_per_host_max; /* 0: no limit */
+    bool adaptive;                   /* each endpoint has an allowance */
+    struct breaker_rules breaker;
     /* Replicas. */
     uint64_t lease_ms, heartbeat_ms;
     bool sole_owner; /* the Redis is ours alone (embedded): other incarnations are dead */
@@ -56,7 +59,8 @@ struct core_stats {
     uint64_t deliveries_sent, deliveries_retried, deliveries_dead, deliveries_cancelled,
         deliveries_moved;
     uint64_t claims, leases_lost;
-    struct hist publish_us; /* accepted to answered */
+    uint64_t breakers_open, breakers_half_open; /* now */
+    struct hist publish_us;                     /* accepted to answered */
     struct hist attempt_us;
     struct hist delivery_us; /* accepted to sent, of first attempts */
 };
@@ -74,6 +78,7 @@ struct core {
 
     struct reactor_timer *reload;
     struct publish *publish;
+    struct gate *gate;
     struct dispatch *dispatch;
     struct attempts *attempts;
     struct settle *settle;

@@ -36,6 +36,7 @@ struct delivery {
     bool held_in_hand;         /* it is in the schedule's table */
     bool renewing;             /* SENDING, and its lease is being renewed */
     struct attempt *attempt;   /* SENDING */
+    struct gate_pass pass;     /* SENDING */
     struct settlement
         *held; /* the attempt's result, while `moving` or `renewing` is not answered */
 };

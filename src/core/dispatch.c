@@ -5,8 +5,8 @@
  *                                                       +--> settle_postpone(): the schedule
  *
  * The round is the list `ready` of endpoints that have work and a free slot; each gives one attempt
- * a turn of the list. An endpoint leaves the list when it has nothing to send or no slot, and comes
- * back through dispatch_endpoint_ready().
+ * a turn of the list. An endpoint leaves the list when it has nothing to send or no slot, or sleeps
+ * because the gate says when it may send, and comes back through dispatch_endpoint_ready().
  *
  * A batch is OPEN while an ordinal is pending. `pending` falls by dispatch_finished() and
  * dispatch_moved() alone, once for each ordinal; at zero the batch is closed, together with others
@@ -22,21 +22,24 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "core/attempt.h"
+#include "core/gate.h"
 #include "core/history.h"
 #include "core/schedule.h"
 #include "core/settle.h"
 #include "core/store_batch.h"
 
 enum {
-    EXPAND_QUOTA = 1000,                    /* deliveries a turn */
-    START_QUOTA = 256,                      /* attempts a turn */
-    LEASE_MOST = 64,                        /* deliveries one lease asks for */
-    MARK_AFTER_MS = 100,                    /* a batch open for longer gets progress marks */
-    CLOSE_AFTER_MS = 20,                    /* a batch that has ended waits for others */
-    CLOSE_MOST = 32,                        /* batches closed at once */
-    CLOSE_ORDINALS = 16384,                 /* of together so many deliveries */
-    STORE_PENDING_MAX = 100000,             /* calls that wait for Redis */
-    EXPAND_PENDING_BYTES = 16 * 1024 * 1024 /* of calls: beyond it nothing is expanded */
+    EXPAND_QUOTA = 1000,                     /* deliveries a turn */
+    START_QUOTA = 256,                       /* attempts a turn */
+    LEASE_MOST = 64,                         /* deliveries one lease asks for */
+    MARK_AFTER_MS = 100,                     /* a batch open for longer gets progress marks */
+    CLOSE_AFTER_MS = 20,                     /* a batch that has ended waits for others */
+    CLOSE_MOST = 32,                         /* batches closed at once */
+    CLOSE_ORDINALS = 16384,                  /* of together so many deliveries */
+    STORE_PENDING_MAX = 100000,              /* calls that wait for Redis */
+    EXPAND_PENDING_BYTES = 16 * 1024 * 1024, /* of calls: beyond it nothing is expanded */
+    HOLD_US = 1000 * 1000, /* a limited endpoint holds in memory what leaves within this time */
+    LEAD_US = 500 * 1000   /* and leases what leaves within this one */
 };
 
 struct dispatch {
@@ -257,12 +260,6 @@ static void on_mark(void *arg)
 
 /* ---- Deliveries ----------------------------------------------------------------------------- */
 
-void dispatch_took(struct dispatch *dispatch, struct delivery *delivery)
-{
-    (void)delivery;
-    dispatch->deliveries++;
-}
-
 void dispatch_release(struct dispatch *dispatch, struct delivery *delivery)
 {
     struct batch *batch = delivery->message->batch;
@@ -291,15 +288,14 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* How many more attempts the endpoint may have under way: up to its own maximum, and to as many as
- * there are slots free for all. So endpoints that hang take less and less of what is left and never
- * all of it: n of them end with 1/(n+1) of the slots each, and as much stays free for the others.
- * [Choudhury and Hahne, "Dynamic queue length thresholds", 1998, with alpha = 1] */
+/* How many more attempts the endpoint may have under way: up to its own maximum (gate.h), and to as
+ * many as there are slots free for all. So endpoints that hang take less and less of what is left
+ * and never all of it: n of them end with 1/(n+1) of the slots each, and as much stays free for the
+ * others. [Choudhury and Hahne, "Dynamic queue length thresholds", 1998, with alpha = 1] */
 static size_t slots_for(const struct dispatch *dispatch, const struct endpoint *endpoint)
 {
     size_t used = endpoint->in_flight + endpoint->claiming;
-    size_t most =
-        least(endpoint->config->max_in_flight, attempts_free_slots(dispatch->core->attempts));
+    size_t most = least(gate_most(endpoint), attempts_free_slots(dispatch->core->attempts));
     return most > used ? most - used : 0;
 }
 
@@ -307,11 +303,53 @@ void dispatch_endpoint_ready(struct dispatch *dispatch, struct endpoint *endpoin
 {
     if (endpoint->deleted || !endpoint->config->active)
         return;
-    if (list_linked(&endpoint->ready) || slots_for(dispatch, endpoint) == 0 ||
+    if (list_linked(&endpoint->ready) || gate_asleep(endpoint) ||
+        slots_for(dispatch, endpoint) == 0 ||
         (endpoint->queued == 0 && (!endpoint->backlog || endpoint->claiming > 0)))
         return;
     list_push_back(&dispatch->ready, &endpoint->ready);
     reactor_wake(dispatch->core->reactor);
+}
+
+/* More than can leave soon need not wait in memory. */
+static bool queue_full(const struct dispatch *dispatch, const struct endpoint *endpoint)
+{
+    const struct core *core = dispatch->core;
+    return endpoint->queued >= core->options.queued_per_endpoint_max ||
+           endpoint->queued >= gate_room(endpoint, HOLD_US);
+}
+
+static void enqueue(struct dispatch *dispatch, struct delivery *delivery)
+{
+    struct endpoint *endpoint = delivery->endpoint;
+    delivery->phase = DELIVERY_QUEUED;
+    list_push_back(&endpoint->queue, &delivery->node);
+    endpoint->queued++;
+    dispatch_endpoint_ready(dispatch, endpoint);
+}
+
+/* What the endpoint is decides: a delivery that cannot go to it at all, or not now, has ended here.
+ * False: it may. */
+static bool turned_away(struct dispatch *dispatch, struct delivery *delivery)
+{
+    struct core *core = dispatch->core;
+    const struct endpoint *endpoint = delivery->endpoint;
+    if (endpoint->deleted)
+        settle_cancel(core->settle, delivery);
+    else if (!endpoint->config->active)
+        settle_dead(core->settle, delivery, "endpoint_disabled");
+    else if (core->stopping || gate_closed(endpoint))
+        settle_postpone(core->settle, delivery, 0);
+    else
+        return false;
+    return true;
+}
+
+void dispatch_leased(struct dispatch *dispatch, struct delivery *delivery)
+{
+    dispatch->deliveries++;
+    if (!turned_away(dispatch, delivery))
+        enqueue(dispatch, delivery);
 }
 
 static void place(struct dispatch *dispatch, struct delivery *delivery)
@@ -319,20 +357,15 @@ static void place(struct dispatch *dispatch, struct delivery *delivery)
     struct core *core = dispatch->core;
     struct endpoint *endpoint = delivery->endpoint;
     uint64_t due_at_ms = delivery->message->record.deliver_at_ms;
-    if (endpoint->deleted) {
-        settle_cancel(core->settle, delivery);
-    } else if (!endpoint->config->active) {
-        settle_dead(core->settle, delivery, "endpoint_disabled");
-    } else if (due_at_ms > store_redis_ms(core->store)) {
+    if (turned_away(dispatch, delivery))
+        return;
+    if (due_at_ms > store_redis_ms(core->store)) {
         settle_postpone(core->settle, delivery, due_at_ms);
-    } else if (endpoint->backlog || core->stopping || memory_full(dispatch) ||
-               endpoint->queued >= core->options.queued_per_endpoint_max) {
+    } else if (endpoint->backlog || memory_full(dispatch) || queue_full(dispatch, endpoint)) {
         endpoint->backlog = true;
         settle_postpone(core->settle, delivery, 0);
     } else {
-        list_push_back(&endpoint->queue, &delivery->node);
-        endpoint->queued++;
-        dispatch_endpoint_ready(dispatch, endpoint);
+        enqueue(dispatch, delivery);
     }
 }
 
@@ -404,14 +437,79 @@ static void expand_some(struct dispatch *dispatch)
         reactor_wake(dispatch->core->reactor); /* else Redis's replies do */
 }
 
+/* Places everything anew: into the schedule, or wherever the endpoint's state leads now. */
+static void clear_queue(struct dispatch *dispatch, struct endpoint *endpoint)
+{
+    struct list queue;
+    list_init(&queue);
+    for (struct list *node; (node = list_pop_front(&endpoint->queue));)
+        list_push_back(&queue, node);
+    endpoint->queued = 0;
+    for (struct list *node; (node = list_pop_front(&queue));)
+        place(dispatch, CONTAINER_OF(node, struct delivery, node));
+}
+
 /* ---- The round ------------------------------------------------------------------------------ */
 
+/* Leases what can leave soon: what has a slot, and of a limited endpoint what the next moments have
+ * room for, so that it is here when its time comes. */
 static void lease_for(struct dispatch *dispatch, struct endpoint *endpoint)
 {
     struct core *core = dispatch->core;
+    size_t room = gate_room(endpoint, LEAD_US);
+    bool limited = room != SIZE_MAX;
     size_t count = least(slots_for(dispatch, endpoint), LEASE_MOST);
+    count = least(count, room > endpoint->queued ? room - endpoint->queued : 0);
     if (count > 0)
-        schedule_lease(core->schedule, endpoint, count);
+        schedule_lease(core->schedule, endpoint, count,
+                       limited ? store_redis_ms(core->store) + LEAD_US / 1000 : 0);
+}
+
+static bool wants_lease(const struct dispatch *dispatch, const struct endpoint *endpoint)
+{
+    return endpoint->backlog && endpoint->claiming == 0 && !dispatch->core->stopping;
+}
+
+/* The endpoint may not send before `opens_us`: it sleeps. */
+static void wait_for(struct dispatch *dispatch, struct endpoint *endpoint, uint64_t opens_us,
+                     uint64_t now_us)
+{
+    struct core *core = dispatch->core;
+    if (gate_closed(endpoint)) {
+        clear_queue(dispatch, endpoint);
+        if (endpoint->backlog && opens_us != UINT64_MAX) /* peeks need not name it meanwhile */
+            schedule_lease(core->schedule, endpoint, 0,
+                           store_redis_ms(core->store) + (opens_us - now_us) / 1000);
+    } else if (wants_lease(dispatch, endpoint) && opens_us != UINT64_MAX) {
+        lease_for(dispatch, endpoint);
+        if (endpoint->claiming == 0 && endpoint->queued == 0 && opens_us - now_us > LEAD_US)
+            opens_us -= LEAD_US; /* then its delivery is fetched */
+    }
+    gate_sleep(core->gate, endpoint, opens_us);
+}
+
+/* One attempt, or the next lease. False when no slot is left for anybody. */
+static bool send_next(struct dispatch *dispatch, struct endpoint *endpoint)
+{
+    struct core *core = dispatch->core;
+    struct list *node = list_pop_front(&endpoint->queue);
+    if (!node) {
+        if (wants_lease(dispatch, endpoint))
+            lease_for(dispatch, endpoint);
+        return true;
+    }
+    struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+    endpoint->queued--;
+    if (schedule_lapses(core->schedule, delivery)) {
+        settle_postpone(core->settle, delivery, 0); /* it waited here for too long */
+    } else if (attempt_start(core->attempts, delivery) != ST_OK) {
+        list_push_front(&endpoint->queue, node);
+        endpoint->queued++;
+        list_push_front(&dispatch->ready, &endpoint->ready);
+        return false;
+    }
+    dispatch_endpoint_ready(dispatch, endpoint);
+    return true;
 }
 
 /* One endpoint's turn. False when no slot is left for anybody. */
@@ -423,21 +521,11 @@ static bool serve(struct dispatch *dispatch, struct endpoint *endpoint)
     list_remove(&endpoint->ready);
     if (slots_for(dispatch, endpoint) == 0)
         return true; /* an attempt of its own that ends brings it back */
-    struct list *node = list_pop_front(&endpoint->queue);
-    if (!node) {
-        if (endpoint->backlog && !core->stopping)
-            lease_for(dispatch, endpoint);
-        return true;
-    }
-    struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
-    endpoint->queued--;
-    if (attempt_start(core->attempts, delivery) != ST_OK) {
-        list_push_front(&endpoint->queue, node);
-        endpoint->queued++;
-        list_push_front(&dispatch->ready, &endpoint->ready);
-        return false;
-    }
-    dispatch_endpoint_ready(dispatch, endpoint);
+    uint64_t now_us = clock_now_us();
+    uint64_t opens_us = gate_opens_us(core->gate, endpoint, now_us);
+    if (opens_us <= now_us)
+        return send_next(dispatch, endpoint);
+    wait_for(dispatch, endpoint, opens_us, now_us);
     return true;
 }
 
@@ -455,20 +543,10 @@ static void on_turn(void *arg)
 
 /* ---- Changes and stop ----------------------------------------------------------------------- */
 
-static void clear_queue(struct dispatch *dispatch, struct endpoint *endpoint)
-{
-    struct list queue;
-    list_init(&queue);
-    for (struct list *node; (node = list_pop_front(&endpoint->queue));)
-        list_push_back(&queue, node);
-    endpoint->queued = 0;
-    for (struct list *node; (node = list_pop_front(&queue));)
-        place(dispatch, CONTAINER_OF(node, struct delivery, node));
-}
-
 void dispatch_endpoint_changed(struct dispatch *dispatch, struct endpoint *endpoint)
 {
     endpoint_get(endpoint);
+    gate_changed(dispatch->core->gate, endpoint);
     if (endpoint->deleted || !endpoint->config->active) {
         list_remove(&endpoint->ready);
         clear_queue(dispatch, endpoint);
@@ -476,6 +554,14 @@ void dispatch_endpoint_changed(struct dispatch *dispatch, struct endpoint *endpo
         dispatch_endpoint_ready(dispatch, endpoint);
     }
     endpoint_put(endpoint);
+}
+
+void dispatch_breaker_changed(struct dispatch *dispatch, struct endpoint *endpoint)
+{
+    gate_wake(dispatch->core->gate, endpoint);
+    if (gate_closed(endpoint))
+        clear_queue(dispatch, endpoint);
+    dispatch_endpoint_ready(dispatch, endpoint);
 }
 
 void dispatch_hand_back(struct dispatch *dispatch)
@@ -523,6 +609,24 @@ struct dispatch *dispatch_new(struct core *core)
     return dispatch;
 }
 
+/* Leased deliveries; those of batches go with them. */
+static void drop_queues(struct dispatch *dispatch)
+{
+    struct registry *registry = dispatch->core->registry;
+    for (struct endpoint *endpoint = registry_next(registry, NULL); endpoint;
+         endpoint = registry_next(registry, &endpoint->id)) {
+        LIST_FOREACH(node, &endpoint->queue)
+        {
+            struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+            list_remove(node);
+            if (delivery->message->batch)
+                continue;
+            schedule_forget(dispatch->core->schedule, delivery);
+            delivery_free(delivery);
+        }
+    }
+}
+
 static void drop_batches(struct list *batches)
 {
     LIST_FOREACH(node, batches)
@@ -545,6 +649,7 @@ void dispatch_free(struct dispatch *dispatch)
 {
     if (!dispatch)
         return;
+    drop_queues(dispatch);
     drop_batches(&dispatch->expanding);
     drop_batches(&dispatch->open);
     LIST_FOREACH(node, &dispatch->ready)

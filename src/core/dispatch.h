@@ -37,6 +37,9 @@ void dispatch_endpoint_ready(struct dispatch *dispatch, struct endpoint *endpoin
 /* The endpoint was disabled or deleted: its queue in memory is cleared. */
 void dispatch_endpoint_changed(struct dispatch *dispatch, struct endpoint *endpoint);
 
+/* The endpoint's breaker has opened or closed: what waits in memory goes to the schedule, or on. */
+void dispatch_breaker_changed(struct dispatch *dispatch, struct endpoint *endpoint);
+
 /* The ordinal is finished (outcome final) or moved; the last one closes the batch. */
 void dispatch_finished(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal,
                        const struct outcome *outcome);
@@ -45,8 +48,9 @@ void dispatch_moved(struct dispatch *dispatch, struct batch *batch, uint32_t ord
 /* Our own limits are reached: refuse producers rather than hold more. */
 bool dispatch_overloaded(const struct dispatch *dispatch);
 
-/* A delivery of the schedule has come into memory: it counts as in hand. */
-void dispatch_took(struct dispatch *dispatch, struct delivery *delivery);
+/* A delivery of the schedule has come into memory: takes it over, to be sent in its endpoint's
+ * turn. */
+void dispatch_leased(struct dispatch *dispatch, struct delivery *delivery);
 
 /* Frees a delivery that needs nothing more from this process. */
 void dispatch_release(struct dispatch *dispatch, struct delivery *delivery);

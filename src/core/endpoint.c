@@ -91,6 +91,7 @@ static struct endpoint *endpoint_new(struct registry *registry, const struct id 
     endpoint->config = config;
     list_init(&endpoint->queue);
     list_init(&endpoint->ready);
+    list_init(&endpoint->gate.host_waiter);
     return endpoint;
 }
 
@@ -212,7 +213,7 @@ void endpoint_put(struct endpoint *endpoint)
     if (--endpoint->refs > 0)
         return;
     assert(endpoint->deleted && list_empty(&endpoint->queue));
-    assert(!list_linked(&endpoint->ready));
+    assert(!list_linked(&endpoint->ready) && !gate_asleep(endpoint));
     endpoint_config_put(endpoint->config);
     free(endpoint);
 }

@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "core/field_error.h"
+#include "core/gcra.h"
 #include "core/retry.h"
 #include "net/netguard.h"
 #include "wire/scheme.h"
@@ -46,6 +47,7 @@ struct endpoint_config {
     bool timeout_given;
     uint32_t max_in_flight; /* the configured default when not given */
     bool max_in_flight_given;
+    struct gcra_limit rate;
     char *description;        /* or NULL */
     bool active;              /* false: takes no new events (disabled_reason says why) */
     char disabled_reason[16]; /* "", "manual", "gone" */

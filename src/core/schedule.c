@@ -24,6 +24,7 @@
 #include "core/attempt.h"
 #include "core/clear.h"
 #include "core/dispatch.h"
+#include "core/gate.h"
 #include "core/settle.h"
 #include "core/store_schedule.h"
 
@@ -32,11 +33,11 @@
 enum {
     LEASE_MS = 10 * 1000,
     SWEEP_MS = 5 * 1000,
-    NAMES_MOST = 256,       /* endpoints a lane names in one peek */
-    NAMES_AGAIN_MS = 200,   /* when it named as many as it may */
-    TICK_MS = 250,          /* looking after attempts under way */
-    LONG_ATTEMPT_MS = 1000, /* then its batch need not wait for it */
-    NO_ROOM_MS = 500        /* when there is no memory for an attempt */
+    NAMES_MOST = 256,     /* endpoints a lane names in one peek */
+    NAMES_AGAIN_MS = 200, /* when it named as many as it may */
+    TICK_MS = 250,        /* looking after attempts under way */
+    TICKS_A_SECOND = 1000 / TICK_MS,
+    LONG_ATTEMPT_MS = 1000 /* then its batch need not wait for it, and its endpoint is slow */
 };
 
 struct schedule {
@@ -49,6 +50,7 @@ struct schedule {
     struct map in_hand; /* leased deliveries, by event and endpoint */
     struct reactor_timer *timer;
     struct reactor_timer *tick;
+    unsigned ticks;
 };
 
 /* ---- In hand -------------------------------------------------------------------------------- */
@@ -118,6 +120,15 @@ void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms)
         return;
     schedule->next_at_ms[lane] = (uint64_t)due_at_ms;
     arm(schedule);
+}
+
+void schedule_note_due(struct schedule *schedule, struct endpoint *endpoint, int64_t due_at_ms)
+{
+    bool due = due_at_ms > 0 && (uint64_t)due_at_ms <= store_redis_ms(schedule->core->store);
+    if (due && gate_asleep(endpoint))
+        endpoint->backlog = true; /* it is looked at when it wakes */
+    else
+        schedule_note(schedule, endpoint->lane, due_at_ms);
 }
 
 /* ---- Peek ----------------------------------------------------------------------------------- */
@@ -290,18 +301,6 @@ static struct delivery *delivery_of_claim(struct claim *claim, const struct redi
     return delivery;
 }
 
-static void start(struct core *core, struct delivery *delivery)
-{
-    if (delivery->endpoint->deleted)
-        settle_cancel(core->settle, delivery);
-    else if (!delivery->endpoint->config->active)
-        settle_dead(core->settle, delivery, "endpoint_disabled");
-    else if (core->stopping)
-        settle_postpone(core->settle, delivery, 0);
-    else if (attempt_start(core->attempts, delivery) != ST_OK)
-        settle_postpone(core->settle, delivery, store_redis_ms(core->store) + NO_ROOM_MS);
-}
-
 static void on_event(void *arg, enum status status, const struct redis_value *reply)
 {
     struct claim *claim = arg;
@@ -310,9 +309,8 @@ static void on_event(void *arg, enum status status, const struct redis_value *re
     claim_end(claim);
     if (!delivery)
         return;
-    dispatch_took(schedule->core->dispatch, delivery);
     schedule_hold(schedule, delivery);
-    start(schedule->core, delivery);
+    dispatch_leased(schedule->core->dispatch, delivery);
 }
 
 /* Reads one claimed event. False when its slot was not taken over. */
@@ -369,7 +367,8 @@ static void on_leased(void *arg, enum status status, const struct redis_value *r
     free(lease);
 }
 
-void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t count)
+void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t count,
+                    uint64_t not_before_ms)
 {
     struct lease *lease = malloc(sizeof(*lease));
     if (!lease)
@@ -377,12 +376,19 @@ void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t
     *lease = (struct lease){schedule, endpoint_get(endpoint), count};
     attempts_reserve(schedule->core->attempts, count);
     endpoint->claiming += count;
-    if (store_lease(schedule->core->store, endpoint, count, LEASE_MS, on_leased, lease) != ST_OK) {
+    if (store_lease(schedule->core->store, endpoint, count, LEASE_MS, not_before_ms, on_leased,
+                    lease) != ST_OK) {
         attempts_unreserve(schedule->core->attempts, count);
         endpoint->claiming -= count;
         endpoint_put(endpoint);
         free(lease);
     }
+}
+
+bool schedule_lapses(const struct schedule *schedule, const struct delivery *delivery)
+{
+    return delivery->lease > 0 &&
+           delivery->lease < store_redis_ms(schedule->core->store) + LEASE_MS / 2;
 }
 
 /* ---- Attempts under way --------------------------------------------------------------------- */
@@ -423,21 +429,24 @@ static void on_tick(void *arg)
     struct schedule *schedule = arg;
     struct core *core = schedule->core;
     reactor_timer_set(schedule->tick, TICK_MS);
-    if (!store_ready(core->store))
-        return;
-    uint64_t now_ms = clock_mono_ms(), redis_ms = store_redis_ms(core->store);
+    schedule->ticks++;
+    bool ready = store_ready(core->store);
+    uint64_t now_ms = clock_mono_ms();
     LIST_FOREACH(node, attempts_sending(core->attempts))
     {
         struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
         if (now_ms - delivery->sending_since_ms < LONG_ATTEMPT_MS)
             break;
-        if (delivery->moving || delivery->renewing)
+        if (schedule->ticks % TICKS_A_SECOND == 0)
+            gate_hanging(delivery->endpoint, (now_ms - delivery->sending_since_ms) * 1000);
+        if (!ready || delivery->moving || delivery->renewing)
             continue;
         if (delivery->lease == 0) {
             if (!delivery->endpoint->deleted) /* else nobody would clear the entry any more */
                 settle_move_leased(core->settle, delivery, LEASE_MS);
-        } else if (delivery->lease < redis_ms + LEASE_MS / 2)
+        } else if (schedule_lapses(schedule, delivery)) {
             renew(schedule, delivery);
+        }
     }
 }
 

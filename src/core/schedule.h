@@ -22,9 +22,18 @@ void schedule_store_ready(struct schedule *schedule);
 /* A delivery of this lane is due at that time (Redis's ms), as a script's reply said. */
 void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms);
 
-/* Leases up to `count` due deliveries of the endpoint and starts them; slots are reserved
- * meanwhile. */
-void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t count);
+/* The same for a delivery of this endpoint; one that sleeps needs no look before it wakes. */
+void schedule_note_due(struct schedule *schedule, struct endpoint *endpoint, int64_t due_at_ms);
+
+/* Leases up to `count` due deliveries of the endpoint for dispatch; slots are reserved meanwhile.
+ * Before `not_before_ms` (Redis's ms; 0: no such wish) peeks need not name the endpoint again; with
+ * a count of 0 that is all that is done. */
+void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t count,
+                    uint64_t not_before_ms);
+
+/* The delivery is leased, and more than half of the lease has gone: it must be renewed, or go
+ * back. */
+bool schedule_lapses(const struct schedule *schedule, const struct delivery *delivery);
 
 /* The delivery is not in hand any more: before it is released. */
 void schedule_forget(struct schedule *schedule, struct delivery *delivery);

@@ -20,6 +20,7 @@
 #include "core/attempt.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
+#include "core/gate.h"
 #include "core/history.h"
 #include "core/schedule.h"
 #include "core/store_schedule.h"
@@ -75,7 +76,7 @@ static void on_moved(void *arg, enum status status, const struct redis_value *re
         store_saw_time(core->store, reply_integer(reply, 1));
         core->stats.deliveries_moved++;
         if (waiting->to_schedule)
-            schedule_note(core->schedule, delivery->endpoint->lane, reply_integer(reply, 2));
+            schedule_note_due(core->schedule, delivery->endpoint, reply_integer(reply, 2));
         dispatch_moved(core->dispatch, delivery->message->batch, delivery->ordinal);
     }
     drop(core, delivery);
@@ -93,7 +94,7 @@ static void on_settled(void *arg, enum status status, const struct redis_value *
         if (reply_is(reply, 0, "stale"))
             core->stats.leases_lost++;
         else if (waiting->to_schedule)
-            schedule_note(core->schedule, delivery->endpoint->lane, reply_integer(reply, 2));
+            schedule_note_due(core->schedule, delivery->endpoint, reply_integer(reply, 2));
     }
     drop(core, delivery);
     free(waiting);
@@ -318,13 +319,20 @@ static void judge(struct core *core, struct settlement *settlement,
     struct delivery *delivery = settlement->delivery;
     settlement->counted = result->error != OUTBOUND_CANCELLED && result->error != OUTBOUND_INTERNAL;
     settlement->delay_ms = result->error == OUTBOUND_INTERNAL ? INTERNAL_DELAY_MS : 0;
-    if (!settlement->counted)
+    if (!settlement->counted) {
+        gate_passed(core->gate, delivery->endpoint, &delivery->pass, GATE_UNKNOWN, 0);
         return;
+    }
     delivery->attempts++;
     struct retry_decision decision =
         retry_decide(&delivery->endpoint->config->retry, delivery->attempts - delivery->replayed_at,
                      result->error, result->status_code, result->retry_after_ms,
                      core->options.retry_after_max_ms, &core->rng);
+    gate_passed(core->gate, delivery->endpoint, &delivery->pass,
+                decision.verdict == RETRY_SUCCESS    ? GATE_GOOD
+                : decision.verdict == RETRY_EXCLUDED ? GATE_UNKNOWN
+                                                     : GATE_BAD,
+                result->duration_us);
     settlement->verdict = decision.verdict;
     settlement->delay_ms = decision.delay_ms;
     const char *error = outbound_error_name(result->error);

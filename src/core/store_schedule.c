@@ -91,14 +91,14 @@ enum status store_peek(struct store *store, const uint32_t *lanes, size_t count,
 }
 
 enum status store_lease(struct store *store, const struct endpoint *endpoint, size_t count,
-                        uint64_t lease_ms, store_reply_fn *fn, void *arg)
+                        uint64_t lease_ms, uint64_t not_before_ms, store_reply_fn *fn, void *arg)
 {
     struct store_key text[2];
     struct slice keys[] = {store_key(store, &text[0], "due", endpoint->id_text),
                            store_key_lane(store, &text[1], endpoint->lane)};
-    struct store_number most, length;
+    struct store_number most, length, not_before;
     struct slice args[] = {slice_str(endpoint->id_text), store_u64(&most, count),
-                           store_u64(&length, lease_ms), SLICE("0")};
+                           store_u64(&length, lease_ms), store_u64(&not_before, not_before_ms)};
     return store_query_script(store, store_script(store, "lease"), keys, COUNT(keys), args,
                               COUNT(args), fn, arg);
 }

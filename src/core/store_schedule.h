@@ -50,7 +50,8 @@ MUST_CHECK enum status store_settle(struct store *store, const struct store_sett
 MUST_CHECK enum status store_peek(struct store *store, const uint32_t *lanes, size_t count,
                                   size_t most, store_reply_fn *fn, void *arg);
 MUST_CHECK enum status store_lease(struct store *store, const struct endpoint *endpoint,
-                                   size_t count, uint64_t lease_ms, store_reply_fn *fn, void *arg);
+                                   size_t count, uint64_t lease_ms, uint64_t not_before_ms,
+                                   store_reply_fn *fn, void *arg);
 MUST_CHECK enum status store_renew(struct store *store, const struct endpoint *endpoint,
                                    const char *event_id, uint64_t lease, uint64_t lease_ms,
                                    store_reply_fn *fn, void *arg);

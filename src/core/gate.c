@@ -1,0 +1,343 @@
+/* gate.c - may an endpoint send now, and if not, when?
+ *
+ *        free ◀──── time has come, or an attempt ended ──── asleep
+ *          │                                                  ▲
+ *          └── limited until its slot, breaker open, ─────────┘
+ *              probe under way, host full
+ *
+ * An endpoint that is asleep is in `sleepers`, by the time at which it wakes. One that waits for
+ * the end of an attempt sleeps for ever, and is woken: by its own probe's end, or by its place in
+ * the list of its host. Waking is only a call of dispatch_endpoint_ready(): whoever is woken asks
+ * anew.
+ */
+#include "core/gate.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "core/core.h"
+#include "core/dispatch.h"
+
+/* A destination: the host and port of a URL. */
+struct gate_host {
+    struct map_node by_name;
+    size_t in_flight;
+    size_t users; /* endpoints that send to it, and attempts under way */
+    struct list waiting;
+    size_t name_len;
+    char name[];
+};
+
+struct gate {
+    struct core *core;
+    struct heap sleepers;
+    struct reactor_timer *timer;
+    struct map hosts;
+};
+
+static struct endpoint *endpoint_of(struct heap_node *node)
+{
+    return CONTAINER_OF(node, struct endpoint, gate.sleep);
+}
+
+static const struct gcra_limit *limit_of(const struct endpoint *endpoint)
+{
+    return &endpoint->config->rate;
+}
+
+/* ---- Sleep ---------------------------------------------------------------------------------- */
+
+static void arm(struct gate *gate)
+{
+    const struct heap_node *first = heap_first(&gate->sleepers);
+    if (!first || first->key == UINT64_MAX) {
+        reactor_timer_cancel(gate->timer);
+        return;
+    }
+    uint64_t now_us = clock_now_us();
+    reactor_timer_set(gate->timer, first->key > now_us ? (first->key - now_us + 999) / 1000 : 0);
+}
+
+void gate_wake(struct gate *gate, struct endpoint *endpoint)
+{
+    heap_remove(&gate->sleepers, &endpoint->gate.sleep);
+    list_remove(&endpoint->gate.host_waiter);
+}
+
+static void on_timer(void *arg)
+{
+    struct gate *gate = arg;
+    uint64_t now_us = clock_now_us();
+    struct heap_node *first;
+    while ((first = heap_first(&gate->sleepers)) && first->key <= now_us) {
+        struct endpoint *endpoint = endpoint_of(first);
+        gate_wake(gate, endpoint);
+        dispatch_endpoint_ready(gate->core->dispatch, endpoint);
+    }
+    arm(gate);
+}
+
+void gate_sleep(struct gate *gate, struct endpoint *endpoint, uint64_t until_us)
+{
+    struct gate_entry *entry = &endpoint->gate;
+    heap_remove(&gate->sleepers, &entry->sleep);
+    heap_insert(&gate->sleepers, &entry->sleep, until_us);
+    if (heap_first(&gate->sleepers) == &entry->sleep)
+        arm(gate);
+}
+
+bool gate_asleep(const struct endpoint *endpoint)
+{
+    return heap_linked(&endpoint->gate.sleep);
+}
+
+/* ---- Hosts ---------------------------------------------------------------------------------- */
+
+/* "host:port" of a URL that url_check() accepted; without a port when it has none. */
+static struct slice authority(const char *url)
+{
+    const char *begin = strstr(url, "://");
+    begin = begin ? begin + 3 : url;
+    return slice_of(begin, strcspn(begin, "/?"));
+}
+
+static struct gate_host *host_find(const struct gate *gate, struct slice name, uint64_t hash)
+{
+    struct map_node *node = map_first(&gate->hosts, hash);
+    for (; node; node = map_next_same(node)) {
+        struct gate_host *host = CONTAINER_OF(node, struct gate_host, by_name);
+        if (slice_eq(slice_of(host->name, host->name_len), name))
+            return host;
+    }
+    return NULL;
+}
+
+/* NULL: out of memory; the host is then not limited. */
+static struct gate_host *host_get(struct gate *gate, struct slice name)
+{
+    uint64_t hash = hash_bytes(name);
+    struct gate_host *host = host_find(gate, name, hash);
+    if (!host) {
+        host = calloc(1, sizeof(*host) + name.len);
+        if (!host)
+            return NULL;
+        list_init(&host->waiting);
+        host->name_len = name.len;
+        memcpy(host->name, name.ptr, name.len);
+        if (map_insert(&gate->hosts, &host->by_name, hash) != ST_OK) {
+            free(host);
+            return NULL;
+        }
+    }
+    host->users++;
+    return host;
+}
+
+static void host_put(struct gate *gate, struct gate_host *host)
+{
+    if (!host || --host->users > 0)
+        return;
+    map_remove(&gate->hosts, &host->by_name);
+    free(host);
+}
+
+static bool host_full(const struct gate *gate, const struct gate_host *host)
+{
+    return host && host->in_flight >= gate->core->options.in_flight_per_host_max;
+}
+
+static void host_leave(struct gate *gate, struct gate_pass *pass)
+{
+    struct gate_host *host = pass->host;
+    pass->host = NULL;
+    if (!host)
+        return;
+    host->in_flight--;
+    struct list *node = list_pop_front(&host->waiting);
+    if (node) {
+        struct endpoint *waiter = CONTAINER_OF(node, struct endpoint, gate.host_waiter);
+        gate_wake(gate, waiter);
+        dispatch_endpoint_ready(gate->core->dispatch, waiter);
+    }
+    host_put(gate, host);
+}
+
+/* ---- The breaker ---------------------------------------------------------------------------- */
+
+/* Counts how many breakers are open, for the metrics. */
+static void count_state(struct gate *gate, enum breaker_state before, enum breaker_state after)
+{
+    struct core_stats *stats = &gate->core->stats;
+    if (before == after)
+        return;
+    stats->breakers_open += (after == BREAKER_OPEN) - (uint64_t)(before == BREAKER_OPEN);
+    stats->breakers_half_open +=
+        (after == BREAKER_HALF_OPEN) - (uint64_t)(before == BREAKER_HALF_OPEN);
+}
+
+static void close_breaker(struct gate *gate, struct endpoint *endpoint)
+{
+    struct breaker *breaker = &endpoint->gate.breaker;
+    count_state(gate, breaker->state, BREAKER_CLOSED);
+    breaker_close(breaker);
+}
+
+/* An attempt's end as the breaker sees it. */
+static void judge(struct gate *gate, struct endpoint *endpoint, const struct gate_pass *pass,
+                  enum gate_outcome outcome)
+{
+    struct core *core = gate->core;
+    struct breaker *breaker = &endpoint->gate.breaker;
+    enum breaker_state before = breaker->state;
+    uint64_t now_ms = clock_mono_ms();
+    enum breaker_change change = BREAKER_SAME;
+    bool another = false; /* probe may go, in place of one that came to nothing */
+    if (outcome == GATE_UNKNOWN)
+        another = breaker_lost(breaker, pass->generation);
+    else
+        change = breaker_result(breaker, &core->options.breaker, pass->generation,
+                                outcome == GATE_GOOD, now_ms, &core->rng);
+    count_state(gate, before, breaker->state);
+    if (change == BREAKER_SAME && !another)
+        return;
+    if (change == BREAKER_CLOSED_AGAIN)
+        log_info("breaker.closed", "endpoint=%s", endpoint->id_text);
+    else if (!another)
+        log_info("breaker.opened", "endpoint=%s reason=%s times=%u probe_in_ms=%llu",
+                 endpoint->id_text, breaker_reason_name(breaker->reason), breaker->opened,
+                 (unsigned long long)(breaker->probe_at_ms - now_ms));
+    dispatch_breaker_changed(core->dispatch, endpoint);
+}
+
+/* ---- What an endpoint may ------------------------------------------------------------------- */
+
+void gate_changed(struct gate *gate, struct endpoint *endpoint)
+{
+    const struct core_options *options = &gate->core->options;
+    struct gate_entry *entry = &endpoint->gate;
+    gate_wake(gate, endpoint);
+    host_put(gate, entry->host);
+    entry->host = NULL;
+    if (endpoint->deleted) {
+        close_breaker(gate, endpoint);
+        return;
+    }
+    uint64_t sends_to = hash_bytes(slice_str(endpoint->config->url));
+    if (entry->sends_to != sends_to || !endpoint->config->active) {
+        entry->sends_to = sends_to;
+        close_breaker(gate, endpoint);
+        allowance_init(&entry->allowance, options->adaptive, ALLOWANCE_INITIAL, ALLOWANCE_MINIMUM);
+    }
+    if (options->in_flight_per_host_max > 0)
+        entry->host = host_get(gate, authority(endpoint->config->url));
+    gcra_change(&entry->rate, limit_of(endpoint), clock_now_us());
+}
+
+void gate_unknown_past(struct gate *gate, struct endpoint *endpoint)
+{
+    (void)gate;
+    gcra_reset_empty(&endpoint->gate.rate, limit_of(endpoint), clock_now_us());
+}
+
+size_t gate_most(const struct endpoint *endpoint)
+{
+    uint32_t most = endpoint->config->max_in_flight;
+    uint32_t allowed = allowance_limit(&endpoint->gate.allowance);
+    return allowed < most ? allowed : most;
+}
+
+bool gate_closed(const struct endpoint *endpoint)
+{
+    return breaker_may_send(&endpoint->gate.breaker, clock_mono_ms()) == BREAKER_NO;
+}
+
+uint64_t gate_opens_us(struct gate *gate, struct endpoint *endpoint, uint64_t now_us)
+{
+    struct gate_entry *entry = &endpoint->gate;
+    if (gate_closed(endpoint)) {
+        uint64_t next_ms = breaker_next_ms(&entry->breaker);
+        return next_ms == UINT64_MAX ? UINT64_MAX : next_ms * 1000;
+    }
+    if (host_full(gate, entry->host)) {
+        if (!list_linked(&entry->host_waiter))
+            list_push_back(&entry->host->waiting, &entry->host_waiter);
+        return UINT64_MAX;
+    }
+    return gcra_slot_us(&entry->rate, limit_of(endpoint), now_us);
+}
+
+size_t gate_room(const struct endpoint *endpoint, uint64_t within_us)
+{
+    if (limit_of(endpoint)->limit == 0)
+        return SIZE_MAX;
+    uint64_t now_us = clock_now_us();
+    return gcra_room(&endpoint->gate.rate, limit_of(endpoint), now_us, now_us + within_us);
+}
+
+/* ---- Attempts ------------------------------------------------------------------------------- */
+
+void gate_pass(struct gate *gate, struct endpoint *endpoint, struct gate_pass *pass)
+{
+    struct gate_entry *entry = &endpoint->gate;
+    enum breaker_state before = entry->breaker.state;
+    pass->generation = breaker_started(&entry->breaker);
+    count_state(gate, before, entry->breaker.state);
+    pass->host = entry->host;
+    if (pass->host) {
+        pass->host->in_flight++;
+        pass->host->users++;
+    }
+    if (limit_of(endpoint)->limit > 0)
+        gcra_take(&entry->rate, limit_of(endpoint), clock_now_us());
+}
+
+void gate_passed(struct gate *gate, struct endpoint *endpoint, struct gate_pass *pass,
+                 enum gate_outcome outcome, uint64_t duration_us)
+{
+    host_leave(gate, pass);
+    if (endpoint->deleted)
+        return;
+    if (outcome != GATE_UNKNOWN)
+        allowance_answered(&endpoint->gate.allowance, outcome == GATE_GOOD, duration_us,
+                           (uint32_t)endpoint->in_flight + 1, clock_mono_ms());
+    judge(gate, endpoint, pass, outcome);
+}
+
+void gate_hanging(struct endpoint *endpoint, uint64_t age_us)
+{
+    allowance_hanging(&endpoint->gate.allowance, age_us, clock_mono_ms());
+}
+
+/* ---- Start and stop ------------------------------------------------------------------------- */
+
+struct gate *gate_new(struct core *core)
+{
+    struct gate *gate = calloc(1, sizeof(*gate));
+    if (!gate)
+        return NULL;
+    gate->core = core;
+    heap_init(&gate->sleepers);
+    map_init(&gate->hosts);
+    gate->timer = reactor_timer_new(core->reactor, on_timer, gate);
+    if (!gate->timer) {
+        free(gate);
+        return NULL;
+    }
+    return gate;
+}
+
+void gate_free(struct gate *gate)
+{
+    if (!gate)
+        return;
+    struct heap_node *sleeper;
+    while ((sleeper = heap_first(&gate->sleepers)))
+        gate_wake(gate, endpoint_of(sleeper));
+    MAP_FOREACH(node, &gate->hosts)
+    free(CONTAINER_OF(node, struct gate_host, by_name));
+    map_free(&gate->hosts);
+    reactor_timer_free(gate->timer);
+    free(gate);
+}

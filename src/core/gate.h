@@ -1,0 +1,86 @@
+/* gate.h - may an endpoint send now, and if not, when?
+ *
+ * All that protects a target is decided here, in memory, for each attempt: its rate limit (gcra.h),
+ * its circuit breaker (breaker.h), how many attempts it may have under way (its own maximum and
+ * allowance.h), and how many its host may have in this process. dispatch.h asks before each attempt
+ * and tells how it ended.
+ *
+ * An endpoint that must wait for a time sleeps here, in the order of those times, and dispatch is
+ * called when it wakes: so a limited delivery leaves at its slot, and nobody asks in between.
+ */
+#ifndef TROTLINE_CORE_GATE_H
+#define TROTLINE_CORE_GATE_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "core/allowance.h"
+#include "core/breaker.h"
+#include "core/gcra.h"
+
+struct core;
+struct endpoint;
+struct gate;
+struct gate_host;
+struct outbound_result;
+
+/* An endpoint's part: a member of struct endpoint, all of it this module's own. */
+struct gate_entry {
+    struct gcra rate;
+    struct breaker breaker;
+    struct allowance allowance;
+    struct heap_node sleep;  /* until its key, in monotonic us */
+    uint64_t sends_to;       /* hash of its URL */
+    struct gate_host *host;  /* where that is; NULL: hosts are not limited */
+    struct list host_waiter; /* in its host's list, when that is full */
+};
+
+/* What an attempt keeps for its end: a member of struct delivery. */
+struct gate_pass {
+    struct gate_host *host;
+    uint32_t generation; /* of the breaker */
+};
+
+/* Wakes endpoints by dispatch_endpoint_ready(). NULL: out of memory. */
+struct gate *gate_new(struct core *core);
+/* No attempt ends and no endpoint changes any more. Accepts NULL. */
+void gate_free(struct gate *gate);
+
+/* It is new, deleted, disabled, enabled, or its configuration is another one: it sleeps no longer.
+ * One that sends elsewhere now, or is enabled again, begins anew: with a closed breaker. */
+void gate_changed(struct gate *gate, struct endpoint *endpoint);
+/* What it has sent before is not known: its bucket is empty (DESIGN.md 5b.19). */
+void gate_unknown_past(struct gate *gate, struct endpoint *endpoint);
+
+/* How many attempts it may have under way: the smaller one of its own maximum and its allowance. */
+size_t gate_most(const struct endpoint *endpoint);
+
+/* When the next attempt may start, in monotonic us: not above `now_us` means now, UINT64_MAX when
+ * only the end of an attempt can tell (a probe, or its host is full). */
+uint64_t gate_opens_us(struct gate *gate, struct endpoint *endpoint, uint64_t now_us);
+
+/* How many attempts its rate limit lets start within so long; SIZE_MAX without one. */
+size_t gate_room(const struct endpoint *endpoint, uint64_t within_us);
+
+/* The breaker is open, or waits for its probe: what comes now waits in the schedule. */
+bool gate_closed(const struct endpoint *endpoint);
+
+/* It sleeps until then (a time of gate_opens_us(), or earlier); UINT64_MAX: until it is woken. */
+void gate_sleep(struct gate *gate, struct endpoint *endpoint, uint64_t until_us);
+bool gate_asleep(const struct endpoint *endpoint);
+void gate_wake(struct gate *gate, struct endpoint *endpoint);
+
+/* An attempt starts: only when gate_opens_us() says now. */
+void gate_pass(struct gate *gate, struct endpoint *endpoint, struct gate_pass *pass);
+
+/* An attempt ended. UNKNOWN says nothing about the endpoint: it was cancelled, failed by our own
+ * fault, or got an answer that the policy's `retryOn` calls final, which is about the event. The
+ * breaker may open or close, and whoever waited for its end is woken. */
+enum gate_outcome { GATE_GOOD, GATE_BAD, GATE_UNKNOWN };
+void gate_passed(struct gate *gate, struct endpoint *endpoint, struct gate_pass *pass,
+                 enum gate_outcome outcome, uint64_t duration_us);
+
+/* An attempt has been under way for so long: evidence that comes before its answer. To be called
+ * about once a second for each. */
+void gate_hanging(struct endpoint *endpoint, uint64_t age_us);
+
+#endif

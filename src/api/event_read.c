@@ -17,7 +17,7 @@
 #include "api/reply.h"
 #include "base/json_out.h"
 #include "core/delivery.h"
-#include "core/dispatch.h"
+#include "core/journal.h"
 #include "core/publish_key.h"
 #include "core/schedule.h"
 #include "core/store_read.h"
@@ -124,7 +124,7 @@ static struct line line_of(const struct view *view, uint32_t ordinal, const stru
         return (struct line){.status = "sending",
                              .attempts = leased->attempts,
                              .error = waiting && waiting->error[0] ? waiting->error : NULL};
-    struct batch *open = dispatch_find(core->dispatch, view->batch_id);
+    struct batch *open = journal_find(core->journal, view->batch_id);
     const struct batch_slot *slot = open ? &open->slots[ordinal] : NULL;
     if (slot && slot->delivery && slot->delivery->lease == 0)
         return (struct line){.status =

@@ -7,6 +7,7 @@
 #include "api/reply.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
+#include "core/journal.h"
 #include "core/publish.h"
 #include "core/schedule.h"
 #include "core/settle.h"
@@ -49,12 +50,12 @@ static uint64_t get_in_hand(const struct api *api)
 
 static uint64_t get_bytes(const struct api *api)
 {
-    return dispatch_bytes(api->core->dispatch);
+    return journal_bytes(api->core->journal);
 }
 
 static uint64_t get_open_batches(const struct api *api)
 {
-    return dispatch_open_batches(api->core->dispatch);
+    return journal_count(api->core->journal);
 }
 
 static uint64_t get_store_pending(const struct api *api)

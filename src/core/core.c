@@ -15,6 +15,7 @@
 #include "core/endpoint_store.h"
 #include "core/gate.h"
 #include "core/history.h"
+#include "core/journal.h"
 #include "core/publish.h"
 #include "core/replica.h"
 #include "core/schedule.h"
@@ -79,6 +80,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->reload = reactor_timer_new(reactor, on_reload, core);
     core->publish = publish_new(core);
     core->gate = gate_new(core);
+    core->journal = journal_new(core);
     core->dispatch = dispatch_new(core);
     core->attempts = attempts_new(core);
     core->settle = settle_new(core);
@@ -87,9 +89,9 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->history = history_new(core);
     core->clear = clear_new(core);
     core->endpoints = endpoint_store_new(core);
-    if (!core->reload || !core->publish || !core->gate || !core->dispatch || !core->attempts ||
-        !core->settle || !core->schedule || !core->replica || !core->history || !core->clear ||
-        !core->endpoints) {
+    if (!core->reload || !core->publish || !core->gate || !core->journal || !core->dispatch ||
+        !core->attempts || !core->settle || !core->schedule || !core->replica || !core->history ||
+        !core->clear || !core->endpoints) {
         core_free(core);
         return NULL;
     }
@@ -103,6 +105,7 @@ void core_free(struct core *core)
     attempts_free(core->attempts);
     publish_free(core->publish);
     dispatch_free(core->dispatch);
+    journal_free(core->journal);
     gate_free(core->gate);
     clear_free(core->clear);
     history_free(core->history);
@@ -127,8 +130,7 @@ void core_stop(struct core *core)
 
 bool core_idle(struct core *core)
 {
-    bool idle = publish_unanswered(core->publish) == 0 &&
-                dispatch_open_batches(core->dispatch) == 0 &&
+    bool idle = publish_unanswered(core->publish) == 0 && journal_count(core->journal) == 0 &&
                 dispatch_deliveries(core->dispatch) == 0 &&
                 attempts_in_flight(core->attempts) == 0 && store_pending(core->store) == 0;
     return idle && !history_flush(core->history); /* which makes a last call */

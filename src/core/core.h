@@ -79,6 +79,7 @@ struct core {
     struct reactor_timer *reload;
     struct publish *publish;
     struct gate *gate;
+    struct journal *journal;
     struct dispatch *dispatch;
     struct attempts *attempts;
     struct settle *settle;

@@ -22,28 +22,18 @@ void dispatch_free(struct dispatch *dispatch);
  * known from a progress bitmap) are passed over. */
 void dispatch_open(struct dispatch *dispatch, struct batch *batch);
 
-/* Before dispatch_open: this ordinal is not to be delivered (its event is a duplicate). */
-void dispatch_skip(struct batch *batch, uint32_t ordinal);
-
-/* Before dispatch_open: the progress bitmap says that this ordinal is finished or moved. */
-void dispatch_skip_done(struct batch *batch, uint32_t ordinal);
-
-/* The open batch with this name, or NULL. */
-struct batch *dispatch_find(struct dispatch *dispatch, const char *batch_id);
-
 /* A slot of this endpoint is free again, or it has become known that due work waits for it. */
 void dispatch_endpoint_ready(struct dispatch *dispatch, struct endpoint *endpoint);
 
 /* The endpoint was disabled or deleted: its queue in memory is cleared. */
 void dispatch_endpoint_changed(struct dispatch *dispatch, struct endpoint *endpoint);
 
+/* The endpoint takes long to answer: what waits for it in memory goes to the schedule, so that it
+ * does not keep the batches open that it came with. */
+void dispatch_slow(struct dispatch *dispatch, struct endpoint *endpoint);
+
 /* The endpoint's breaker has opened or closed: what waits in memory goes to the schedule, or on. */
 void dispatch_breaker_changed(struct dispatch *dispatch, struct endpoint *endpoint);
-
-/* The ordinal is finished (outcome final) or moved; the last one closes the batch. */
-void dispatch_finished(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal,
-                       const struct outcome *outcome);
-void dispatch_moved(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal);
 
 /* Our own limits are reached: refuse producers rather than hold more. */
 bool dispatch_overloaded(const struct dispatch *dispatch);
@@ -58,8 +48,6 @@ void dispatch_release(struct dispatch *dispatch, struct delivery *delivery);
 /* Moves everything that waits in memory to the schedule, due now: at shutdown. */
 void dispatch_hand_back(struct dispatch *dispatch);
 
-size_t dispatch_open_batches(const struct dispatch *dispatch);
 size_t dispatch_deliveries(const struct dispatch *dispatch);
-size_t dispatch_bytes(const struct dispatch *dispatch);
 
 #endif

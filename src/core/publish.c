@@ -22,6 +22,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/dispatch.h"
+#include "core/journal.h"
 #include "core/publish_key.h"
 #include "core/store_batch.h"
 
@@ -133,7 +134,7 @@ static void answer_verdict(struct shipment *shipment, uint32_t index, struct sli
         return;
     }
     for (uint32_t i = 0; i < message->target_count; i++)
-        dispatch_skip(batch, message->first_ordinal + i);
+        journal_skip(batch, message->first_ordinal + i);
     if (verdict.ptr[0] == 'f' || verdict.len != 1 + ANSWER_BYTES) {
         answer(shipment->publish, waiter, PUBLISH_IDEMPOTENCY_FULL, "", 0);
         return;

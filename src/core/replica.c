@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "core/dispatch.h"
+#include "core/journal.h"
 #include "core/store_batch.h"
 #include "net/redis_script.h"
 
@@ -64,7 +65,7 @@ static void skip_done(struct batch *batch, struct slice bitmap)
 {
     for (uint32_t i = 0; i < batch->ordinal_count && i / 8 < bitmap.len; i++)
         if ((unsigned char)bitmap.ptr[i / 8] & (0x80u >> (i % 8)))
-            dispatch_skip_done(batch, i);
+            journal_skip_done(batch, i);
 }
 
 static void on_batch(void *arg, enum status status, const struct redis_value *reply)
@@ -125,7 +126,7 @@ static void adopt_next(struct replica *replica)
     } else if (replica->page_at >= replica->page_count) {
         read_journal(replica);
     } else if (dispatch_deliveries(core->dispatch) > core->options.deliveries_max / 2 ||
-               dispatch_bytes(core->dispatch) > core->options.bytes_max / 2) {
+               journal_bytes(core->journal) > core->options.bytes_max / 2) {
         reactor_timer_set(replica->again, AGAIN_MS);
     } else if (store_adopt(core->store, replica->dead, replica->page[replica->page_at], on_adopted,
                            replica) != ST_OK) {

@@ -442,8 +442,10 @@ static void on_tick(void *arg)
         if (!ready || delivery->moving || delivery->renewing)
             continue;
         if (delivery->lease == 0) {
-            if (!delivery->endpoint->deleted) /* else nobody would clear the entry any more */
-                settle_move_leased(core->settle, delivery, LEASE_MS);
+            if (delivery->endpoint->deleted)
+                continue; /* nobody would clear the entry any more */
+            settle_move_leased(core->settle, delivery, LEASE_MS);
+            dispatch_slow(core->dispatch, delivery->endpoint);
         } else if (schedule_lapses(schedule, delivery)) {
             renew(schedule, delivery);
         }

@@ -22,6 +22,7 @@
 #include "core/endpoint_store.h"
 #include "core/gate.h"
 #include "core/history.h"
+#include "core/journal.h"
 #include "core/schedule.h"
 #include "core/store_schedule.h"
 
@@ -77,7 +78,7 @@ static void on_moved(void *arg, enum status status, const struct redis_value *re
         core->stats.deliveries_moved++;
         if (waiting->to_schedule)
             schedule_note_due(core->schedule, delivery->endpoint, reply_integer(reply, 2));
-        dispatch_moved(core->dispatch, delivery->message->batch, delivery->ordinal);
+        journal_moved(core->journal, delivery->message->batch, delivery->ordinal);
     }
     drop(core, delivery);
     free(waiting);
@@ -196,7 +197,7 @@ static void finish(struct core *core, struct delivery *delivery, const struct ou
     uint32_t ordinal = delivery->ordinal;
     schedule_forget(core->schedule, delivery);
     dispatch_release(core->dispatch, delivery);
-    dispatch_finished(core->dispatch, batch, ordinal, outcome);
+    journal_finished(core->journal, batch, ordinal, outcome);
     batch_put(batch);
 }
 
@@ -413,7 +414,7 @@ static void on_moved_leased(void *arg, enum status status, const struct redis_va
         schedule_note(core->schedule, delivery->endpoint->lane, score);
         schedule_hold(core->schedule, delivery);
         core->stats.deliveries_moved++;
-        dispatch_moved(core->dispatch, delivery->message->batch, delivery->ordinal);
+        journal_moved(core->journal, delivery->message->batch, delivery->ordinal);
     }
     settle_release_held(core->settle, delivery);
 }

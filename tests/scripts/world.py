@@ -243,6 +243,8 @@ class Replica:
         if not self.world.endpoints[endpoint]:
             self.clear(endpoint)
             return
+        if self.world.calm and self.world.touched(endpoint):
+            return  # what another is about to clear from it would be sent, and be a dead letter
 
         def claimed(reply):
             for event in reply[3:] if reply else ():

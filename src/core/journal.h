@@ -1,0 +1,45 @@
+/* journal.h - the batches of this process's journal, as they are in memory.
+ *
+ * In Redis the journal says which batches this process has in hand; here is what is known of each:
+ * which of its deliveries have finished, and with what outcome. Batches that take long get progress
+ * marks in Redis, so that a crash repeats little; those whose deliveries have all finished or been
+ * moved to the schedule are closed, several by one call.
+ */
+#ifndef TROTLINE_CORE_JOURNAL_H
+#define TROTLINE_CORE_JOURNAL_H
+
+#include "core/batch.h"
+#include "core/core.h"
+#include "core/delivery.h"
+
+struct journal;
+
+struct journal *journal_new(struct core *core);
+void journal_free(struct journal *journal);
+
+/* Enters a stored batch: takes over its reference. False: there is no memory; it stays in Redis's
+ * journal, and a restart adopts it. */
+bool journal_add(struct journal *journal, struct batch *batch);
+/* All its deliveries have been placed. Until then its list node is dispatch's. */
+void journal_expanded(struct journal *journal, struct batch *batch);
+
+/* Before it is added: this ordinal is not to be delivered (its event is a duplicate). */
+void journal_skip(struct batch *batch, uint32_t ordinal);
+/* Before it is added: the progress bitmap says that this ordinal is finished or moved. */
+void journal_skip_done(struct batch *batch, uint32_t ordinal);
+
+/* The batch with this name, or NULL. */
+struct batch *journal_find(struct journal *journal, const char *batch_id);
+
+/* The ordinal is finished (outcome final) or moved; the last one closes the batch. */
+void journal_finished(struct journal *journal, struct batch *batch, uint32_t ordinal,
+                      const struct outcome *outcome);
+void journal_moved(struct journal *journal, struct batch *batch, uint32_t ordinal);
+
+/* Frees the batches of a list with what is left of their deliveries, at the end. */
+void journal_drop(struct list *batches);
+
+size_t journal_count(const struct journal *journal);
+size_t journal_bytes(const struct journal *journal); /* of memory */
+
+#endif

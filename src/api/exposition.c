@@ -45,7 +45,7 @@ static void add_number(struct buf *out, uint64_t value, enum exposition_unit uni
     value %= parts;
     if (value > 0)
         buf_add_char(out, '.');
-    while (value > 0) {
+    while (value > 0 && parts > 1) {
         parts /= 10;
         buf_add_char(out, (char)('0' + value / parts));
         value %= parts;

@@ -306,7 +306,7 @@ static void write_all(struct buf *out, const struct api *api)
         [PROCESS] = &process,
         [NOW] = &now,
     };
-    const struct row *family = NULL;
+    const struct row *family = rows;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct row *row = &rows[i];
         if (row->name) {

@@ -45,10 +45,9 @@ static void add_number(struct buf *out, uint64_t value, enum exposition_unit uni
     value %= parts;
     if (value > 0)
         buf_add_char(out, '.');
-    while (value > 0 && parts > 1) {
-        parts /= 10;
-        buf_add_char(out, (char)('0' + value / parts));
-        value %= parts;
+    for (uint64_t part = parts / 10; value > 0 && part > 0; part /= 10) {
+        buf_add_char(out, (char)('0' + value / part));
+        value %= part;
     }
 }
 

@@ -303,6 +303,19 @@ def test_a_delay_that_was_asked_for_is_not_latency(start_daemon, sink):
         assert client.metric("trotline_delivery_duration_seconds_sum") < 1
 
 
+def test_a_replay_ends_a_second_time_and_is_no_latency(start_daemon, sink):
+    daemon = start_daemon()
+    sink.script("/", [500, 200])
+    with daemon.client() as client:
+        client.create_webhook(sink.url("/"), ["a"], retryPolicy=ONCE)
+        client.event_id("a")
+        wait_until(client.dead_letters, what="the dead letter")
+        client.post("/api/dead-letters/replay").expect(202)
+        wait_until(lambda: client.metric('trotline_deliveries_total{outcome="sent"}') == 1)
+        assert client.metric('trotline_deliveries_total{outcome="dead_letter"}') == 1
+        assert client.metric("trotline_delivery_duration_seconds_count") == 0
+
+
 def test_endpoints_are_counted_by_state(start_daemon):
     daemon = start_daemon()
 

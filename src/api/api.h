@@ -7,13 +7,14 @@
 #define TROTLINE_API_API_H
 
 #include "api/auth.h"
+#include "api/event_document.h"
 #include "api/router.h"
 #include "core/core.h"
 #include "net/http_server.h"
 
 struct endpoint_store;
 
-/* All borrowed; they outlive every request. */
+/* Pointers are borrowed; they outlive every request. */
 struct api {
     const struct auth *auth;
     struct endpoint_store *endpoints;
@@ -21,7 +22,11 @@ struct api {
     struct http_server *server;
     size_t event_bytes_max; /* of an event's data */
     const bool *draining;   /* a stop has begun: /readyz says so while requests are still served */
-    const char *not_ready;  /* why events cannot be taken yet, or ""; a sentence */
+    uint64_t started_at_ms; /* unix: when this process began */
+    /* Events refused for what they say, by event_document_codes; behind them those with another
+     * code. */
+    uint64_t events_invalid[EVENT_DOCUMENT_CODES + 1];
+    const char *not_ready; /* why events cannot be taken yet, or ""; a sentence */
 };
 
 /* For http_server_new(): `arg` is the struct api. */

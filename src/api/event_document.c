@@ -198,6 +198,14 @@ static enum status take(struct reading *reading, const struct json_member *membe
                   "deliverAt and delay.");
 }
 
+const char *const event_document_codes[EVENT_DOCUMENT_CODES] = {
+    "invalid_json",    "json_too_deep",     "unknown_field",
+    "missing_field",   "payload_too_large", "invalid_type",
+    "invalid_version", "invalid_timestamp", "invalid_idempotency_key",
+    "invalid_source",  "invalid_delay",     "invalid_deliver_at",
+    "invalid_uid",
+};
+
 /* ---- The whole ------------------------------------------------------------------------------ */
 
 static enum status check_whole(struct reading *reading)

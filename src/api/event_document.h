@@ -22,6 +22,10 @@ struct event_document_rules {
     uint64_t now_ms; /* unix; the timestamp of an event that brings none */
 };
 
+/* Every code of a refusal. */
+enum { EVENT_DOCUMENT_CODES = 13 };
+extern const char *const event_document_codes[EVENT_DOCUMENT_CODES];
+
 /* ST_OK; ST_RANGE with *error filled (code `payload_too_large` is for 413); ST_NOMEM. Must be freed
  * in any case. */
 MUST_CHECK enum status event_document_read(struct event_document *document, struct slice body,

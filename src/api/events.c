@@ -8,6 +8,7 @@
 #include "api/events.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "api/api.h"
 #include "api/event_document.h"
@@ -15,7 +16,6 @@
 #include "base/clock.h"
 #include "base/json_out.h"
 #include "base/limits.h"
-#include "core/publish.h"
 
 enum { TRACESTATE_BYTES_MAX = 512 };
 
@@ -54,6 +54,19 @@ static const struct {
                          NULL},
 };
 
+const char *events_refusal_code(enum publish_verdict verdict)
+{
+    return refusals[verdict].code;
+}
+
+static void count_invalid(struct api *api, const char *code)
+{
+    size_t i = 0;
+    while (i < EVENT_DOCUMENT_CODES && strcmp(event_document_codes[i], code) != 0)
+        i++;
+    api->events_invalid[i]++;
+}
+
 static void refuse(struct http_request *request, enum publish_verdict verdict)
 {
     reply_error(request, refusals[verdict].status, refusals[verdict].code, refusals[verdict].field,
@@ -77,7 +90,8 @@ static void events_stored(void *arg, enum publish_verdict verdict, const char *e
 /* ---- Headers -------------------------------------------------------------------------------- */
 
 /* The key may be a structured-field string (quoted, as the IETF draft says) or plain. */
-static bool take_key_header(struct http_request *request, struct event_document *document)
+static bool take_key_header(struct api *api, struct http_request *request,
+                            struct event_document *document)
 {
     struct slice name = SLICE("Idempotency-Key");
     size_t count = http_request_header_count(request, name);
@@ -88,6 +102,7 @@ static bool take_key_header(struct http_request *request, struct event_document 
         key = slice_of(key.ptr + 1, key.len - 2);
     if (count > 1 || key.len == 0 || key.len > LIMIT_IDEMPOTENCY_KEY_BYTES ||
         (document->idempotency_key.ptr && !slice_eq(document->idempotency_key, key))) {
+        count_invalid(api, "invalid_idempotency_key");
         reply_error(request, 400, "invalid_idempotency_key", "Idempotency-Key",
                     "Give one Idempotency-Key of 1 to 256 bytes, the same as idempotencyKey when "
                     "both are given.");
@@ -139,11 +154,12 @@ void events_create(struct api *api, struct http_request *request, struct slice i
     struct slice body = http_request_body(request);
     enum status status = event_document_read(&document, body, &rules, &error);
     if (status == ST_NOMEM) {
+        core->stats.events[PUBLISH_OVERLOADED]++;
         refuse(request, PUBLISH_OVERLOADED);
     } else if (status != ST_OK) {
-        core->stats.events_refused++;
+        count_invalid(api, error.code);
         reply_refused(request, &error);
-    } else if (take_key_header(request, &document)) {
+    } else if (take_key_header(api, request, &document)) {
         take_trace(request, &document.record);
         if (document.has_delay)
             document.record.deliver_at_ms = store_redis_ms(core->store) + document.delay_ms;

@@ -1,189 +1,327 @@
-/* metrics.c - /metrics: one table of rows that is read at each scrape, without asking Redis. */
-#include "api/health.h"
-
-#include <stdio.h>
+/* metrics.c - /metrics: one table of rows, read at each scrape, without asking Redis.
+ *
+ * A row is a family with its first series, or (ALSO) one more series of the family above. It says
+ * where its number lies: in a struct of counters that some module keeps (`source` and `offset`), or
+ * in `now`, which a scrape fills in first. Families whose series come out of a list of names have a
+ * function instead. To count something new, add a member where it is decided and a row here.
+ *
+ * Rules: names as Prometheus asks (base units, _total for counters); numbers are whole numbers of
+ * our own units, which exposition.c turns into seconds. A label's values are fixed when the program
+ * is built: never an endpoint, a type, a URL, an address. So the number of series is the same from
+ * the first scrape to the last, and every counter is there as 0 before it moves, without which
+ * rate() misses the first event.
+ */
+#include <stddef.h>
 
 #include "api/api.h"
+#include "api/events.h"
+#include "api/exposition.h"
+#include "api/health.h"
 #include "api/reply.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
 #include "core/journal.h"
-#include "core/publish.h"
 #include "core/schedule.h"
-#include "core/settle.h"
 #include "net/outbound.h"
-#include "net/redis_conn.h"
+#include "net/process_stats.h"
 
 enum { METRICS_BYTES_MAX = 256 * 1024 };
 
-typedef uint64_t gauge_fn(const struct api *api);
-
-#define COUNTER(member)                                                                            \
-    static uint64_t get_##member(const struct api *api)                                            \
-    {                                                                                              \
-        return api->core->stats.member;                                                            \
-    }
-COUNTER(events_accepted)
-COUNTER(events_duplicate)
-COUNTER(events_refused)
-COUNTER(batches_stored)
-COUNTER(batches_closed)
-COUNTER(batches_adopted)
-COUNTER(attempts_ok)
-COUNTER(deliveries_sent)
-COUNTER(deliveries_retried)
-COUNTER(deliveries_dead)
-COUNTER(deliveries_cancelled)
-COUNTER(deliveries_moved)
-COUNTER(claims)
-COUNTER(leases_lost)
-
-static uint64_t get_in_flight(const struct api *api)
-{
-    return attempts_in_flight(api->core->attempts);
-}
-
-static uint64_t get_in_hand(const struct api *api)
-{
-    return dispatch_deliveries(api->core->dispatch);
-}
-
-static uint64_t get_bytes(const struct api *api)
-{
-    return journal_bytes(api->core->journal);
-}
-
-static uint64_t get_open_batches(const struct api *api)
-{
-    return journal_count(api->core->journal);
-}
-
-static uint64_t get_store_pending(const struct api *api)
-{
-    return store_pending(api->core->store);
-}
-
-static uint64_t get_store_up(const struct api *api)
-{
-    return store_ready(api->core->store);
-}
-
-static uint64_t get_lag_ms(const struct api *api)
-{
-    return schedule_lag_ms(api->core->schedule);
-}
-
-static uint64_t get_endpoints(const struct api *api)
-{
-    return registry_count(api->core->registry);
-}
-
-static uint64_t get_opened(const struct api *api)
-{
-    return outbound_stats(api->core->outbound)->connections_opened;
-}
-
-static uint64_t get_reused(const struct api *api)
-{
-    return outbound_stats(api->core->outbound)->connections_reused;
-}
-
-static uint64_t get_denied(const struct api *api)
-{
-    return outbound_stats(api->core->outbound)->addresses_denied;
-}
-
-static uint64_t get_connections(const struct api *api)
-{
-    return http_server_connections(api->server);
-}
-
-static uint64_t get_turns(const struct api *api)
-{
-    return reactor_stats(api->core->reactor)->turns;
-}
-
-static uint64_t get_slow_turns(const struct api *api)
-{
-    return reactor_stats(api->core->reactor)->slow_turns;
-}
-
-static const struct {
-    const char *name;
-    const char *type;
-    const char *help;
-    gauge_fn *get;
-} rows[] = {
-    {"trotline_events_accepted_total", "counter", "Events stored and answered with 202.",
-     get_events_accepted},
-    {"trotline_events_duplicate_total", "counter",
-     "Events answered as duplicates of an idempotency key.", get_events_duplicate},
-    {"trotline_events_refused_total", "counter", "Events answered with an error.",
-     get_events_refused},
-    {"trotline_batches_stored_total", "counter", "Batches written to Redis.", get_batches_stored},
-    {"trotline_batches_closed_total", "counter",
-     "Batches whose deliveries are all finished or moved.", get_batches_closed},
-    {"trotline_batches_adopted_total", "counter", "Batches taken over from dead processes.",
-     get_batches_adopted},
-    {"trotline_attempts_successful_total", "counter", "Attempts answered with 2xx.",
-     get_attempts_ok},
-    {"trotline_deliveries_sent_total", "counter", "Deliveries that ended as sent.",
-     get_deliveries_sent},
-    {"trotline_deliveries_retried_total", "counter", "Failed attempts that will be retried.",
-     get_deliveries_retried},
-    {"trotline_deliveries_dead_total", "counter", "Deliveries that went to the dead letters.",
-     get_deliveries_dead},
-    {"trotline_deliveries_cancelled_total", "counter",
-     "Deliveries cancelled because their endpoint is gone.", get_deliveries_cancelled},
-    {"trotline_deliveries_moved_total", "counter", "Deliveries moved from memory to the schedule.",
-     get_deliveries_moved},
-    {"trotline_claims_total", "counter", "Deliveries leased from the schedule.", get_claims},
-    {"trotline_leases_lost_total", "counter", "Results that came after their lease had ended.",
-     get_leases_lost},
-    {"trotline_attempts_in_flight", "gauge", "Attempts under way.", get_in_flight},
-    {"trotline_deliveries_in_hand", "gauge", "Deliveries in memory.", get_in_hand},
-    {"trotline_batch_bytes", "gauge", "Memory held by open batches.", get_bytes},
-    {"trotline_batches_open", "gauge", "Batches in the journal of this process.", get_open_batches},
-    {"trotline_redis_up", "gauge", "1 when Redis is reachable.", get_store_up},
-    {"trotline_redis_calls_pending", "gauge", "Calls that wait for Redis.", get_store_pending},
-    {"trotline_schedule_lag_milliseconds", "gauge", "How late the earliest due delivery is.",
-     get_lag_ms},
-    {"trotline_endpoints", "gauge", "Endpoints registered.", get_endpoints},
-    {"trotline_outbound_connections_opened_total", "counter", "Connections made to targets.",
-     get_opened},
-    {"trotline_outbound_connections_reused_total", "counter",
-     "Attempts that found a connection open.", get_reused},
-    {"trotline_outbound_addresses_denied_total", "counter",
-     "Connections refused by the address policy.", get_denied},
-    {"trotline_http_connections", "gauge", "Open connections of producers.", get_connections},
-    {"trotline_loop_turns_total", "counter", "Turns of the event loop.", get_turns},
-    {"trotline_loop_slow_turns_total", "counter", "Turns whose hooks took longer than 20 ms.",
-     get_slow_turns},
+/* What is not counted but looked at. */
+struct now {
+    uint64_t one;
+    uint64_t started_at_ms;
+    uint64_t attempts, attempts_max;
+    uint64_t deliveries, deliveries_max;
+    uint64_t bytes, bytes_max;
+    uint64_t batches;
+    uint64_t schedule_lag_ms;
+    uint64_t endpoints_active, endpoints_disabled;
+    uint64_t redis_up, redis_calls, redis_bytes;
+    uint64_t http_connections, http_bytes;
 };
 
-static void write_failures(const struct api *api, struct buf *out)
+enum source { CORE, LOOP, OUTBOUND, WORK, BATCHES, HTTP, PROCESS, NOW, SOURCES };
+
+/* A list of series, each with a label of its own. */
+typedef void series_fn(struct buf *out, const char *name, const struct api *api);
+
+struct row {
+    const char *name; /* NULL: another series of the family above */
+    enum exposition_type type;
+    const char *help;
+    enum source source;
+    size_t offset; /* of a uint64_t, in a histogram's row of a struct hist */
+    struct exposition_label label;
+    enum exposition_unit unit;
+    const struct exposition_buckets *buckets;
+    series_fn *series;
+};
+
+/* ---- Series out of lists of names ----------------------------------------------------------- */
+
+static void series(struct buf *out, const char *name, const char *label, const char *value,
+                   uint64_t count)
 {
-    const char *name = "trotline_attempts_failed_total";
-    buf_addf(out, "# HELP %s Failed attempts by error class.\n# TYPE %s counter\n", name, name);
-    for (int error = OUTBOUND_OK; error < OUTBOUND_CANCELLED; error++) {
-        const char *class = error ? outbound_error_name((enum outbound_error)error) : "http_status";
-        buf_addf(out, "%s{class=\"%s\"} %llu\n", name, class,
-                 (unsigned long long)api->core->stats.failures[error]);
+    exposition_sample(out, name, (struct exposition_label){label, value}, count, EXPOSITION_PLAIN);
+}
+
+/* What the document was refused for, then what became of those that were not. */
+static void write_rejections(struct buf *out, const char *name, const struct api *api)
+{
+    for (size_t i = 0; i <= EVENT_DOCUMENT_CODES; i++)
+        series(out, name, "reason", i < EVENT_DOCUMENT_CODES ? event_document_codes[i] : "other",
+               api->events_invalid[i]);
+    for (int verdict = PUBLISH_ACCEPTED; verdict <= PUBLISH_UNKNOWN; verdict++) {
+        const char *code = events_refusal_code((enum publish_verdict)verdict);
+        if (code)
+            series(out, name, "reason", code, api->core->stats.events[verdict]);
     }
 }
 
-static void write_hist(struct buf *out, const char *name, const char *help, const struct hist *hist)
+static void write_attempts(struct buf *out, const char *name, const struct api *api)
 {
-    static const uint64_t bounds_us[] = {500,     1000,     2500,     5000,    10000,   25000,
-                                         50000,   100000,   250000,   500000,  1000000, 2500000,
-                                         5000000, 10000000, 30000000, 60000000};
-    buf_addf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, help, name);
-    for (size_t i = 0; i < sizeof(bounds_us) / sizeof(bounds_us[0]); i++)
-        buf_addf(out, "%s_bucket{le=\"%g\"} %llu\n", name, (double)bounds_us[i] / 1e6,
-                 (unsigned long long)hist_count_below(hist, bounds_us[i] + 1));
-    buf_addf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %g\n%s_count %llu\n", name,
-             (unsigned long long)hist_count(hist), name, (double)hist_sum(hist) / 1e6, name,
-             (unsigned long long)hist_count(hist));
+    static const char *const statuses[] = {"http_other", "http_1xx", "success",
+                                           "http_3xx",   "http_4xx", "http_5xx"};
+    const struct core_stats *stats = &api->core->stats;
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+        series(out, name, "class", statuses[i], stats->attempts_status[i]);
+    for (int error = OUTBOUND_OK + 1; error < OUTBOUND_CANCELLED; error++)
+        series(out, name, "class", outbound_error_name((enum outbound_error)error),
+               stats->attempts_error[error]);
+}
+
+/* ---- Buckets -------------------------------------------------------------------------------- */
+
+#define BUCKETS(name, unit, ...)                                                                   \
+    static const uint64_t name##_bounds[] = {__VA_ARGS__};                                         \
+    static const struct exposition_buckets name = {                                                \
+        unit, sizeof(name##_bounds) / sizeof(name##_bounds[0]), name##_bounds}
+
+/* Requests over a network, up to the timeouts in use. */
+BUCKETS(request_times, EXPOSITION_US, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000,
+        500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000);
+/* The same, and on to retries after minutes and hours. */
+BUCKETS(delivery_times, EXPOSITION_US, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000,
+        500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000, 300000000, 1800000000,
+        7200000000, 43200000000, 172800000000);
+/* Inside the machine. */
+BUCKETS(short_times, EXPOSITION_US, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 20000, 50000,
+        100000, 250000, 500000, 1000000, 5000000);
+BUCKETS(event_counts, EXPOSITION_PLAIN, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024);
+BUCKETS(byte_counts, EXPOSITION_PLAIN, 1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20,
+        1 << 22, 1 << 24);
+
+/* ---- The table ------------------------------------------------------------------------------ */
+
+#define ALSO                   .name = NULL
+#define COUNTER                EXPOSITION_COUNTER
+#define GAUGE                  EXPOSITION_GAUGE
+#define HISTOGRAM              EXPOSITION_HISTOGRAM
+#define SECONDS_MS             .unit = EXPOSITION_MS
+#define SECONDS_US             .unit = EXPOSITION_US
+#define LABEL(key, text)       .label = {key, text}
+#define AT(from, type, member) .source = from, .offset = offsetof(struct type, member)
+#define CORE(member)           AT(CORE, core_stats, member)
+#define LOOP(member)           AT(LOOP, reactor_stats, member)
+#define OUT(member)            AT(OUTBOUND, outbound_stats, member)
+#define WORK(member)           AT(WORK, redis_conn_stats, member), LABEL("conn", "work")
+#define BATCHES(member)        AT(BATCHES, redis_conn_stats, member), LABEL("conn", "batches")
+#define HTTP(member)           AT(HTTP, http_server_stats, member)
+#define PROCESS(member)        AT(PROCESS, process_stats, member)
+#define NOW(member)            AT(NOW, now, member)
+
+static const struct row rows[] = {
+    /* Events. */
+    {"trotline_events_accepted_total", COUNTER, "Events stored and answered with 202.",
+     CORE(events[PUBLISH_ACCEPTED])},
+    {"trotline_events_deduplicated_total", COUNTER,
+     "Events answered with an earlier event's id, because of their idempotency key.",
+     CORE(events[PUBLISH_DUPLICATE])},
+    {"trotline_events_rejected_total", COUNTER, "Events refused, by the error code of the answer.",
+     .series = write_rejections},
+    {"trotline_publish_duration_seconds", HISTOGRAM,
+     "From a producer's complete request until Redis has its event, of accepted events.",
+     CORE(publish_us), .buckets = &request_times},
+    {"trotline_http_responses_total", COUNTER, "Answers of the API, by class of status.",
+     HTTP(replies[2]), LABEL("status", "2xx")},
+    {ALSO, HTTP(replies[3]), LABEL("status", "3xx")},
+    {ALSO, HTTP(replies[4]), LABEL("status", "4xx")},
+    {ALSO, HTTP(replies[5]), LABEL("status", "5xx")},
+    {"trotline_http_connections", GAUGE, "Open connections to the API.", NOW(http_connections)},
+    {"trotline_http_buffered_bytes", GAUGE,
+     "Memory held by requests that are being received or answered.", NOW(http_bytes)},
+
+    /* Deliveries and attempts. */
+    {"trotline_deliveries_total", COUNTER,
+     "Deliveries that ended, by how; a replayed dead letter ends again.", CORE(deliveries_sent),
+     LABEL("outcome", "sent")},
+    {ALSO, CORE(deliveries_dead), LABEL("outcome", "dead_letter")},
+    {ALSO, CORE(deliveries_cancelled), LABEL("outcome", "cancelled")},
+    {"trotline_deliveries_retried_total", COUNTER,
+     "Failed attempts after which the delivery is to be tried again.", CORE(deliveries_retried)},
+    {"trotline_delivery_duration_seconds", HISTOGRAM,
+     "From an event's acceptance (or deliverAt) to its delivery, retries included, replays not.",
+     CORE(delivery_us), .buckets = &delivery_times},
+    {"trotline_attempts_total", COUNTER,
+     "Attempts by what became of them: success (2xx), class of status, or class of error.",
+     .series = write_attempts},
+    {"trotline_attempt_duration_seconds", HISTOGRAM, "Length of attempts, failed ones included.",
+     CORE(attempt_us), .buckets = &request_times},
+    {"trotline_attempts_in_flight", GAUGE, "Attempts under way.", NOW(attempts)},
+    {"trotline_attempts_in_flight_max", GAUGE,
+     "Attempts that may be under way (outbound.maxInFlight).", NOW(attempts_max)},
+
+    /* What is held in memory. */
+    {"trotline_deliveries_in_hand", GAUGE, "Deliveries in memory.", NOW(deliveries)},
+    {"trotline_deliveries_in_hand_max", GAUGE,
+     "Deliveries in memory beyond which new ones go to the schedule.", NOW(deliveries_max)},
+    {"trotline_events_in_hand_bytes", GAUGE, "Memory held by the events of open batches.",
+     NOW(bytes)},
+    {"trotline_events_in_hand_max_bytes", GAUGE,
+     "Memory of events beyond which new deliveries go to the schedule.", NOW(bytes_max)},
+    {"trotline_batches_open", GAUGE, "Batches in the journal of this process.", NOW(batches)},
+    {"trotline_batches_stored_total", COUNTER, "Batches written to Redis.", CORE(batches_stored)},
+    {"trotline_batches_closed_total", COUNTER,
+     "Batches whose deliveries are all finished or moved.", CORE(batches_closed)},
+    {"trotline_batches_adopted_total", COUNTER, "Batches taken over from processes that died.",
+     CORE(batches_adopted)},
+    {"trotline_batch_events", HISTOGRAM, "Events in a stored batch.", CORE(batch_events),
+     .buckets = &event_counts},
+    {"trotline_batch_bytes", HISTOGRAM, "Size of a stored batch.", CORE(batch_bytes),
+     .buckets = &byte_counts},
+
+    /* The schedule, and the endpoints that are held back. */
+    {"trotline_schedule_lag_seconds", GAUGE, "How late the earliest due delivery is.",
+     NOW(schedule_lag_ms), SECONDS_MS},
+    {"trotline_deliveries_moved_total", COUNTER, "Deliveries moved from memory to the schedule.",
+     CORE(deliveries_moved)},
+    {"trotline_deliveries_claimed_total", COUNTER, "Deliveries leased from the schedule.",
+     CORE(claims)},
+    {"trotline_leases_lost_total", COUNTER, "Results that came after their lease had ended.",
+     CORE(leases_lost)},
+    {"trotline_endpoints", GAUGE, "Endpoints registered.", NOW(endpoints_active),
+     LABEL("state", "active")},
+    {ALSO, NOW(endpoints_disabled), LABEL("state", "disabled")},
+    {"trotline_breakers", GAUGE, "Endpoints whose circuit breaker is not closed.",
+     CORE(breakers_open), LABEL("state", "open")},
+    {ALSO, CORE(breakers_half_open), LABEL("state", "half_open")},
+    {"trotline_endpoints_rate_limited", GAUGE,
+     "Endpoints that have work and wait for the next slot of their rate limit.",
+     CORE(endpoints_limited)},
+
+    /* Connections to targets. */
+    {"trotline_outbound_requests_total", COUNTER, "Requests to targets, test sends included.",
+     OUT(sent)},
+    {"trotline_outbound_connections", GAUGE, "Connections to targets that are open.",
+     OUT(connections_open)},
+    {"trotline_outbound_connections_opened_total", COUNTER, "Connections made to targets.",
+     OUT(connections_opened)},
+    {"trotline_outbound_connections_reused_total", COUNTER,
+     "Requests that found a connection standing.", OUT(connections_reused)},
+    {"trotline_outbound_addresses_denied_total", COUNTER,
+     "Connections refused by the address policy.", OUT(addresses_denied)},
+
+    /* Redis. */
+    {"trotline_redis_up", GAUGE, "1 when Redis is reachable.", NOW(redis_up)},
+    {"trotline_redis_round_trip_seconds", HISTOGRAM,
+     "From asking Redis until its reply is read, by connection.", WORK(round_trip_us),
+     .buckets = &short_times},
+    {ALSO, BATCHES(round_trip_us), .buckets = &short_times},
+    {"trotline_redis_calls_pending", GAUGE, "Calls that wait for Redis.", NOW(redis_calls)},
+    {"trotline_redis_pending_bytes", GAUGE, "Memory held by calls that wait for Redis.",
+     NOW(redis_bytes)},
+    {"trotline_redis_sent_bytes_total", COUNTER, "Written to Redis.", WORK(bytes_out)},
+    {ALSO, BATCHES(bytes_out)},
+    {"trotline_redis_received_bytes_total", COUNTER, "Read from Redis.", WORK(bytes_in)},
+    {ALSO, BATCHES(bytes_in)},
+    {"trotline_redis_connects_total", COUNTER, "Times that a connection to Redis became ready.",
+     WORK(connects)},
+    {ALSO, BATCHES(connects)},
+    {"trotline_redis_failures_total", COUNTER,
+     "Connections to Redis that were lost, and attempts to connect that failed.", WORK(failures)},
+    {ALSO, BATCHES(failures)},
+
+    /* The loop. */
+    {"trotline_loop_lag_seconds", HISTOGRAM,
+     "How late timers fire: how long anything that is due waits for the loop.", LOOP(lag_us),
+     .buckets = &short_times},
+    {"trotline_loop_turns_total", COUNTER, "Turns of the event loop.", LOOP(turns)},
+    {"trotline_loop_slow_turns_total", COUNTER, "Turns whose hooks took longer than 20 ms.",
+     LOOP(slow_turns)},
+    {"trotline_loop_hooks_seconds_total", COUNTER, "Time spent in the hooks of turns.",
+     LOOP(busy_us), SECONDS_US},
+
+    /* The process: names that all Prometheus clients share. */
+    {"trotline_build_info", GAUGE, "1; the label tells the version.", NOW(one),
+     LABEL("version", TROTLINE_VERSION)},
+    {"process_start_time_seconds", GAUGE, "When the process began, Unix time.", NOW(started_at_ms),
+     SECONDS_MS},
+    {"process_cpu_seconds_total", COUNTER, "User and system time.", PROCESS(cpu_us), SECONDS_US},
+    {"process_resident_memory_bytes", GAUGE, "Resident memory.", PROCESS(resident_bytes)},
+    {"process_virtual_memory_bytes", GAUGE, "Virtual memory.", PROCESS(virtual_bytes)},
+    {"process_open_fds", GAUGE, "Open file descriptors.", PROCESS(open_fds)},
+    {"process_max_fds", GAUGE, "File descriptors that may be open.", PROCESS(max_fds)},
+};
+
+/* ---- A scrape ------------------------------------------------------------------------------- */
+
+static struct now look(const struct api *api)
+{
+    const struct core *core = api->core;
+    size_t endpoints = registry_count(core->registry);
+    size_t active = registry_count_active(core->registry);
+    return (struct now){
+        .one = 1,
+        .started_at_ms = api->started_at_ms,
+        .attempts = attempts_in_flight(core->attempts),
+        .attempts_max = core->options.in_flight_max,
+        .deliveries = dispatch_deliveries(core->dispatch),
+        .deliveries_max = core->options.deliveries_max,
+        .bytes = journal_bytes(core->journal),
+        .bytes_max = core->options.bytes_max,
+        .batches = journal_count(core->journal),
+        .schedule_lag_ms = schedule_lag_ms(core->schedule),
+        .endpoints_active = active,
+        .endpoints_disabled = endpoints - active,
+        .redis_up = store_ready(core->store),
+        .redis_calls = store_pending(core->store),
+        .redis_bytes = store_pending_bytes(core->store),
+        .http_connections = http_server_connections(api->server),
+        .http_bytes = http_server_stats(api->server)->buffered_bytes,
+    };
+}
+
+static void write_all(struct buf *out, const struct api *api)
+{
+    struct process_stats process;
+    process_stats_read(&process);
+    struct now now = look(api);
+    const void *const sources[SOURCES] = {
+        [CORE] = &api->core->stats,
+        [LOOP] = reactor_stats(api->core->reactor),
+        [OUTBOUND] = outbound_stats(api->core->outbound),
+        [WORK] = store_work_stats(api->core->store),
+        [BATCHES] = store_batch_stats(api->core->store),
+        [HTTP] = http_server_stats(api->server),
+        [PROCESS] = &process,
+        [NOW] = &now,
+    };
+    const struct row *family = rows;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct row *row = &rows[i];
+        if (row->name) {
+            family = row;
+            exposition_family(out, row->name, row->type, row->help);
+        }
+        const void *value = (const char *)sources[row->source] + row->offset;
+        if (row->series)
+            row->series(out, family->name, api);
+        else if (family->type == HISTOGRAM)
+            exposition_histogram(out, family->name, row->label, value, row->buckets);
+        else
+            exposition_sample(out, family->name, row->label, *(const uint64_t *)value, row->unit);
+    }
 }
 
 void health_metrics(struct api *api, struct http_request *request, struct slice id)
@@ -191,17 +329,7 @@ void health_metrics(struct api *api, struct http_request *request, struct slice 
     (void)id;
     struct buf out;
     buf_init(&out, METRICS_BYTES_MAX);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        buf_addf(&out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", rows[i].name, rows[i].help,
-                 rows[i].name, rows[i].type, rows[i].name, (unsigned long long)rows[i].get(api));
-    write_failures(api, &out);
-    const struct core_stats *stats = &api->core->stats;
-    write_hist(&out, "trotline_publish_seconds", "From a producer's request to its answer.",
-               &stats->publish_us);
-    write_hist(&out, "trotline_attempt_seconds", "Length of attempts.", &stats->attempt_us);
-    write_hist(&out, "trotline_delivery_seconds",
-               "From stored to delivered, for deliveries that never waited in the schedule.",
-               &stats->delivery_us);
+    write_all(&out, api);
     if (buf_status(&out) == ST_OK) {
         struct http_header type = {SLICE("Content-Type"), SLICE("text/plain; version=0.0.4")};
         http_reply(request, 200, &type, 1, buf_slice(&out));

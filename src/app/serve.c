@@ -395,6 +395,7 @@ static bool start_http(struct serve *serve, struct buf *error)
                               .server = serve->http,
                               .event_bytes_max = serve->config->ingest.max_event_bytes,
                               .draining = &serve->draining,
+                              .started_at_ms = clock_wall_ms(),
                               .not_ready = serve->not_ready};
     if (!serve->http || http_server_listen(serve->http, text, sizeof(text)) != ST_OK) {
         buf_add_str(error, text);

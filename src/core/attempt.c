@@ -193,16 +193,20 @@ static enum status build(struct attempt *attempt, const struct message *message,
 
 /* ---- Sending -------------------------------------------------------------------------------- */
 
+_Static_assert(sizeof(((struct core_stats *)NULL)->attempts_error) / sizeof(uint64_t) >
+                   OUTBOUND_CANCELLED,
+               "core_stats counts every class of error");
+
 static void count_result(struct core_stats *stats, const struct outbound_result *result)
 {
-    bool success = result->error == OUTBOUND_OK && result->status_code / 100 == 2;
+    int digit = result->status_code / 100;
     if (result->error == OUTBOUND_CANCELLED)
         return;
     hist_record(&stats->attempt_us, result->duration_us);
-    stats->attempts_ok += success;
-    stats->attempts_failed += !success;
-    if (!success)
-        stats->failures[result->error]++;
+    if (result->error != OUTBOUND_OK)
+        stats->attempts_error[result->error]++;
+    else
+        stats->attempts_status[digit >= 1 && digit <= 5 ? digit : 0]++;
 }
 
 static void on_done(void *arg, const struct outbound_result *result)

@@ -64,6 +64,7 @@ struct batch {
     struct buf blob;
     uint64_t created_at_ms; /* unix */
     uint64_t opened_at_ms;  /* monotonic */
+    uint64_t accepted_us;   /* monotonic, of its first event; 0: by another process */
     uint32_t message_count;
     uint32_t ordinal_count;
     unsigned refs; /* 1 for being unfinished, 1 for each reference to one of its messages */

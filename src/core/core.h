@@ -52,17 +52,19 @@ struct core_options {
 
 /* Counted where it is decided; written out by api/metrics.c. */
 struct core_stats {
-    uint64_t events_accepted, events_duplicate, events_refused;
+    uint64_t events[16]; /* by enum publish_verdict: what their producers were told */
     uint64_t batches_stored, batches_closed, batches_adopted;
-    uint64_t attempts_ok, attempts_failed;
-    uint64_t failures[16]; /* by enum outbound_error; [0]: a status other than 2xx */
+    uint64_t attempts_status[6]; /* answered, by the status's first digit; [0]: by none of 1 to 5 */
+    uint64_t attempts_error[16]; /* not answered, by enum outbound_error */
     uint64_t deliveries_sent, deliveries_retried, deliveries_dead, deliveries_cancelled,
         deliveries_moved;
     uint64_t claims, leases_lost;
-    uint64_t breakers_open, breakers_half_open; /* now */
-    struct hist publish_us;                     /* accepted to answered */
+    uint64_t breakers_open, breakers_half_open; /* now, of all endpoints */
+    uint64_t endpoints_limited; /* now: they have work and wait for their rate limit's slot */
+    struct hist publish_us;     /* accepted to answered */
     struct hist attempt_us;
-    struct hist delivery_us; /* accepted to sent, of first attempts */
+    struct hist delivery_us; /* accepted (or deliverAt, if that is later) to sent; no replays */
+    struct hist batch_events, batch_bytes;
 };
 
 struct core {

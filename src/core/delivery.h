@@ -30,7 +30,7 @@ struct delivery {
     uint32_t replayed_at;      /* of which before the last replay */
     uint64_t lease;            /* 0: memory path. Else the score held in `due` */
     uint64_t accepted_at_ms;   /* unix */
-    uint64_t accepted_us;      /* monotonic; 0: not in this process */
+    uint64_t accepted_us;      /* monotonic; 0: by another process, or it came from the schedule */
     uint64_t sending_since_ms; /* monotonic; SENDING */
     bool moving;               /* SENDING, and on its way to the schedule as leased */
     bool held_in_hand;         /* it is in the schedule's table */

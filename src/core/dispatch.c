@@ -169,7 +169,7 @@ static bool expand_one(struct dispatch *dispatch, struct message *message, uint3
     struct delivery *delivery = delivery_new(endpoint, message, ordinal);
     if (!delivery)
         return false;
-    delivery->accepted_us = batch->opened_at_ms * 1000;
+    delivery->accepted_us = batch->accepted_us;
     batch->slots[ordinal].delivery = delivery;
     dispatch->deliveries++;
     place(dispatch, delivery);

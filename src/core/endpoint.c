@@ -26,6 +26,7 @@ struct registry {
     struct map by_id;
     struct id_tree ordered;
     struct match_index match;
+    size_t active;
 };
 
 struct registry *registry_new(const struct endpoint_rules *rules)
@@ -128,6 +129,7 @@ static enum status put_new(struct registry *registry, const struct id *id, uint6
     if (map_insert(&registry->by_id, &endpoint->by_id, hash))
         goto fail_index;
     id_tree_insert(&registry->ordered, &endpoint->in_order, &endpoint->id, hash);
+    registry->active += config->active;
     *out = endpoint;
     return ST_OK;
 
@@ -145,6 +147,8 @@ static enum status put_again(struct registry *registry, struct endpoint *endpoin
     if (index_add(registry, endpoint, config))
         return ST_NOMEM;
     index_remove(registry, endpoint, old);
+    registry->active += config->active;
+    registry->active -= old->active;
     endpoint->config = config;
     endpoint_config_put(old);
     return ST_OK;
@@ -173,6 +177,7 @@ void registry_remove(struct registry *registry, struct endpoint *endpoint)
     index_remove(registry, endpoint, endpoint->config);
     map_remove(&registry->by_id, &endpoint->by_id);
     id_tree_remove(&registry->ordered, &endpoint->in_order);
+    registry->active -= endpoint->config->active;
     endpoint->deleted = true;
     endpoint->registry = NULL;
     endpoint_put(endpoint);
@@ -186,6 +191,11 @@ struct endpoint *registry_find(struct registry *registry, const struct id *id)
 size_t registry_count(const struct registry *registry)
 {
     return registry->by_id.count;
+}
+
+size_t registry_count_active(const struct registry *registry)
+{
+    return registry->active;
 }
 
 struct endpoint *registry_next(struct registry *registry, const struct id *after)

@@ -67,6 +67,7 @@ struct endpoint *endpoint_new_deleted(const struct id *id);
 /* NULL: there is none. Not counted: valid until it is removed. */
 struct endpoint *registry_find(struct registry *registry, const struct id *id);
 size_t registry_count(const struct registry *registry);
+size_t registry_count_active(const struct registry *registry);
 
 /* Endpoints ordered by id for lists: the first with id > *after (NULL: the very first); NULL at the
  * end. Costs O(log n) for each. */

@@ -78,6 +78,9 @@ const char *publish_verdict_name(enum publish_verdict verdict)
 
 /* ---- Answering ------------------------------------------------------------------------------ */
 
+_Static_assert(sizeof(((struct core_stats *)NULL)->events) / sizeof(uint64_t) > PUBLISH_UNKNOWN,
+               "core_stats counts every verdict");
+
 static void answer(struct publish *publish, struct waiter *waiter, enum publish_verdict verdict,
                    const char *event_id, uint32_t deliveries)
 {
@@ -86,14 +89,9 @@ static void answer(struct publish *publish, struct waiter *waiter, enum publish_
         return;
     waiter->fn = NULL;
     struct core_stats *stats = &publish->core->stats;
-    if (verdict == PUBLISH_ACCEPTED) {
-        stats->events_accepted++;
+    stats->events[verdict]++;
+    if (verdict == PUBLISH_ACCEPTED)
         hist_record(&stats->publish_us, clock_now_us() - waiter->accepted_us);
-    } else if (verdict == PUBLISH_DUPLICATE) {
-        stats->events_duplicate++;
-    } else {
-        stats->events_refused++;
-    }
     fn(waiter->arg, verdict, event_id, deliveries);
 }
 
@@ -165,7 +163,10 @@ static void on_accepted(struct shipment *shipment, const struct redis_value *rep
         answer_verdict(shipment, i, judged ? reply_text(reply, verdict_at) : SLICE_NULL, batch);
         verdict_at += judged;
     }
-    publish->core->stats.batches_stored++;
+    struct core_stats *stats = &publish->core->stats;
+    stats->batches_stored++;
+    hist_record(&stats->batch_events, shipment->count);
+    hist_record(&stats->batch_bytes, batch->blob.len);
     shipment_end(shipment);
     if (adopted)
         batch_put(batch);
@@ -395,6 +396,7 @@ static struct shipment *building(struct publish *publish)
         free(shipment);
         return NULL;
     }
+    shipment->batch->accepted_us = clock_mono_us();
     publish->building = shipment;
     if (!reactor_timer_armed(publish->deadline))
         reactor_timer_set(publish->deadline, 100);
@@ -449,8 +451,8 @@ static enum status add_event(struct publish *publish, const struct publish_item 
     return status == ST_OK ? batch_add(shipment->batch, &item->record, targets, &id) : status;
 }
 
-enum status publish_event(struct publish *publish, const struct publish_item *item, publish_fn *fn,
-                          void *arg, enum publish_verdict *why)
+static enum status take_event(struct publish *publish, const struct publish_item *item,
+                              publish_fn *fn, void *arg, enum publish_verdict *why)
 {
     if (refused_now(publish, why))
         return ST_REFUSED;
@@ -473,6 +475,15 @@ enum status publish_event(struct publish *publish, const struct publish_item *it
         shipment->batch->blob.len >= publish->core->options.batch_bytes_max)
         seal(publish);
     return ST_OK;
+}
+
+enum status publish_event(struct publish *publish, const struct publish_item *item, publish_fn *fn,
+                          void *arg, enum publish_verdict *why)
+{
+    enum status status = take_event(publish, item, fn, arg, why);
+    if (status != ST_OK)
+        publish->core->stats.events[*why]++;
+    return status;
 }
 
 /* ---- Start and stop ------------------------------------------------------------------------- */

@@ -254,6 +254,18 @@ static void log_failure(const struct delivery *delivery, const struct settlement
              log_quote(slice_str(detail)));
 }
 
+/* How long a delivery took, from the time at which it was meant to go out. One that came from the
+ * schedule knows only Unix times. */
+static uint64_t since_accepted_us(const struct core *core, const struct delivery *delivery)
+{
+    uint64_t begin_ms = delivery->accepted_at_ms, now_ms = store_redis_ms(core->store);
+    if (delivery->accepted_us)
+        return clock_now_us() - delivery->accepted_us;
+    if (delivery->message->record.deliver_at_ms > begin_ms)
+        begin_ms = delivery->message->record.deliver_at_ms;
+    return now_ms > begin_ms ? (now_ms - begin_ms) * 1000 : 0;
+}
+
 static void finish_success(struct core *core, struct settlement *settlement)
 {
     struct delivery *delivery = settlement->delivery;
@@ -265,8 +277,8 @@ static void finish_success(struct core *core, struct settlement *settlement)
         .duration_ms = record->duration_ms,
         .at_ms = record->at_ms + record->duration_ms,
     };
-    if (delivery->accepted_us)
-        hist_record(&core->stats.delivery_us, clock_now_us() - delivery->accepted_us);
+    if (delivery->replayed_at == 0)
+        hist_record(&core->stats.delivery_us, since_accepted_us(core, delivery));
     if (delivery->lease == 0) {
         history_note_success(core->history, delivery->endpoint, record);
         finish(core, delivery, &outcome, SLICE(""));

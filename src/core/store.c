@@ -204,6 +204,16 @@ struct redis_conn *store_batch_conn(struct store *store)
     return store->batches;
 }
 
+const struct redis_conn_stats *store_work_stats(const struct store *store)
+{
+    return redis_conn_stats(store->work);
+}
+
+const struct redis_conn_stats *store_batch_stats(const struct store *store)
+{
+    return redis_conn_stats(store->batches);
+}
+
 size_t store_pending(const struct store *store)
 {
     return store->pending;

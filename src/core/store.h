@@ -70,6 +70,10 @@ MUST_CHECK enum status store_query_script(struct store *store, const struct redi
 /* For batches: the connection of large writes, without repetition. */
 struct redis_conn *store_batch_conn(struct store *store);
 
+/* What went over either connection so far. */
+const struct redis_conn_stats *store_work_stats(const struct store *store);
+const struct redis_conn_stats *store_batch_stats(const struct store *store);
+
 /* Calls that wait for Redis, sent or not: the measure of how far behind it is. */
 size_t store_pending(const struct store *store);
 size_t store_pending_bytes(const struct store *store);

@@ -91,7 +91,7 @@ struct http_server {
     size_t orphan_count;
     struct list pool; /* unused requests */
     size_t pool_count;
-    size_t buffered_bytes; /* capacity of all requests in use */
+    struct http_server_stats stats; /* buffered_bytes: capacity of all requests in use */
 
     struct http_conn *processing; /* whose handler is being called; its answers go to `batch` */
     struct buf batch;

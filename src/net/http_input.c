@@ -32,8 +32,8 @@ static bool begin_body(struct http_conn *conn)
     const struct http_server *server = conn->server;
     const struct http_request *request = conn->request;
     uint64_t expected = http_parser_expected_bytes(&request->parser);
-    if (expected > request->cap &&
-        expected - request->cap > server->options.buffered_bytes_max - server->buffered_bytes) {
+    if (expected > request->cap && expected - request->cap > server->options.buffered_bytes_max -
+                                                                 server->stats.buffered_bytes) {
         http_conn_refuse(conn, HTTP_FAULT_MEMORY); /* better now than in the middle */
         return false;
     }

@@ -95,6 +95,7 @@ static void add_date(struct http_server *server, struct buf *out)
 static void begin_head(struct http_server *server, int status, struct slice id)
 {
     struct buf *out = &server->head;
+    server->stats.replies[status / 100]++;
     buf_clear(out);
     buf_add_slice(out, SLICE("HTTP/1.1 "));
     buf_add_u64(out, (uint64_t)status);

@@ -18,7 +18,7 @@ enum { POOL_MAX = 256 };
 
 struct http_request *http_request_acquire(struct http_server *server, struct http_conn *conn)
 {
-    if (server->buffered_bytes + HTTP_FIRST_BYTES > server->options.buffered_bytes_max)
+    if (server->stats.buffered_bytes + HTTP_FIRST_BYTES > server->options.buffered_bytes_max)
         return NULL;
     struct list *node = list_pop_front(&server->pool);
     struct http_request *request;
@@ -31,7 +31,7 @@ struct http_request *http_request_acquire(struct http_server *server, struct htt
             return NULL;
         list_init(&request->node);
     }
-    server->buffered_bytes += HTTP_FIRST_BYTES;
+    server->stats.buffered_bytes += HTTP_FIRST_BYTES;
     request->conn = conn;
     request->server = server;
     request->bytes = request->first;
@@ -54,7 +54,7 @@ void http_request_release(struct http_request *request)
         free(request);
         return;
     }
-    server->buffered_bytes -= request->cap;
+    server->stats.buffered_bytes -= request->cap;
     if (server->pool_count >= POOL_MAX) {
         free(request);
         return;
@@ -76,7 +76,7 @@ static enum status grow(struct http_request *request)
 {
     struct http_server *server = request->server;
     size_t cap = next_cap(request);
-    if (server->buffered_bytes + (cap - request->cap) > server->options.buffered_bytes_max)
+    if (server->stats.buffered_bytes + (cap - request->cap) > server->options.buffered_bytes_max)
         return ST_LIMIT;
     char *bytes = malloc(cap);
     if (!bytes)
@@ -85,7 +85,7 @@ static enum status grow(struct http_request *request)
     http_parser_rebase(&request->parser, request->bytes, bytes);
     if (request->bytes != request->first)
         free(request->bytes);
-    server->buffered_bytes += cap - request->cap;
+    server->stats.buffered_bytes += cap - request->cap;
     request->bytes = bytes;
     request->cap = cap;
     return ST_OK;

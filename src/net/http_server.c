@@ -162,6 +162,11 @@ size_t http_server_connections(const struct http_server *server)
     return count;
 }
 
+const struct http_server_stats *http_server_stats(const struct http_server *server)
+{
+    return &server->stats;
+}
+
 void http_server_free(struct http_server *server)
 {
     if (!server)

@@ -77,6 +77,12 @@ size_t http_server_open_requests(const struct http_server *server);
 /* Open connections, with those that are only being refused or closed. */
 size_t http_server_connections(const struct http_server *server);
 
+struct http_server_stats {
+    uint64_t replies[6];   /* by the status's first digit, 2 to 5; refusals of ours included */
+    size_t buffered_bytes; /* memory that requests hold now */
+};
+const struct http_server_stats *http_server_stats(const struct http_server *server);
+
 /* Closes everything at once. Requests with a handler stay valid until it answers them. Must not be
  * called from within a handler. Accepts NULL. */
 void http_server_free(struct http_server *server);

@@ -42,7 +42,9 @@ struct reactor {
 };
 
 struct reactor_timer {
+    struct reactor *reactor;
     struct event *event;
+    uint64_t due_us; /* monotonic */
     reactor_fn *fn;
     void *arg;
 };
@@ -166,6 +168,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct reactor_timer *timer = arg;
+    uint64_t now_us = clock_now_us();
+    hist_record(&timer->reactor->stats.lag_us, now_us > timer->due_us ? now_us - timer->due_us : 0);
     timer->fn(timer->arg); /* last: it may free the timer */
 }
 
@@ -174,6 +178,7 @@ struct reactor_timer *reactor_timer_new(struct reactor *reactor, reactor_fn *fn,
     struct reactor_timer *timer = calloc(1, sizeof(*timer));
     if (!timer)
         return NULL;
+    timer->reactor = reactor;
     timer->fn = fn;
     timer->arg = arg;
     timer->event = evtimer_new(reactor->base, on_timer, timer);
@@ -196,6 +201,7 @@ void reactor_timer_set(struct reactor_timer *timer, uint64_t in_ms)
 {
     struct timeval tv = {.tv_sec = (time_t)(in_ms / 1000),
                          .tv_usec = (suseconds_t)(in_ms % 1000) * 1000};
+    timer->due_us = clock_now_us() + in_ms * 1000;
     if (evtimer_add(timer->event, &tv) != 0)
         log_error("loop.timer_failed", "errno=%d", errno);
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/hist.h"
 #include "base/list.h"
 #include "base/status.h"
 
@@ -78,6 +79,7 @@ struct reactor_stats {
     uint64_t busy_us;      /* working, in all */
     uint64_t longest_us;   /* longest turn so far */
     uint64_t last_turn_us; /* work of the last whole turn */
+    struct hist lag_us;    /* how late timers fired: how long anything due has to wait */
 };
 const struct reactor_stats *reactor_stats(const struct reactor *reactor);
 

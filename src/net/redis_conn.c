@@ -78,7 +78,8 @@ struct redis_conn {
     struct reactor_timer *timer;
     uint64_t timer_at_ms;
     uint64_t last_io_ms;
-    unsigned attempts; /* since it was last ready */
+    uint64_t read_at_us; /* when the bytes being taken apart were read */
+    unsigned attempts;   /* since it was last ready */
     struct reap flush;
     struct reap death;
     struct redis_conn_stats stats;
@@ -143,7 +144,7 @@ enum status redis_command_parts(struct redis_conn *conn, const struct redis_part
     op->arg = arg;
     enqueue(conn, op);
     conn->stats.commands++;
-    if (conn->timer_at_ms > op->since_ms + conn->options.command_timeout_ms)
+    if (conn->timer_at_ms > op->since_us / 1000 + conn->options.command_timeout_ms)
         set_timer(conn, conn->options.command_timeout_ms);
     return ST_OK;
 }
@@ -365,6 +366,7 @@ static void take_callers(struct redis_conn *conn, struct redis_op *op,
     }
     redis_reply_fn *fn = op->fn;
     void *arg = op->arg;
+    hist_record(&conn->stats.round_trip_us, conn->read_at_us - op->since_us);
     redis_pipe_drop(&conn->pipe, op);
     conn->stats.replies++;
     bool retire = conn->state == READY && means_not_ready(reply);
@@ -435,6 +437,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
             return;
         }
         conn->last_io_ms = clock_mono_ms();
+        conn->read_at_us = clock_now_us();
         conn->stats.bytes_in += (size_t)len;
         take_bytes(conn, bytes, (size_t)len);
         if (!conn_open(conn) || len < READ_BYTES)

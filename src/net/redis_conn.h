@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/hist.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "net/reactor.h"
@@ -118,10 +119,11 @@ struct redis_conn_stats {
     uint64_t repeated; /* sent again after NOSCRIPT */
     uint64_t bytes_out;
     uint64_t bytes_in;
-    uint64_t writes;   /* system calls */
-    uint64_t reads;    /* system calls */
-    uint64_t connects; /* times it became ready */
-    uint64_t failures; /* connections lost and attempts that failed */
+    uint64_t writes;           /* system calls */
+    uint64_t reads;            /* system calls */
+    uint64_t connects;         /* times it became ready */
+    uint64_t failures;         /* connections lost and attempts that failed */
+    struct hist round_trip_us; /* callers' commands: from being asked for until the reply is read */
 };
 const struct redis_conn_stats *redis_conn_stats(const struct redis_conn *conn);
 

@@ -90,7 +90,7 @@ struct redis_op *redis_op_new(enum redis_op_kind kind, const struct redis_part *
     struct redis_op *op = malloc(sizeof(*op) + len);
     if (!op)
         return NULL;
-    *op = (struct redis_op){.kind = kind, .since_ms = clock_mono_ms(), .len = len};
+    *op = (struct redis_op){.kind = kind, .since_us = clock_mono_us(), .len = len};
     list_init(&op->node);
     put_words(op->bytes, parts, part_count, words);
     return op;
@@ -194,7 +194,7 @@ enum status redis_pipe_resume(struct redis_pipe *pipe, const struct redis_script
                               struct redis_conn_stats *stats)
 {
     struct list *place = pipe->queue.next;
-    uint64_t since_ms = CONTAINER_OF(pipe->refused.next, struct redis_op, node)->since_ms;
+    uint64_t since_us = CONTAINER_OF(pipe->refused.next, struct redis_op, node)->since_us;
     for (size_t i = 0; i < redis_scripts_count(scripts); i++) {
         const struct redis_script *script = redis_scripts_at(scripts, i);
         const struct slice words[] = {SLICE("SCRIPT"), SLICE("LOAD"),
@@ -202,7 +202,7 @@ enum status redis_pipe_resume(struct redis_pipe *pipe, const struct redis_script
         struct redis_op *op = redis_op_new(OP_LOAD, &(struct redis_part){words, 3}, 1);
         if (!op)
             return ST_NOMEM;
-        op->since_ms = since_ms; /* the refused call's time is running */
+        op->since_us = since_us; /* the refused call's time is running */
         insert(pipe, place, op);
     }
     struct list *node;
@@ -223,8 +223,8 @@ uint64_t redis_pipe_oldest_ms(const struct redis_pipe *pipe)
         if (list_empty(lists[i]))
             continue;
         const struct redis_op *op = CONTAINER_OF(lists[i]->next, struct redis_op, node);
-        if (op->since_ms < oldest)
-            oldest = op->since_ms;
+        if (op->since_us / 1000 < oldest)
+            oldest = op->since_us / 1000;
     }
     return oldest;
 }

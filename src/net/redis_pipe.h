@@ -25,7 +25,7 @@ struct redis_op {
     unsigned tries; /* times it was refused with NOSCRIPT */
     redis_reply_fn *fn;
     void *arg;
-    uint64_t since_ms; /* when it was asked for */
+    uint64_t since_us; /* monotonic, when it was asked for */
     size_t len;
     char bytes[];
 };

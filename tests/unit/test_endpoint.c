@@ -128,6 +128,29 @@ static void test_references(void **state)
     registry_free(NULL);
 }
 
+/* The number of active ones follows every change. */
+static void test_count_active(void **state)
+{
+    (void)state;
+    struct registry *registry = registry_new(&rules);
+    assert_int_equal(registry_count_active(registry), 0);
+    put(registry, 1, "[\"a\"]", true);
+    struct endpoint *second = put(registry, 2, "[\"a\"]", false);
+    struct endpoint *third = put(registry, 3, "[\"a\"]", true);
+    assert_int_equal(registry_count_active(registry), 2);
+    put(registry, 1, "[\"a\"]", false);
+    put(registry, 1, "[\"b\"]", false);
+    assert_int_equal(registry_count_active(registry), 1);
+    put(registry, 2, "[\"a\"]", true);
+    assert_int_equal(registry_count_active(registry), 2);
+    registry_remove(registry, second);
+    assert_int_equal(registry_count_active(registry), 1);
+    registry_remove(registry, third);
+    assert_int_equal(registry_count_active(registry), 0);
+    assert_int_equal(registry_count(registry), 1);
+    registry_free(registry);
+}
+
 /* Each kind of pattern takes what it should. */
 static void test_match(void **state)
 {
@@ -293,8 +316,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_put_find),     cmocka_unit_test(test_references),
-        cmocka_unit_test(test_match),        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_match_agrees), cmocka_unit_test(test_id_tree),
+        cmocka_unit_test(test_count_active), cmocka_unit_test(test_match),
+        cmocka_unit_test(test_order),        cmocka_unit_test(test_match_agrees),
+        cmocka_unit_test(test_id_tree),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -427,6 +427,18 @@ static void test_stats(void **state)
     log_threshold = LOG_INFO;
 }
 
+/* A timer that fires while the loop is at work elsewhere is as late as that work is long. */
+static void test_lag(void **state)
+{
+    (void)state;
+    const struct hist *lag = &reactor_stats(reactor)->lag_us;
+    reactor_timer_set(timer(0, on_note_and_stop, "a"), 1);
+    wait_us(30 * 1000);
+    run();
+    assert_int_equal(hist_count(lag), 1);
+    assert_true(hist_max(lag) >= 28 * 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reaping, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reactor_free_reaps, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stats, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lag, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

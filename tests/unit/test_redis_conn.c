@@ -206,6 +206,9 @@ static void test_pipeline(void **state)
     assert_int_equal(tally.ok, N);
     assert_int_equal(tally.last, N);
     assert_true(redis_conn_stats(f.conn)->writes - writes < N / 50);
+    assert_int_equal(hist_count(&redis_conn_stats(f.conn)->round_trip_us),
+                     redis_conn_stats(f.conn)->replies);
+    assert_true(hist_max(&redis_conn_stats(f.conn)->round_trip_us) > 0);
     free(calls);
     /* A turn's few commands are one write. */
     writes = redis_conn_stats(f.conn)->writes;

@@ -39,16 +39,18 @@ static void add_label(struct buf *out, const char *name, const char *value)
 /* The number in base units: all its digits, and no zeros at the end of the fraction. */
 static void add_number(struct buf *out, uint64_t value, enum exposition_unit unit)
 {
-    static const uint64_t parts_of_unit[] = {1, 1000, 1000000};
-    uint64_t parts = parts_of_unit[unit];
-    buf_add_u64(out, value / parts);
-    value %= parts;
-    if (value > 0)
-        buf_add_char(out, '.');
-    for (uint64_t part = parts / 10; value > 0 && part > 0; part /= 10) {
-        buf_add_char(out, (char)('0' + value / part));
-        value %= part;
-    }
+    static const struct {
+        uint64_t parts; /* of ours in a base unit */
+        int digits;
+    } units[] = {{1, 0}, {1000, 3}, {1000000, 6}};
+    uint64_t fraction = value % units[unit].parts;
+    int digits = units[unit].digits;
+    buf_add_u64(out, value / units[unit].parts);
+    if (fraction == 0)
+        return;
+    for (; fraction % 10 == 0; fraction /= 10)
+        digits--;
+    buf_addf(out, ".%0*llu", digits, (unsigned long long)fraction);
 }
 
 /* ---- Families ------------------------------------------------------------------------------- */

@@ -62,8 +62,11 @@ static void arm(struct gate *gate)
 
 void gate_wake(struct gate *gate, struct endpoint *endpoint)
 {
-    heap_remove(&gate->sleepers, &endpoint->gate.sleep);
-    list_remove(&endpoint->gate.host_waiter);
+    struct gate_entry *entry = &endpoint->gate;
+    gate->core->stats.endpoints_limited -= entry->limited;
+    entry->limited = false;
+    heap_remove(&gate->sleepers, &entry->sleep);
+    list_remove(&entry->host_waiter);
 }
 
 static void on_timer(void *arg)
@@ -82,6 +85,9 @@ static void on_timer(void *arg)
 void gate_sleep(struct gate *gate, struct endpoint *endpoint, uint64_t until_us)
 {
     struct gate_entry *entry = &endpoint->gate;
+    bool limited = until_us != UINT64_MAX && !gate_closed(endpoint);
+    gate->core->stats.endpoints_limited += limited - (uint64_t)entry->limited;
+    entry->limited = limited;
     heap_remove(&gate->sleepers, &entry->sleep);
     heap_insert(&gate->sleepers, &entry->sleep, until_us);
     if (heap_first(&gate->sleepers) == &entry->sleep)

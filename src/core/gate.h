@@ -29,6 +29,7 @@ struct gate_entry {
     struct breaker breaker;
     struct allowance allowance;
     struct heap_node sleep;  /* until its key, in monotonic us */
+    bool limited;            /* and that is its rate limit\'s slot */
     uint64_t sends_to;       /* hash of its URL */
     struct gate_host *host;  /* where that is; NULL: hosts are not limited */
     struct list host_waiter; /* in its host's list, when that is full */

@@ -20,8 +20,9 @@
 #include <assert.h>
 
 enum {
-    STRAY = 16,         /* one bad in so many is no trouble */
-    ROUND_MS = 1000,    /* a round of few answers ends then */
+    STRAY = 8,          /* one bad in so many is no trouble */
+    ROUND_LEAST = 16,   /* answers of a round: from fewer, chance would speak */
+    ROUND_MS = 1000,    /* … but a round of few answers ends then */
     HANG_MS = 500,      /* from a cut to the next one by attempts that hang */
     SLOW_FACTOR = 3,    /* times the usual */
     USUAL_MS = 120000,  /* what the average reaches back */
@@ -88,9 +89,16 @@ static void count(struct allowance *allowance, bool bad, uint64_t now_ms)
     allowance->bad += bad;
 }
 
+static bool round_over(const struct allowance *allowance, uint64_t now_ms)
+{
+    if (now_ms - allowance->round_at_ms >= ROUND_MS)
+        return true;
+    return allowance->seen >= ROUND_LEAST && (float)allowance->seen * 2 >= allowance->limit;
+}
+
 static void end_round(struct allowance *allowance, uint64_t now_ms)
 {
-    if ((float)allowance->seen * 2 < allowance->limit && now_ms - allowance->round_at_ms < ROUND_MS)
+    if (!round_over(allowance, now_ms))
         return;
     bool bad = in_trouble(allowance);
     if (bad)
@@ -104,7 +112,8 @@ void allowance_answered(struct allowance *allowance, bool ok, uint64_t latency_u
 {
     if (allowance->minimum == 0)
         return;
-    bool good = ok && !is_slow(allowance, latency_us);
+    /* The first answer tells what is usual, and is not judged by it. */
+    bool good = ok && (allowance->usual_us == 0 || !is_slow(allowance, latency_us));
     if (ok)
         learn(allowance, latency_us, now_ms);
     if (now_ms - allowance->cut_at_ms < latency_us / 1000 && allowance->cut_at_ms > 0)

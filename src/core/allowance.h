@@ -8,13 +8,13 @@
  *            allowance is used, at least half of it (RFC 7661; Netflix's concurrency-limits does
  *            the same in AIMDLimit and Gradient2Limit)
  *   a cut    once a round, by half the share of the bad answers in it (DCTCP, RFC 8257 section
- *            3.3, with g = 1): all bad halves it, one bad in ten takes a twentieth. A share up to
- *            1/16 cuts nothing: an endpoint that refuses an event now and then is well.
+ *            3.3, with g = 1): all bad halves it, a quarter takes an eighth. A share up to 1/8 cuts
+ *            nothing: an endpoint that refuses an event now and then is well.
  *   a round  half as many answers as the allowance (in slow start, which doubles it meanwhile, as
- *            many as it was), or those of a second if fewer come. Attempts that began before the
- *            last cut count no more (RFC 6582 "recover"), so that one burst of failures cuts once.
- *   slow     an answer is bad when it failed, or took more than three times what is usual for this
- *            endpoint AND more than 500 ms. "Usual" is a moving average over some two minutes (the
+ *            many as it was) and 16 at least, or those of a second if fewer come. Attempts that
+ * began before the last cut count no more (RFC 6582 "recover"), so that one burst of failures cuts
+ * once. slow     an answer is bad when it failed, or took more than three times what is usual for
+ * this endpoint AND more than 500 ms. "Usual" is a moving average over some two minutes (the
  *            long-term one of Netflix's Gradient2Limit): an endpoint that has become slower for
  *            good is taken as it is in time. Below 500 ms nothing is slow, because on a busy
  *            machine latency rises with concurrency without anything being wrong.

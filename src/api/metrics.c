@@ -36,6 +36,10 @@ COUNTER(deliveries_cancelled)
 COUNTER(deliveries_moved)
 COUNTER(claims)
 COUNTER(leases_lost)
+COUNTER(endpoints_disabled)
+COUNTER(notices_published)
+COUNTER(notices_dropped)
+COUNTER(notices_suppressed)
 
 static uint64_t get_in_flight(const struct api *api)
 {
@@ -139,6 +143,15 @@ static const struct {
     {"trotline_claims_total", "counter", "Deliveries leased from the schedule.", get_claims},
     {"trotline_leases_lost_total", "counter", "Results that came after their lease had ended.",
      get_leases_lost},
+    {"trotline_endpoints_disabled_total", "counter",
+     "Endpoints disabled because of what their attempts came to.", get_endpoints_disabled},
+    {"trotline_notices_published_total", "counter", "Operational events stored.",
+     get_notices_published},
+    {"trotline_notices_dropped_total", "counter",
+     "Operational events that could not be stored and are gone.", get_notices_dropped},
+    {"trotline_notices_suppressed_total", "counter",
+     "Operational events left out because there were too many of their kind.",
+     get_notices_suppressed},
     {"trotline_attempts_in_flight", "gauge", "Attempts under way.", get_in_flight},
     {"trotline_deliveries_in_hand", "gauge", "Deliveries in memory.", get_in_hand},
     {"trotline_batch_bytes", "gauge", "Memory held by open batches.", get_bytes},

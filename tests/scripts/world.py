@@ -245,7 +245,7 @@ class Replica:
             return
 
         def claimed(reply):
-            for event in reply[3:] if reply else ():
+            for event in reply[4:] if reply else ():
                 state = self.store.redis.call("HGET", self.store.key("event", event.decode()),
                                               endpoint)
                 assert state is not None, f"{event} is due for {endpoint} and has no state"

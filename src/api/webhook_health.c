@@ -1,6 +1,6 @@
-/* webhook_health.c - the member `health` of a webhook that is read.
+/* webhook_health.c - the member `health` of a webhook.
  *
- * It stands in no list and in no answer to a change: there a webhook is what it was set to.
+ * It stands wherever one webhook is the answer, and not in lists, whose pages are bounded.
  */
 #include "api/webhook_health.h"
 

@@ -1,4 +1,4 @@
-/* webhook_health.h - the member `health` of a webhook that is read: how its endpoint fares.
+/* webhook_health.h - the member `health` of a webhook: how its endpoint fares.
  *
  *     {"failingSince": time or null, "consecutiveFailures": n, "disabledReason": text or null}
  */

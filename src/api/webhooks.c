@@ -48,10 +48,19 @@ static struct endpoint *find_or_reply(struct api *api, struct http_request *requ
 static void reply_endpoint(struct http_request *request, int status,
                            const struct endpoint *endpoint, const char *location)
 {
-    struct buf body;
+    struct buf body, health;
     buf_init(&body, WEBHOOK_BYTES_MAX);
-    endpoint_config_render(endpoint->config, endpoint->id_text, true, &body);
-    reply_json(request, status, &body, location);
+    buf_init(&health, WEBHOOK_HEALTH_BYTES_MAX);
+    webhook_health_write(endpoint, &health);
+    endpoint_config_render_with(endpoint->config, endpoint->id_text, true, buf_slice(&health),
+                                &body);
+    if (buf_status(&health) == ST_OK) {
+        reply_json(request, status, &body, location);
+    } else {
+        buf_free(&body);
+        reply_failed(request, ST_NOMEM);
+    }
+    buf_free(&health);
 }
 
 /* A configuration that could not be made. */
@@ -109,21 +118,8 @@ void webhooks_create(struct api *api, struct http_request *request, struct slice
 void webhooks_read(struct api *api, struct http_request *request, struct slice id)
 {
     struct endpoint *endpoint = find_or_reply(api, request, id);
-    if (!endpoint)
-        return;
-    struct buf body, health;
-    buf_init(&body, WEBHOOK_BYTES_MAX);
-    buf_init(&health, WEBHOOK_HEALTH_BYTES_MAX);
-    webhook_health_write(endpoint, &health);
-    endpoint_config_render_with(endpoint->config, endpoint->id_text, true, buf_slice(&health),
-                                &body);
-    if (buf_status(&health) == ST_OK) {
-        reply_json(request, 200, &body, NULL);
-    } else {
-        buf_free(&body);
-        reply_failed(request, ST_NOMEM);
-    }
-    buf_free(&health);
+    if (endpoint)
+        reply_endpoint(request, 200, endpoint, NULL);
 }
 
 /* ---- Changing one --------------------------------------------------------------------------- */

@@ -49,12 +49,13 @@ def wait_kept(redis, webhook, there=True):
 
 def test_health_is_shown_with_one_webhook_alone(client, sink, event_type):
     webhook = client.create_webhook(sink.url("/"), [event_type])
-    assert "health" not in webhook
-    assert health(client, webhook) == {"failingSince": None, "consecutiveFailures": 0,
-                                       "disabledReason": None}
+    assert webhook["health"] == {"failingSince": None, "consecutiveFailures": 0,
+                                 "disabledReason": None}
+    assert health(client, webhook) == webhook["health"]
     listed = client.get("/api/webhooks?limit=500").expect(200).json["webhooks"]
     assert all("health" not in shown for shown in listed)
-    assert "health" not in client.patch(f"/api/webhooks/{webhook['id']}", {"timeout": "5s"}).json
+    changed = client.patch(f"/api/webhooks/{webhook['id']}", {"timeout": "5s"}).expect(200).json
+    assert changed["health"] == webhook["health"]
 
 
 def test_failing_since_the_first_failure_after_a_success(client, sink, event_type):

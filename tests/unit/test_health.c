@@ -21,8 +21,8 @@ static void test_failing_since(void **state)
         uint64_t since_ms;
         uint32_t failures;
     } steps[] = {
-        {0, false, 0, 0},    {100, true, 100, 1}, {200, false, 100, 2}, {50, false, 100, 3},
-        {0, true, 0, 0},     {0, false, 0, 0},    {300, true, 300, 1},  {400, false, 300, 2},
+        {0, false, 0, 0}, {100, true, 100, 1}, {200, false, 100, 2}, {50, false, 100, 3},
+        {0, true, 0, 0},  {0, false, 0, 0},    {300, true, 300, 1},  {400, false, 300, 2},
     };
     struct endpoint_health health;
     memset(&health, 0xff, sizeof(health));
@@ -69,11 +69,13 @@ static void test_overdue(void **state)
         uint64_t since_ms, now_ms, after_ms;
         bool overdue;
     } table[] = {
-        {0, 1000, 10, false},     /* it is not failing */
-        {1000, 1000, 10, false},  /* its first failure */
-        {1000, 1009, 10, false},  {1000, 1010, 10, true}, {1000, 5000, 10, true},
-        {1000, 5000, 0, false},   /* never */
-        {1000, 999, 10, false},   /* the clock was set back */
+        {0, 1000, 10, false},    /* it is not failing */
+        {1000, 1000, 10, false}, /* its first failure */
+        {1000, 1009, 10, false},
+        {1000, 1010, 10, true},
+        {1000, 5000, 10, true},
+        {1000, 5000, 0, false}, /* never */
+        {1000, 999, 10, false}, /* the clock was set back */
         {1, UINT64_MAX, UINT64_MAX - 1, true},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {

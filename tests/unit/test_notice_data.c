@@ -41,8 +41,8 @@ static void expect(const struct notice_data *data, const char *text)
     buf_free(&buf);
 }
 
-#define HEAD    "{\"webhookId\":\"ep_1\",\"url\":\"https://a.example/\\\"x\\\"\""
-#define REASON  ",\"reason\":\"because\""
+#define HEAD   "{\"webhookId\":\"ep_1\",\"url\":\"https://a.example/\\\"x\\\"\""
+#define REASON ",\"reason\":\"because\""
 #define ATTEMPT                                                                                    \
     ",\"eventId\":\"msg_1\",\"eventType\":\"order.paid\",\"attempts\":4,\"statusCode\":503,"       \
     "\"error\":\"http_status\""
@@ -98,11 +98,11 @@ static void test_named(void **state)
         const char *source, *type;
         bool named;
     } table[] = {
-        {"trotline", "endpoint.disabled", true},   {"trotline", "delivery.recovered", true},
-        {"trotline", "endpoint.backlog", true},    {"trotline", "order.paid", false},
-        {"trotline", "endpoint.disable", false},   {"trotline", "endpoint.disabled2", false},
-        {"shop", "endpoint.disabled", false},      {"", "endpoint.disabled", false},
-        {NULL, "endpoint.disabled", false},        {"trotline", "", false},
+        {"trotline", "endpoint.disabled", true}, {"trotline", "delivery.recovered", true},
+        {"trotline", "endpoint.backlog", true},  {"trotline", "order.paid", false},
+        {"trotline", "endpoint.disable", false}, {"trotline", "endpoint.disabled2", false},
+        {"shop", "endpoint.disabled", false},    {"", "endpoint.disabled", false},
+        {NULL, "endpoint.disabled", false},      {"trotline", "", false},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         assert_int_equal(notice_named(slice_str(table[i].source), slice_str(table[i].type)),
@@ -159,7 +159,7 @@ static void test_backlog(void **state)
         uint64_t waiting;
         bool begins;
     } steps[] = {
-        {0, false},  {99, false}, {100, true},  {101, false}, {100, false}, {50, false},
+        {0, false},   {99, false}, {100, true}, {101, false}, {100, false}, {50, false},
         {200, false}, {49, false}, {99, false}, {150, true},  {0, false},   {100, true},
     };
     struct notice_memory memory = {.backlog = false};

@@ -7,8 +7,9 @@
 -- KEYS  1 due   2 lane
 -- ARGV  1 endpoint id   2 n (0: only set the lane's score)   3 length of the lease in ms
 --       4 "not before" in ms: the loop will not look at the endpoint earlier (0: no such wish)
--- Reply {now in ms, end of the lease in ms, earliest score left or -1, event id, ...}.
--- Cost  4 commands, whatever n is.
+-- Reply {now in ms, end of the lease in ms, earliest score left or -1, how many deliveries are left
+--       (those in hand of others included), event id, ...}.
+-- Cost  5 commands, whatever n is.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -34,4 +35,4 @@ else
     left = tonumber(head[2])
     redis.call('ZADD', KEYS[2], math.max(left, tonumber(ARGV[4])), ARGV[1])
 end
-return {now, lease_end, left, unpack(claimed)}
+return {now, lease_end, left, redis.call('ZCARD', KEYS[1]) - #claimed, unpack(claimed)}

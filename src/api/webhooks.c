@@ -19,8 +19,10 @@
 
 #include "api/api.h"
 #include "api/reply.h"
+#include "api/webhook_health.h"
 #include "base/clock.h"
 #include "core/endpoint_store.h"
+#include "core/health_store.h"
 
 /* The longest answer for one: everything a document holds, written with escapes. */
 enum { WEBHOOK_BYTES_MAX = 6 * LIMIT_ENDPOINT_BYTES };
@@ -46,10 +48,19 @@ static struct endpoint *find_or_reply(struct api *api, struct http_request *requ
 static void reply_endpoint(struct http_request *request, int status,
                            const struct endpoint *endpoint, const char *location)
 {
-    struct buf body;
+    struct buf body, health;
     buf_init(&body, WEBHOOK_BYTES_MAX);
-    endpoint_config_render(endpoint->config, endpoint->id_text, true, &body);
-    reply_json(request, status, &body, location);
+    buf_init(&health, WEBHOOK_HEALTH_BYTES_MAX);
+    webhook_health_write(endpoint, &health);
+    endpoint_config_render_with(endpoint->config, endpoint->id_text, true, buf_slice(&health),
+                                &body);
+    if (buf_status(&health) == ST_OK) {
+        reply_json(request, status, &body, location);
+    } else {
+        buf_free(&body);
+        reply_failed(request, ST_NOMEM);
+    }
+    buf_free(&health);
 }
 
 /* A configuration that could not be made. */
@@ -185,7 +196,8 @@ void webhooks_patch(struct api *api, struct http_request *request, struct slice 
     change_config(api, request, id, ENDPOINT_PATCH);
 }
 
-/* One that is in the wanted state already is shown as it is: a disabled one keeps its reason. */
+/* One that is in the wanted state already is shown as it is: a disabled one keeps its reason; one
+ * that is enabled again is taken to be well. */
 static void change_active(struct api *api, struct http_request *request, struct slice id,
                           bool active)
 {
@@ -194,6 +206,8 @@ static void change_active(struct api *api, struct http_request *request, struct 
     if (!change)
         return;
     if (endpoint->config->active == active) {
+        if (active)
+            health_store_reset(api->core->health, endpoint);
         reply_endpoint(change_end(change), 200, endpoint, NULL);
         return;
     }

@@ -98,6 +98,13 @@ struct config {
         uint64_t max_retry_after_ms;
     } retry;
     struct {
+        uint64_t after_ms; /* 0: never */
+        bool on_exhausted;
+    } disable;
+    struct {
+        uint64_t threshold; /* 0: none */
+    } backlog;
+    struct {
         uint64_t connect_timeout_ms;
         uint64_t command_timeout_ms;
         uint64_t max_memory_bytes; /* 0: none */

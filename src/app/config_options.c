@@ -431,6 +431,28 @@ const struct config_option config_options[] = {
      .max = 30 * DAYS,
      .help = "The longest Retry-After of an endpoint that is obeyed; a longer one is cut to this."},
 
+    {.name = "disable.after",
+     .type = CONFIG_TYPE_DURATION,
+     FIELD(disable.after_ms),
+     .fallback = "120h",
+     .max = 365 * DAYS,
+     .help = "An endpoint that has done nothing but fail for this long is disabled at its next "
+             "failure. 0s: never."},
+    {.name = "disable.onExhausted",
+     .type = CONFIG_TYPE_BOOL,
+     FIELD(disable.on_exhausted),
+     .fallback = "false",
+     .help = "An endpoint is disabled as soon as one of its deliveries has used up its attempts, "
+             "or failed in a way that is not retried."},
+
+    {.name = "backlog.threshold",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(backlog.threshold),
+     .fallback = "10000",
+     .max = 1000000000,
+     .unit = "deliveries",
+     .help = "When so many wait for one endpoint, the event endpoint.backlog tells it. 0: never."},
+
     {.name = "redisOptions.connectTimeout",
      .type = CONFIG_TYPE_DURATION,
      FIELD(redis_options.connect_timeout_ms),

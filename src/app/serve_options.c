@@ -33,6 +33,9 @@ void serve_core_options(const struct config *config, struct core_options *option
         .heartbeat_ms = config->replica.heartbeat_ms,
         .sole_owner = strcmp(config->redis, "embedded") == 0,
         .endpoints_max = ENDPOINTS_MAX,
+        .disable_after_ms = config->disable.after_ms,
+        .disable_on_exhausted = config->disable.on_exhausted,
+        .backlog_threshold = config->backlog.threshold,
     };
 }
 

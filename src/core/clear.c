@@ -85,7 +85,7 @@ static void delete_document(struct job *job)
 {
     struct store *store = job->clear->core->store;
     const char *endpoint = job->endpoint->id_text;
-    struct store_key text[7];
+    struct store_key text[8];
     struct slice keys[] = {
         store_key(store, &text[0], "config", "endpoints"),
         store_key(store, &text[1], "config", NULL),
@@ -94,9 +94,10 @@ static void delete_document(struct job *job)
         store_key_lane(store, &text[4], job->endpoint->lane),
         store_key(store, &text[5], "attempts", endpoint),
         store_key(store, &text[6], "dead", NULL),
+        store_key(store, &text[7], "health", NULL),
     };
     struct slice args[] = {slice_str(endpoint)};
-    if (store_call(store, store_script(store, "endpoint_delete"), keys, 7, args, 1, on_deleted,
+    if (store_call(store, store_script(store, "endpoint_delete"), keys, 8, args, 1, on_deleted,
                    job) != ST_OK)
         reactor_timer_set(job->again, AGAIN_MS);
 }

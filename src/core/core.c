@@ -14,8 +14,10 @@
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
 #include "core/gate.h"
+#include "core/health_store.h"
 #include "core/history.h"
 #include "core/journal.h"
+#include "core/notice.h"
 #include "core/publish.h"
 #include "core/replica.h"
 #include "core/schedule.h"
@@ -30,24 +32,37 @@ static void begin(struct core *core)
     publish_store_ready(core->publish);
 }
 
+/* False: they are not loaded. */
+static bool loaded(struct core *core, enum status status)
+{
+    if (status == ST_OK || status == ST_STOPPED)
+        return status == ST_OK;
+    log_error("endpoints.not_loaded", "reason=%s", status_name(status));
+    reactor_timer_set(core->reload, RELOAD_MS);
+    return false;
+}
+
+static void on_health_loaded(void *arg, enum status status)
+{
+    struct core *core = arg;
+    if (!loaded(core, status))
+        return;
+    core->loaded = true;
+    begin(core);
+}
+
 static void on_loaded(void *arg, enum status status)
 {
     struct core *core = arg;
-    if (status == ST_STOPPED)
+    if (!loaded(core, status))
         return;
-    if (status != ST_OK) {
-        log_error("endpoints.not_loaded", "reason=%s", status_name(status));
-        reactor_timer_set(core->reload, RELOAD_MS);
-        return;
-    }
     log_info("endpoints.loaded", "count=%zu", registry_count(core->registry));
-    if (!core->loaded) {
-        for (struct endpoint *endpoint = registry_next(core->registry, NULL); endpoint;
-             endpoint = registry_next(core->registry, &endpoint->id))
-            gate_unknown_past(core->gate, endpoint);
-        core->loaded = true;
-        begin(core);
-    }
+    if (core->loaded)
+        return; /* this process knows better how they fare */
+    for (struct endpoint *endpoint = registry_next(core->registry, NULL); endpoint;
+         endpoint = registry_next(core->registry, &endpoint->id))
+        gate_unknown_past(core->gate, endpoint);
+    health_store_load(core->health, on_health_loaded, core);
 }
 
 void core_store_ready(struct core *core)
@@ -89,9 +104,11 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->history = history_new(core);
     core->clear = clear_new(core);
     core->endpoints = endpoint_store_new(core);
+    core->health = health_store_new(core);
+    core->notice = notice_new(core);
     if (!core->reload || !core->publish || !core->gate || !core->journal || !core->dispatch ||
         !core->attempts || !core->settle || !core->schedule || !core->replica || !core->history ||
-        !core->clear || !core->endpoints) {
+        !core->clear || !core->endpoints || !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
@@ -113,6 +130,8 @@ void core_free(struct core *core)
     schedule_free(core->schedule);
     settle_free(core->settle);
     endpoint_store_free(core->endpoints);
+    health_store_free(core->health);
+    notice_free(core->notice);
     reactor_timer_free(core->reload);
     free(core);
 }
@@ -133,7 +152,8 @@ bool core_idle(struct core *core)
     bool idle = publish_unanswered(core->publish) == 0 && journal_count(core->journal) == 0 &&
                 dispatch_deliveries(core->dispatch) == 0 &&
                 attempts_in_flight(core->attempts) == 0 && store_pending(core->store) == 0;
-    return idle && !history_flush(core->history); /* which makes a last call */
+    /* These make last calls. */
+    return idle && !history_flush(core->history) && !health_store_flush(core->health);
 }
 
 void core_abandon(struct core *core)

@@ -48,6 +48,10 @@ struct core_options {
     uint64_t lease_ms, heartbeat_ms;
     bool sole_owner; /* the Redis is ours alone (embedded): other incarnations are dead */
     size_t endpoints_max;
+    /* Endpoints that do not do well. */
+    uint64_t disable_after_ms; /* of nothing but failure; 0: never */
+    bool disable_on_exhausted;
+    uint64_t backlog_threshold; /* waiting deliveries of an endpoint; 0: never told */
 };
 
 /* Counted where it is decided; written out by api/metrics.c. */
@@ -60,8 +64,10 @@ struct core_stats {
         deliveries_moved;
     uint64_t claims, leases_lost;
     uint64_t breakers_open, breakers_half_open; /* now, of all endpoints */
-    uint64_t endpoints_limited; /* now: they have work and wait for their rate limit's slot */
-    struct hist publish_us;     /* accepted to answered */
+    uint64_t endpoints_limited;  /* now: they have work and wait for their rate limit's slot */
+    uint64_t endpoints_disabled; /* not by hand */
+    uint64_t notices_published, notices_dropped, notices_suppressed;
+    struct hist publish_us; /* accepted to answered */
     struct hist attempt_us;
     struct hist delivery_us; /* accepted (or deliverAt, if that is later) to sent; no replays */
     struct hist batch_events, batch_bytes;
@@ -90,6 +96,8 @@ struct core {
     struct history *history;
     struct clear *clear;
     struct endpoint_store *endpoints;
+    struct health_store *health;
+    struct notice *notice;
 };
 
 /* Takes nothing over: reactor, store, registry and outbound must outlive it. NULL: out of memory.

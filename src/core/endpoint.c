@@ -93,6 +93,7 @@ static struct endpoint *endpoint_new(struct registry *registry, const struct id 
     list_init(&endpoint->queue);
     list_init(&endpoint->ready);
     list_init(&endpoint->gate.host_waiter);
+    health_init(&endpoint->health);
     return endpoint;
 }
 
@@ -206,7 +207,13 @@ struct endpoint *registry_next(struct registry *registry, const struct id *after
 
 void registry_match(struct registry *registry, struct slice type, registry_match_fn *fn, void *arg)
 {
-    match_run(&registry->match, type, fn, arg);
+    match_run(&registry->match, type, true, fn, arg);
+}
+
+void registry_match_named(struct registry *registry, struct slice type, registry_match_fn *fn,
+                          void *arg)
+{
+    match_run(&registry->match, type, false, fn, arg);
 }
 
 struct endpoint *endpoint_get(struct endpoint *endpoint)
@@ -224,6 +231,7 @@ void endpoint_put(struct endpoint *endpoint)
         return;
     assert(endpoint->deleted && list_empty(&endpoint->queue));
     assert(!list_linked(&endpoint->ready) && !gate_asleep(endpoint));
+    assert(!list_linked(&endpoint->health.unsaved));
     endpoint_config_put(endpoint->config);
     free(endpoint);
 }

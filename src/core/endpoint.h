@@ -15,7 +15,9 @@
 #include "base/map.h"
 #include "core/endpoint_config.h"
 #include "core/gate.h"
+#include "core/health.h"
 #include "core/id_tree.h"
+#include "core/notice_data.h"
 
 struct registry;
 struct recent;
@@ -44,6 +46,8 @@ struct endpoint {
     struct gate_entry gate; /* gate's: limits, breaker, sleep */
     struct recent *recent;  /* history's: attempts to be listed */
     bool clearing;          /* its schedule is being emptied: disabled or deleted */
+    struct endpoint_health health; /* watch's */
+    struct notice_memory told;     /* notice's */
 };
 
 /* `rules` must outlive the registry. NULL: out of memory. */
@@ -78,6 +82,9 @@ struct endpoint *registry_next(struct registry *registry, const struct id *after
  * matches and to the segments of the type, not to the number of endpoints. */
 typedef void registry_match_fn(void *arg, struct endpoint *endpoint);
 void registry_match(struct registry *registry, struct slice type, registry_match_fn *fn, void *arg);
+/* The same, but the pattern "*" takes nothing: for operational events, which must be asked for. */
+void registry_match_named(struct registry *registry, struct slice type, registry_match_fn *fn,
+                          void *arg);
 
 /* Adds a reference; drops one (accepts NULL), and the last one frees the endpoint, which must then
  * be deleted, with nothing in its queue and itself in no list. */

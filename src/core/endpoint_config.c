@@ -187,6 +187,12 @@ static void render_headers(struct json_out *out, const struct endpoint_config *c
 void endpoint_config_render(const struct endpoint_config *config, const char *id, bool with_secret,
                             struct buf *buf)
 {
+    endpoint_config_render_with(config, id, with_secret, SLICE_NULL, buf);
+}
+
+void endpoint_config_render_with(const struct endpoint_config *config, const char *id,
+                                 bool with_secret, struct slice health, struct buf *buf)
+{
     struct json_out out;
     json_out_begin(&out, buf);
     json_object_open(&out);
@@ -208,5 +214,7 @@ void endpoint_config_render(const struct endpoint_config *config, const char *id
                             config->active ? SLICE_NULL : slice_str(config->disabled_reason));
     json_member_time_ms(&out, "createdAt", config->created_at_ms);
     json_member_time_ms(&out, "updatedAt", config->updated_at_ms);
+    if (health.ptr)
+        json_member_raw(&out, "health", health);
     json_object_close(&out);
 }

@@ -115,6 +115,10 @@ void endpoint_config_put(struct endpoint_config *config);
 void endpoint_config_render(const struct endpoint_config *config, const char *id, bool with_secret,
                             struct buf *out);
 
+/* The same, with one more member at the end: `health`, a JSON value, or SLICE_NULL. */
+void endpoint_config_render_with(const struct endpoint_config *config, const char *id,
+                                 bool with_secret, struct slice health, struct buf *out);
+
 /* Does one of the endpoint's patterns take this event type? "order.*" takes every type that begins
  * with "order.", at any depth, but not "order"; "*" takes all. Whether it is active plays no part.
  */

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "core/clear.h"
 #include "core/dispatch.h"
+#include "core/health_store.h"
+#include "core/notice.h"
 #include "net/redis_script.h"
 
 #define TOMBSTONE SLICE("{\"deleted\":true}")
@@ -26,6 +28,7 @@ struct change {
     struct id id;
     struct endpoint *endpoint;      /* one reference; NULL for a new one */
     struct endpoint_config *config; /* one reference; NULL for a deletion */
+    struct notice_attempt last;     /* the occasion; attempts 0: it was somebody's wish */
     endpoint_store_fn *fn;          /* may be NULL */
     void *arg;
 };
@@ -39,6 +42,19 @@ struct endpoint_store {
 };
 
 /* ---- Consequences --------------------------------------------------------------------------- */
+
+/* What another configuration means for how the endpoint fares, and who is told. */
+static void compare(struct core *core, struct endpoint *endpoint, const struct endpoint_config *old,
+                    const struct notice_attempt *last)
+{
+    const struct endpoint_config *config = endpoint->config;
+    if (old->active && !config->active) {
+        core->stats.endpoints_disabled += last->attempts > 0;
+        notice_disabled(core, endpoint, last);
+    }
+    if (config->active && (!old->active || strcmp(old->url, config->url) != 0))
+        health_store_reset(core->health, endpoint);
+}
 
 static void take_effect(struct endpoint_store *endpoints, struct endpoint *endpoint)
 {
@@ -58,7 +74,9 @@ static void change_free(struct change *change)
     free(change);
 }
 
-static enum status apply(struct change *change, struct endpoint **endpoint)
+/* *old: what a replaced configuration was, with a reference for the caller. */
+static enum status apply(struct change *change, struct endpoint **endpoint,
+                         struct endpoint_config **old)
 {
     struct registry *registry = change->endpoints->core->registry;
     if (change->kind == CHANGE_DELETE) {
@@ -69,6 +87,8 @@ static enum status apply(struct change *change, struct endpoint **endpoint)
     }
     struct endpoint_config *config = change->config;
     change->config = NULL;
+    if (change->endpoint && !change->endpoint->deleted)
+        *old = endpoint_config_get(change->endpoint->config);
     return registry_put(registry, &change->id, config, endpoint);
 }
 
@@ -76,6 +96,7 @@ static void on_written(void *arg, enum status status, const struct redis_value *
 {
     struct change *change = arg;
     struct endpoint *endpoint = NULL;
+    struct endpoint_config *old = NULL;
     if (status == ST_OK) {
         if (reply_is(reply, 0, "missing"))
             status = ST_NOTFOUND;
@@ -84,10 +105,13 @@ static void on_written(void *arg, enum status status, const struct redis_value *
         else if (!reply_is(reply, 0, "ok"))
             status = ST_REFUSED;
         else
-            status = apply(change, &endpoint);
+            status = apply(change, &endpoint, &old);
     }
     if (status == ST_OK)
         take_effect(change->endpoints, endpoint);
+    if (status == ST_OK && old)
+        compare(change->endpoints->core, endpoint, old, &change->last);
+    endpoint_config_put(old);
     if (status == ST_LOST)
         change->endpoints->unsure = true;
     if (change->fn)
@@ -97,7 +121,8 @@ static void on_written(void *arg, enum status status, const struct redis_value *
 
 static enum status submit(struct endpoint_store *endpoints, enum change_kind kind,
                           const struct id *id, struct endpoint *endpoint,
-                          struct endpoint_config *config, endpoint_store_fn *fn, void *arg)
+                          struct endpoint_config *config, const struct notice_attempt *last,
+                          endpoint_store_fn *fn, void *arg)
 {
     struct core *core = endpoints->core;
     struct store *store = core->store;
@@ -109,6 +134,8 @@ static enum status submit(struct endpoint_store *endpoints, enum change_kind kin
     *change = (struct change){
         .endpoints = endpoints, .kind = kind, .id = *id, .config = config, .fn = fn, .arg = arg};
     change->endpoint = endpoint ? endpoint_get(endpoint) : NULL;
+    if (last)
+        change->last = *last;
     char id_text[ID_TEXT_MAX];
     id_format(id_text, "ep_", id);
     struct store_key text[2];
@@ -133,24 +160,24 @@ enum status endpoint_store_create(struct endpoint_store *endpoints, struct endpo
 {
     struct id id;
     id_new(&id, clock_wall_ms());
-    return submit(endpoints, CHANGE_CREATE, &id, NULL, config, fn, arg);
+    return submit(endpoints, CHANGE_CREATE, &id, NULL, config, NULL, fn, arg);
 }
 
 enum status endpoint_store_replace(struct endpoint_store *endpoints, struct endpoint *endpoint,
                                    struct endpoint_config *config, endpoint_store_fn *fn, void *arg)
 {
-    return submit(endpoints, CHANGE_REPLACE, &endpoint->id, endpoint, config, fn, arg);
+    return submit(endpoints, CHANGE_REPLACE, &endpoint->id, endpoint, config, NULL, fn, arg);
 }
 
 enum status endpoint_store_delete(struct endpoint_store *endpoints, struct endpoint *endpoint,
                                   endpoint_store_fn *fn, void *arg)
 {
-    return submit(endpoints, CHANGE_DELETE, &endpoint->id, endpoint, NULL, fn, arg);
+    return submit(endpoints, CHANGE_DELETE, &endpoint->id, endpoint, NULL, NULL, fn, arg);
 }
 
 static void on_disabled(void *arg, enum status status, struct endpoint *endpoint)
 {
-    (void)status; /* not written: the next attempt's 410 tries again */
+    (void)status; /* not written: the next occasion tries again */
     (void)endpoint;
     struct endpoint *disabled = arg;
     disabled->changing = false;
@@ -158,7 +185,7 @@ static void on_disabled(void *arg, enum status status, struct endpoint *endpoint
 }
 
 void endpoint_store_disable(struct endpoint_store *endpoints, struct endpoint *endpoint,
-                            const char *reason)
+                            const char *reason, const struct notice_attempt *last)
 {
     struct endpoint_config *config;
     if (!endpoint->config->active || endpoint->changing)
@@ -171,7 +198,8 @@ void endpoint_store_disable(struct endpoint_store *endpoints, struct endpoint *e
     log_warn("endpoint.disabled", "endpoint=%s reason=%s", endpoint->id_text, reason);
     endpoint->changing = true;
     endpoint_get(endpoint);
-    if (endpoint_store_replace(endpoints, endpoint, config, on_disabled, endpoint) != ST_OK)
+    if (submit(endpoints, CHANGE_REPLACE, &endpoint->id, endpoint, config, last, on_disabled,
+               endpoint) != ST_OK)
         on_disabled(endpoint, ST_NOMEM, NULL);
 }
 

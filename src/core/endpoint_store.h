@@ -42,9 +42,10 @@ MUST_CHECK enum status endpoint_store_delete(struct endpoint_store *endpoints,
                                              struct endpoint *endpoint, endpoint_store_fn *fn,
                                              void *arg);
 
-/* From the data path (410): switched off for that reason; logged. */
+/* From the data path: switched off for that reason; logged. `last`: the attempt that is the
+ * occasion. Nothing is done while another change is on its way; the next occasion tries again. */
 void endpoint_store_disable(struct endpoint_store *endpoints, struct endpoint *endpoint,
-                            const char *reason);
+                            const char *reason, const struct notice_attempt *last);
 
 struct registry *endpoint_store_registry(struct endpoint_store *endpoints);
 

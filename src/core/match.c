@@ -166,7 +166,7 @@ static void match_key(struct match_index *index, struct slice key,
     }
 }
 
-void match_run(struct match_index *index, struct slice type,
+void match_run(struct match_index *index, struct slice type, bool all,
                void (*fn)(void *arg, struct endpoint *endpoint), void *arg)
 {
     index->round++;
@@ -174,5 +174,6 @@ void match_run(struct match_index *index, struct slice type,
     for (size_t i = 0; i < type.len; i++)
         if (type.ptr[i] == '.')
             match_key(index, slice_of(type.ptr, i + 1), fn, arg);
-    match_key(index, slice_of(type.ptr, 0), fn, arg);
+    if (all)
+        match_key(index, slice_of(type.ptr, 0), fn, arg);
 }

@@ -31,8 +31,8 @@ MUST_CHECK enum status match_add(struct match_index *index, struct endpoint *end
 void match_remove(struct match_index *index, struct endpoint *endpoint,
                   const struct endpoint_config *config);
 
-/* As registry_match(). */
-void match_run(struct match_index *index, struct slice type,
+/* As registry_match(); the pattern "*" is passed over unless `all`. */
+void match_run(struct match_index *index, struct slice type, bool all,
                void (*fn)(void *arg, struct endpoint *endpoint), void *arg);
 
 #endif

@@ -65,6 +65,7 @@ struct publish {
     uint64_t nonce_high;               /* this process's half of a batch's nonce */
     uint32_t sequence;
     struct buf targets;
+    const struct endpoint *about; /* of the item whose targets are collected */
     struct reactor_timer *deadline;
 };
 
@@ -373,7 +374,19 @@ static void on_deadline(void *arg)
 static void collect_target(void *arg, struct endpoint *endpoint)
 {
     struct publish *publish = arg;
-    buf_add(&publish->targets, endpoint->id.bytes, sizeof(endpoint->id.bytes));
+    if (endpoint != publish->about)
+        buf_add(&publish->targets, endpoint->id.bytes, sizeof(endpoint->id.bytes));
+}
+
+static void collect_targets(struct publish *publish, const struct publish_item *item)
+{
+    struct registry *registry = publish->core->registry;
+    buf_clear(&publish->targets);
+    publish->about = item->about;
+    if (item->about)
+        registry_match_named(registry, item->record.type, collect_target, publish);
+    else
+        registry_match(registry, item->record.type, collect_target, publish);
 }
 
 static struct shipment *building(struct publish *publish)
@@ -457,8 +470,7 @@ static enum status take_event(struct publish *publish, const struct publish_item
     if (refused_now(publish, why))
         return ST_REFUSED;
     *why = PUBLISH_OVERLOADED;
-    buf_clear(&publish->targets);
-    registry_match(publish->core->registry, item->record.type, collect_target, publish);
+    collect_targets(publish, item);
     if (buf_status(&publish->targets) != ST_OK)
         return buf_status(&publish->targets);
 

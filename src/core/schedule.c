@@ -25,6 +25,7 @@
 #include "core/clear.h"
 #include "core/dispatch.h"
 #include "core/gate.h"
+#include "core/notice.h"
 #include "core/settle.h"
 #include "core/store_schedule.h"
 
@@ -32,6 +33,7 @@
 
 enum {
     LEASE_MS = 10 * 1000,
+    LEASE_EVENTS = 4, /* where event ids begin in lease.lua's reply */
     SWEEP_MS = 5 * 1000,
     NAMES_MOST = 256,     /* endpoints a lane names in one peek */
     NAMES_AGAIN_MS = 200, /* when it named as many as it may */
@@ -354,9 +356,10 @@ static void on_leased(void *arg, enum status status, const struct redis_value *r
         if (left_ms > now_ms)
             schedule_note(schedule, endpoint->lane, left_ms);
         size_t count = redis_value_count(reply);
-        for (size_t i = 3; i < count; i++)
+        for (size_t i = LEASE_EVENTS; i < count; i++)
             taken += read_claim(lease, reply_text(reply, i), (uint64_t)reply_integer(reply, 1));
-        core->stats.claims += count > 3 ? count - 3 : 0;
+        core->stats.claims += count > LEASE_EVENTS ? count - LEASE_EVENTS : 0;
+        notice_backlog(core, endpoint, (uint64_t)reply_integer(reply, 3) + endpoint->queued);
     } else {
         schedule_note(schedule, endpoint->lane, (int64_t)store_redis_ms(core->store) + 1000);
         endpoint->backlog = false;

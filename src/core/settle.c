@@ -19,12 +19,12 @@
 #include "base/log.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
-#include "core/endpoint_store.h"
 #include "core/gate.h"
 #include "core/history.h"
 #include "core/journal.h"
 #include "core/schedule.h"
 #include "core/store_schedule.h"
+#include "core/watch.h"
 
 struct settle {
     struct core *core;
@@ -310,6 +310,9 @@ static void conclude(struct core *core, struct settlement *settlement)
 {
     struct delivery *delivery = settlement->delivery;
     struct endpoint *endpoint = endpoint_get(delivery->endpoint);
+    if (settlement->counted)
+        watch_attempt(core, delivery, settlement->verdict, &settlement->record,
+                      settlement->delay_ms);
     if (!settlement->counted && !endpoint->deleted)
         settle_postpone(core->settle, delivery,
                         settlement->delay_ms ? store_redis_ms(core->store) + settlement->delay_ms
@@ -320,8 +323,6 @@ static void conclude(struct core *core, struct settlement *settlement)
         settle_cancel(core->settle, delivery);
     else
         finish_failure(core, settlement);
-    if (settlement->counted && settlement->verdict == RETRY_GONE && !endpoint->deleted)
-        endpoint_store_disable(core->endpoints, endpoint, "gone");
     endpoint_put(endpoint);
 }
 

@@ -11,7 +11,7 @@ from harness.sink import delayed, hang, reply
 
 ONCE = {"schedule": []}
 WEBHOOK = {"id", "url", "events", "scheme", "secret", "headers", "retryPolicy", "maxInFlight",
-           "timeout", "description", "active", "disabledReason", "createdAt", "updatedAt"}
+           "timeout", "description", "active", "disabledReason", "createdAt", "updatedAt", "health"}
 EVENT = {"id", "type", "timestamp", "data", "version", "source", "uid", "createdAt", "deliveries"}
 DELIVERY = {"webhookId", "status", "attempts", "nextAttemptAt", "lastError"}
 ATTEMPT = {"id", "eventId", "attempt", "status", "statusCode", "responseBody", "durationMs", "error",
@@ -41,7 +41,7 @@ def test_members_of_every_answer(client, sink, event_type):
     assert set(client.get_webhook(webhook["id"]).expect(200).json) == WEBHOOK
     page = client.get(f"/api/webhooks?eventType={event_type}").expect(200).json
     assert set(page) == {"webhooks", "count", "cursor"} and page["count"] == 1
-    assert set(page["webhooks"][0]) == WEBHOOK - {"secret"}
+    assert set(page["webhooks"][0]) == WEBHOOK - {"secret", "health"}
 
     accepted = client.post_event(event_type).expect(202).json
     assert set(accepted) == {"id", "deliveries"} and accepted["deliveries"] == 1

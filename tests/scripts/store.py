@@ -192,8 +192,14 @@ class Store:
     def endpoint_delete(self, endpoint):
         keys = [self.key("config", "endpoints"), self.key("config"), self.key("due", endpoint),
                 self.key("dead", endpoint), self.key("lane", lane_of(endpoint)),
-                self.key("attempts", endpoint), self.key("dead")]
+                self.key("attempts", endpoint), self.key("dead"), self.key("health")]
         return Call("endpoint_delete", keys, [endpoint])
+
+    @verb
+    def health_put(self, *records):
+        """`records`: endpoint, record, endpoint, record …; "" when nothing is wrong."""
+        keys = [self.key("health"), self.key("config", "endpoints")]
+        return Call("health_put", keys, list(records))
 
 
 # ---- things to store -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from harness.invariants import Snapshot
 from store import Batch, endpoint_id
 
 ONE, TWO = endpoint_id(), endpoint_id()
+RECORD = '{"failingSince":1760000000000}'
 DOCUMENT, OTHER, TOMBSTONE = '{"url":"a"}', '{"url":"b"}', '{"deleted":true}'
 
 
@@ -49,6 +50,7 @@ def test_a_deleted_endpoint_does_not_come_back(a):
 def test_delete_leaves_nothing(a):
     a.endpoint_put(ONE, DOCUMENT)
     a.attempts_add(ONE, "x")
+    a.health_put(ONE, RECORD)
     a.redis.call("ZADD", a.key("dead"), 0, TWO)
     a.redis.call("ZADD", a.key("dead"), 0, ONE)
     a.redis.call("ZREM", a.key("dead"), TWO)
@@ -83,6 +85,30 @@ def test_replay_and_delete_at_once(a, dump):
     before = dump()
     for event in batch.events:
         assert a.dead_replay(event, ONE)[0] == b"gone"
+    assert dump() == before
+
+
+def health(store):
+    return {name: value.decode() for name, value in Snapshot(store.redis).one("health").items()}
+
+
+def test_health_is_kept_while_something_is_wrong(a):
+    a.endpoint_put(ONE, DOCUMENT)
+    a.endpoint_put(TWO, DOCUMENT)
+    assert a.health_put(ONE, "", TWO, RECORD) == 1
+    assert health(a) == {TWO: RECORD}
+    assert a.health_put(ONE, RECORD, TWO, "") == 1
+    assert a.health_put(ONE, RECORD, TWO, "") == 1, "a repeated call"
+    assert health(a) == {ONE: RECORD}
+
+
+def test_health_of_an_endpoint_that_is_gone(a, dump):
+    """A call that comes late leaves nothing behind."""
+    a.endpoint_put(ONE, DOCUMENT)
+    a.health_put(ONE, RECORD)
+    assert a.endpoint_delete(ONE) == b"ok" and health(a) == {}
+    before = dump()
+    assert a.health_put(ONE, RECORD, TWO, RECORD) == 0
     assert dump() == before
 
 

@@ -137,6 +137,8 @@ WRONG = {
     "dead_not_listed": ("ZREM dead {TWO}", "D6 {TWO} has dead letters"),
     "listed_not_dead": ("ZADD dead 0 {ONE}", "D6 {ONE} is listed"),
     "endpoint_is_gone": ("HDEL config:endpoints {ONE}", "D7 due:{ONE}"),
+    "health_of_nobody": ("HSET health ep_gone {{}}", "D7 health of ep_gone"),
+    "health_of_rubbish": ("HSET health {ONE} x", "D7 health of {ONE}"),
     "too_many_attempts": ("LPUSH attempts:{ONE} y", "D8 {ONE} has 2 attempts"),
     "unknown_key": ("SET strange:key x", "K1 unknown key"),
     "key_of_another_type": ("SET idem x", "K1 "),

@@ -28,8 +28,8 @@ def waiting(store, *targets, **how):
 def leased(store):
     """One event that was leased: (event, lease)."""
     event, = waiting(store).events
-    now, lease, left, claimed = store.lease(ONE)
-    assert claimed.decode() == event and left == lease > now
+    now, lease, left, waiting_, claimed = store.lease(ONE)
+    assert claimed.decode() == event and left == lease > now and waiting_ == 0
     return event, lease
 
 
@@ -155,40 +155,42 @@ def test_a_lease_takes_the_earliest_and_nobody_else_gets_them(a, b):
         a.move(event, ONE, ordinal, "at", ordinal + 1)
         a.redis.call("ZADD", a.key("due", ONE), ordinal + 1, event)
     a.redis.call("ZADD", a.key("lane", lane_of(ONE)), 1, ONE)
-    now, end, left, *events = a.lease(ONE, 2, 5000)
+    now, end, left, others, *events = a.lease(ONE, 2, 5000)
+    assert others == 1
     assert [event.decode() for event in events] == batch.events[:2]
     assert end == now + 5000 and left == 3 == lane(a)
-    _, _, left, *events = b.lease(ONE, 2, 9000)
+    _, _, left, others, *events = b.lease(ONE, 2, 9000)
+    assert others == 2, "those in hand are counted"
     assert [event.decode() for event in events] == batch.events[2:] and left == end == lane(a)
-    assert b.lease(ONE)[3:] == []
+    assert b.lease(ONE)[3:] == [3]
 
 
 def test_a_lease_that_ends_lets_go(a, b):
     event, = waiting(a).events
     a.lease(ONE, length=1)
     time.sleep(0.003)
-    assert [name.decode() for name in b.lease(ONE)[3:]] == [event]
+    assert [name.decode() for name in b.lease(ONE)[4:]] == [event]
 
 
 def test_a_lease_of_nothing(a):
     """The lane forgets an endpoint without deliveries, wherever the entry came from."""
     a.redis.call("ZADD", a.key("lane", lane_of(ONE)), 1, ONE)
-    assert a.lease(ONE)[2:] == [-1]
+    assert a.lease(ONE)[2:] == [-1, 0]
     assert lane(a) is None
 
 
 def test_a_lease_of_none_sets_the_time_alone(a, dump):
     event, = waiting(a, value=2000).events
     when = score(a, ONE, event)
-    assert a.lease(ONE, 0)[2:] == [when] and lane(a) == when
-    assert a.lease(ONE, 0, not_before=when + 500)[2:] == [when] and lane(a) == when + 500
+    assert a.lease(ONE, 0)[2:] == [when, 1] and lane(a) == when
+    assert a.lease(ONE, 0, not_before=when + 500)[2:] == [when, 1] and lane(a) == when + 500
     a.lease(ONE, 0)
 
 
 def test_a_repeated_lease_takes_others(a):
     """Its reply is lost: what it took comes back when the lease ends, and nothing is taken twice."""
     waiting(a, *[[ONE]] * 5)
-    first, second = a.lease(ONE, 3)[3:], a.lease(ONE, 3)[3:]
+    first, second = a.lease(ONE, 3)[4:], a.lease(ONE, 3)[4:]
     assert len(first) == 3 and len(second) == 2 and not set(first) & set(second)
 
 
@@ -401,7 +403,7 @@ def test_out_of_memory_all_this_goes_on(a, redis):
     for ordinal, event in enumerate(batch.events):
         assert a.move(event, ONE, ordinal, attempt=b"x")[0] == b"ok"
     assert a.peek([lane_of(ONE)])[2] == 1
-    lease, _, *events = a.lease(ONE)[1:]
+    lease, _, _, *events = a.lease(ONE)[1:]
     sent, late, dead = (event.decode() for event in events)
     lease = a.renew(ONE, lease, sent, lease, late, lease, dead)[1]
     assert a.settle(sent, ONE, lease, outcome=SENT, attempt=b"y")[0] == b"ok"

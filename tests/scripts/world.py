@@ -247,7 +247,7 @@ class Replica:
             return  # what another is about to clear from it would be sent, and be a dead letter
 
         def claimed(reply):
-            for event in reply[3:] if reply else ():
+            for event in reply[4:] if reply else ():
                 state = self.store.redis.call("HGET", self.store.key("event", event.decode()),
                                               endpoint)
                 assert state is not None, f"{event} is due for {endpoint} and has no state"

@@ -70,6 +70,13 @@ static void remember(void *arg, struct endpoint *endpoint)
     *found |= bit;
 }
 
+static uint64_t named_matches(struct registry *registry, const char *type)
+{
+    uint64_t found = 0;
+    registry_match_named(registry, slice_str(type), remember, &found);
+    return found;
+}
+
 static uint64_t matches(struct registry *registry, const char *type)
 {
     uint64_t found = 0;
@@ -312,13 +319,29 @@ static void test_id_tree(void **state)
     }
 }
 
+/* What must be asked for by name is not taken by "*", also not by an endpoint's other patterns. */
+static void test_match_named(void **state)
+{
+    (void)state;
+    struct registry *registry = registry_new(&rules);
+    put(registry, 1, "[\"*\"]", true);
+    put(registry, 2, "[\"endpoint.*\"]", true);
+    put(registry, 3, "[\"*\",\"endpoint.disabled\"]", true);
+    put(registry, 4, "[\"*\",\"delivery.*\"]", true);
+    assert_int_equal(named_matches(registry, "endpoint.disabled"), 1 << 2 | 1 << 3);
+    assert_int_equal(named_matches(registry, "endpoint.backlog"), 1 << 2);
+    assert_int_equal(named_matches(registry, "delivery.failing"), 1 << 4);
+    assert_int_equal(matches(registry, "endpoint.disabled"), 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4);
+    registry_free(registry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_put_find),     cmocka_unit_test(test_references),
         cmocka_unit_test(test_count_active), cmocka_unit_test(test_match),
         cmocka_unit_test(test_order),        cmocka_unit_test(test_match_agrees),
-        cmocka_unit_test(test_id_tree),
+        cmocka_unit_test(test_id_tree),      cmocka_unit_test(test_match_named),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -36,6 +36,8 @@ static int setup(void **state)
                      .proxy = (char *)(uintptr_t) "http://proxy",
                      .idle_connections = 706},
         .retry = {.schedule = {{11, 22, 33}, 3}, .jitter = 0.25, .max_retry_after_ms = 801},
+        .disable = {851, true},
+        .backlog = {852},
         .replica = {901, 902},
     };
     return 0;
@@ -63,6 +65,9 @@ static void test_core(void **state)
     assert_int_equal(options.connect_timeout_ms, config.outbound.connect_timeout_ms);
     assert_int_equal(options.response_bytes_max, config.outbound.max_response_bytes);
     assert_int_equal(options.retry_after_max_ms, config.retry.max_retry_after_ms);
+    assert_int_equal(options.disable_after_ms, config.disable.after_ms);
+    assert_true(options.disable_on_exhausted);
+    assert_int_equal(options.backlog_threshold, config.backlog.threshold);
     assert_int_equal(options.lease_ms, config.replica.lease_ms);
     assert_int_equal(options.heartbeat_ms, config.replica.heartbeat_ms);
     assert_in_range(options.endpoints_max, 1, 10000000);

@@ -29,6 +29,7 @@ Deliveries
   D5  A lane's members are endpoints of that lane with a non-empty `due:`.
   D6  `dead` lists the endpoints with a non-empty `dead:`, and no others.
   D7  `due:`, `dead:` and `attempts:` are of endpoints that have a document, or a deleted one's mark.
+      So are the records of `health`, each of which is JSON.
   D8  No more attempts are listed than are to be kept.
 
 Keys
@@ -36,6 +37,7 @@ Keys
   K2  `idem` and `idem:ids` have the same members; `uid` and `uid:ids` too.
 """
 
+import json
 from collections import Counter, defaultdict
 
 from .formats import (LANES, OUTCOME_BYTES, FormatError, batch_of, bits, lane_of, read_batch,
@@ -49,7 +51,7 @@ NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": 
          "event": "hash", "due": "zset", "dead": "zset", "lane": "zset", "attempts": "list"}
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
           "dead": "zset", "idem": "zset", "idem:ids": "hash", "uid": "zset", "uid:ids": "hash",
-          "config": "hash", "config:endpoints": "hash"}
+          "config": "hash", "config:endpoints": "hash", "health": "hash"}
 
 DUMP = """
 local time = redis.call('TIME')
@@ -299,9 +301,21 @@ def _endpoints(snapshot, say, attempts_kept, documents):
         for endpoint in snapshot.all(family):
             if endpoint not in snapshot.one("config:endpoints"):
                 say(f"D7 {family}:{endpoint} is of an endpoint that is gone")
+    for endpoint, record in snapshot.one("health").items():
+        if documents and endpoint not in snapshot.one("config:endpoints"):
+            say(f"D7 health of {endpoint}, which is gone")
+        if not isinstance(_json(record), dict):
+            say(f"D7 health of {endpoint} is {record!r:.80}")
     for endpoint, attempts in snapshot.all("attempts").items():
         if attempts_kept is not None and len(attempts) > attempts_kept:
             say(f"D8 {endpoint} has {len(attempts)} attempts listed, not {attempts_kept}")
+
+
+def _json(text):
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _keys(snapshot, say):

@@ -1,0 +1,33 @@
+/* health_store.h - how endpoints fare, kept in Redis so that a restart knows it.
+ *
+ * `tl:{0}:health` is a hash: endpoint id -> struct health_record as JSON; an endpoint with which
+ * nothing is wrong has no field. Written on change only: what changed within FLUSH_MS goes in one
+ * call, so an endpoint that fails and succeeds in turn costs five calls a second at most. A process
+ * that is killed may lose the changes of that time.
+ */
+#ifndef TROTLINE_CORE_HEALTH_STORE_H
+#define TROTLINE_CORE_HEALTH_STORE_H
+
+#include "core/core.h"
+
+struct health_store;
+
+struct health_store *health_store_new(struct core *core);
+void health_store_free(struct health_store *health);
+
+/* endpoint->health.kept has changed: all of it is written soon, and until Redis has taken it.
+ * Cannot fail, costs next to nothing, and may be called for each change. */
+void health_store_note(struct health_store *health, struct endpoint *endpoint);
+
+/* Somebody says that the endpoint is well again (it was enabled, or has another URL). */
+void health_store_reset(struct health_store *health, struct endpoint *endpoint);
+
+/* Gives the endpoints of the registry what is kept of them. `done` is called once, later; ST_LOST
+ * when Redis went away: call again. */
+typedef void health_store_loaded_fn(void *arg, enum status status);
+void health_store_load(struct health_store *health, health_store_loaded_fn *done, void *arg);
+
+/* Writes at once what waits to be written. True when there was something. */
+bool health_store_flush(struct health_store *health);
+
+#endif

@@ -307,7 +307,9 @@ void dispatch_endpoint_ready(struct dispatch *dispatch, struct endpoint *endpoin
 {
     if (endpoint->deleted || !endpoint->config->active)
         return;
-    if (list_linked(&endpoint->ready) || slots_for(dispatch, endpoint) == 0 ||
+    /* One with nothing under way has nothing that would bring it back: it waits in the round. */
+    bool comes_back = endpoint->in_flight + endpoint->claiming > 0;
+    if (list_linked(&endpoint->ready) || (comes_back && slots_for(dispatch, endpoint) == 0) ||
         (endpoint->queued == 0 && (!endpoint->backlog || endpoint->claiming > 0)))
         return;
     list_push_back(&dispatch->ready, &endpoint->ready);

@@ -186,10 +186,10 @@ class Redis:
 
 class Rig:
     """A server and a sink of their own. `options` has: build (directory of the programs), directory
-    (where data goes, or None), set (options of the server), pin. The sink leaves the first `skip`
+    (where data goes, or None), set (options of the server), pin, keep. The sink leaves the first `skip`
     events out of its latencies and notes when requests of the class `stamps` came.
 
-    At the end all are killed: their data is thrown away.
+    At the end all are killed: their data is thrown away, unless it is to be kept.
     """
 
     def __init__(self, options, skip=0, stamps=None):
@@ -224,7 +224,10 @@ class Rig:
             self.redis.close()
             # The server's redis-server dies with it; its directory can go when it has.
             wait_for(lambda: not os.path.exists(f"/proc/{self.redis_pid}"), 30)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if self.options.keep:
+            say(f"logs and data are left in {self.directory}")
+        else:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def _begin(self, kind, cpu, program, *arguments):
         path = Path(self.options.build) / program

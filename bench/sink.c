@@ -29,7 +29,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/queue.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -76,24 +75,24 @@ struct counts {
 struct connection {
     int fd;
     bool silent;
-    struct class *waiting; /* NULL: not */
+    struct path_class *waiting; /* NULL: not */
     uint64_t due_ns;
-    TAILQ_ENTRY(connection) node;
-    size_t len;  /* bytes in `in` */
+    struct connection *next, **before; /* in its class's list; *before points here */
+    size_t len;                        /* bytes in `in` */
     size_t skip; /* bytes of a body that are still to come and of no interest */
     char in[BUFFER_BYTES];
 };
 
-struct class
-{
+struct path_class {
     char name[CLASS_BYTES];
     struct behaviour alive, dead; /* the same one, but for /switch */
     struct counts counts;
-    unsigned char *numbers;           /* a bit for each; NULL until the first comes */
-    TAILQ_HEAD(, connection) delayed; /* all by the same time, so the first is due first */
+    unsigned char *numbers; /* a bit for each; NULL until the first comes */
+    /* By due time, for all of a class are delayed equally; `last` is the last one's `next`. */
+    struct connection *delayed, **last;
 };
 
-static struct class classes[CLASSES]; /* the first is the class / */
+static struct path_class classes[CLASSES]; /* the first is the class / */
 static unsigned class_count;
 static bool switch_dead;
 
@@ -141,11 +140,11 @@ static void behaviour_read(struct behaviour *behaviour, const char *segment)
         behaviour_answer(behaviour, option.status);
 }
 
-static struct class *class_new(const char *name, size_t len)
+static struct path_class *class_new(const char *name, size_t len)
 {
-    struct class *class = &classes[class_count++];
+    struct path_class *class = &classes[class_count++];
     memcpy(class->name, name, len);
-    TAILQ_INIT(&class->delayed);
+    class->last = &class->delayed;
     char first[CLASS_BYTES] = "", second[CLASS_BYTES] = "";
     sscanf(class->name, "/%63[^/]/%63[^/]", first, second);
     behaviour_read(&class->alive, first);
@@ -162,7 +161,7 @@ static struct class *class_new(const char *name, size_t len)
 }
 
 /* The class of a request, by the path up to its last slash. */
-static struct class *class_find(const char *head, size_t len)
+static struct path_class *class_find(const char *head, size_t len)
 {
     const char *path = memchr(head, ' ', len);
     const char *end = path ? memchr(path + 1, ' ', len - (size_t)(path + 1 - head)) : NULL;
@@ -241,7 +240,7 @@ static bool find_number(const char *body, size_t len, const char *key, unsigned 
 }
 
 /* Is this the first time that the class has this number? */
-static bool number_is_new(struct class *class, uint64_t number)
+static bool number_is_new(struct path_class *class, uint64_t number)
 {
     if (!class->numbers)
         class->numbers = calloc(NUMBERS / 8, 1);
@@ -262,7 +261,7 @@ static void counts_arrival(struct counts *counts, uint64_t now, bool refused)
     counts->refused += refused;
 }
 
-static void count_request(struct class *class, const char *body, size_t len)
+static void count_request(struct path_class *class, const char *body, size_t len)
 {
     const struct behaviour *behaviour = switch_dead ? &class->dead : &class->alive;
     bool refused = behaviour->kind != ANSWER || behaviour->status >= 300;
@@ -291,10 +290,30 @@ static void count_request(struct class *class, const char *body, size_t len)
 
 /* ---- connections --------------------------------------------------------------------------- */
 
+static void delay_begin(struct connection *connection, struct path_class *class, uint64_t due_ns)
+{
+    connection->waiting = class;
+    connection->due_ns = due_ns;
+    connection->next = NULL;
+    connection->before = class->last;
+    *class->last = connection;
+    class->last = &connection->next;
+}
+
+static void delay_end(struct connection *connection)
+{
+    *connection->before = connection->next;
+    if (connection->next)
+        connection->next->before = connection->before;
+    else
+        connection->waiting->last = connection->before;
+    connection->waiting = NULL;
+}
+
 static void connection_close(struct connection *connection)
 {
     if (connection->waiting)
-        TAILQ_REMOVE(&connection->waiting->delayed, connection, node);
+        delay_end(connection);
     close(connection->fd); /* which takes it out of the epoll, too */
     free(connection);
 }
@@ -342,7 +361,7 @@ static long content_length(const char *head, size_t len)
 }
 
 /* Takes one request from the buffer. 1: taken; 0: not all there; -1: not what we understand. */
-static int request_take(struct connection *connection, struct class **class)
+static int request_take(struct connection *connection, struct path_class **class)
 {
     char *end = memmem(connection->in, connection->len, "\r\n\r\n", 4);
     if (!end)
@@ -373,7 +392,7 @@ static bool answer_write(const struct connection *connection, const struct behav
 }
 
 /* Does what the class does with a request; false when the connection is to be closed. */
-static bool request_answer(struct connection *connection, struct class *class)
+static bool request_answer(struct connection *connection, struct path_class *class)
 {
     const struct behaviour *behaviour = switch_dead ? &class->dead : &class->alive;
     if (behaviour->kind == HANG) {
@@ -386,9 +405,7 @@ static bool request_answer(struct connection *connection, struct class *class)
         return false;
     }
     if (behaviour->delay_ns > 0) {
-        connection->waiting = class;
-        connection->due_ns = now_ns() + behaviour->delay_ns;
-        TAILQ_INSERT_TAIL(&class->delayed, connection, node);
+        delay_begin(connection, class, now_ns() + behaviour->delay_ns);
         return true;
     }
     if (answer_write(connection, behaviour))
@@ -400,7 +417,7 @@ static bool request_answer(struct connection *connection, struct class *class)
 /* Takes and answers what is in the buffer; false when the connection is to be closed. */
 static bool requests_serve(struct connection *connection)
 {
-    struct class *class;
+    struct path_class *class;
     int taken = 1;
     while (taken > 0 && connection->skip == 0 && connection->len > 0 && !connection->silent &&
            !connection->waiting) {
@@ -439,7 +456,7 @@ static int64_t delayed_in_ns(void)
 {
     int64_t next = -1, now = (int64_t)now_ns();
     for (unsigned i = 0; i < class_count; i++) {
-        const struct connection *first = TAILQ_FIRST(&classes[i].delayed);
+        const struct connection *first = classes[i].delayed;
         if (!first)
             continue;
         int64_t in = (int64_t)first->due_ns > now ? (int64_t)first->due_ns - now : 0;
@@ -453,11 +470,10 @@ static void delayed_answer(void)
 {
     uint64_t now = now_ns();
     for (unsigned i = 0; i < class_count; i++) {
-        struct class *class = &classes[i];
+        struct path_class *class = &classes[i];
         struct connection *first;
-        while ((first = TAILQ_FIRST(&class->delayed)) && first->due_ns <= now) {
-            TAILQ_REMOVE(&class->delayed, first, node);
-            first->waiting = NULL;
+        while ((first = class->delayed) && first->due_ns <= now) {
+            delay_end(first);
             if (!answer_write(first, &class->alive) || !requests_serve(first))
                 connection_close(first);
         }

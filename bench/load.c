@@ -46,7 +46,7 @@ static const uint64_t SECOND_NS = UINT64_C(1000000000);
 
 static struct {
     char host[256], port[8], path[1024];
-    const char *key, *type;
+    const char *key, *type, *deliver_at;
     size_t size;
     unsigned connections, types;
     uint64_t events;
@@ -73,6 +73,7 @@ static const char usage[] =
     "  --type T             event type; bench from the start\n"
     "  --types N            N types T.0000, T.0001, … in turn (at most 10000)\n"
     "  --size BYTES         of the JSON body; 1024 from the start\n"
+    "  --deliver-at TIME    every event's deliverAt (RFC 3339)\n"
     "  --connections N      128 from the start\n"
     "  --events N           closed loop: N events, the next when the last is answered (100000)\n"
     "  --rate R             open loop: R events a second, for --duration\n"
@@ -184,17 +185,21 @@ static void put_digits(char *at, unsigned digits, uint64_t value)
 /* Renders the request that all connections copy and fills in `layout`. */
 static char *request_render(void)
 {
-    char body_head[512], body_middle[128], key[128] = "", head[2048];
+    char body_head[512], body_middle[256], key[128] = "", head[2048];
     uint64_t run;
     if (getrandom(&run, sizeof run, 0) != (ssize_t)sizeof run)
         die("getrandom");
     int type_len = snprintf(body_head, sizeof body_head, "{\"type\":\"%s%s", option.type,
                             option.types > 1 ? ".0000" : "");
-    int middle_len = snprintf(body_middle, sizeof body_middle,
-                              "\",\"data\":{\"t\":%019d,\"n\":%010d,\"pad\":\"", 0, 0);
+    const char *at = option.deliver_at;
+    int middle_len = snprintf(body_middle, sizeof body_middle, "\"%s%s%s,\"data\":{",
+                              at ? ",\"deliverAt\":\"" : "", at ? at : "", at ? "\"" : "");
+    static const char stamps[] = "\"t\":0000000000000000000,\"n\":0000000000,\"pad\":\"";
     static const char tail[] = "\"}}";
-    size_t fixed = (size_t)type_len + (size_t)middle_len + sizeof tail - 1;
-    if (option.size < fixed || type_len >= (int)sizeof body_head)
+    size_t fixed = (size_t)type_len + (size_t)middle_len + sizeof stamps - 1 + sizeof tail - 1;
+    if (type_len >= (int)sizeof body_head || middle_len >= (int)sizeof body_middle)
+        refuse("--type or --deliver-at is too long");
+    if (option.size < fixed)
         refuse("--size is too small for the event around it");
     if (option.idempotency_keys)
         snprintf(key, sizeof key, "Idempotency-Key: %016" PRIx64 "-0000000000\r\n", run);
@@ -211,12 +216,14 @@ static char *request_render(void)
     layout.len = body + option.size;
     layout.key_at = option.idempotency_keys ? body - 4 - NUMBER_DIGITS : 0;
     layout.type_at = option.types > 1 ? body + (size_t)type_len - TYPE_DIGITS : 0;
-    layout.time_at = body + (size_t)type_len + strlen("\",\"data\":{\"t\":");
+    size_t stamps_at = body + (size_t)type_len + (size_t)middle_len;
+    layout.time_at = stamps_at + strlen("\"t\":");
     layout.number_at = layout.time_at + TIME_DIGITS + strlen(",\"n\":");
     memset(request, 'x', layout.len);
     memcpy(request, head, body);
     memcpy(request + body, body_head, (size_t)type_len);
     memcpy(request + body + type_len, body_middle, (size_t)middle_len);
+    memcpy(request + stamps_at, stamps, sizeof stamps - 1);
     memcpy(request + layout.len - (sizeof tail - 1), tail, sizeof tail - 1);
     return request;
 }
@@ -488,14 +495,21 @@ static void parse_url(const char *url)
 
 static void parse_options(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"url", required_argument, NULL, 'u'},      {"api-key", required_argument, NULL, 'k'},
-        {"type", required_argument, NULL, 't'},     {"types", required_argument, NULL, 'T'},
-        {"size", required_argument, NULL, 's'},     {"connections", required_argument, NULL, 'c'},
-        {"events", required_argument, NULL, 'n'},   {"rate", required_argument, NULL, 'r'},
-        {"duration", required_argument, NULL, 'd'}, {"idempotency-keys", no_argument, NULL, 'i'},
-        {"pid", required_argument, NULL, 'p'},      {"timeout", required_argument, NULL, 'o'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"url", required_argument, NULL, 'u'},
+                                            {"api-key", required_argument, NULL, 'k'},
+                                            {"type", required_argument, NULL, 't'},
+                                            {"types", required_argument, NULL, 'T'},
+                                            {"size", required_argument, NULL, 's'},
+                                            {"connections", required_argument, NULL, 'c'},
+                                            {"events", required_argument, NULL, 'n'},
+                                            {"rate", required_argument, NULL, 'r'},
+                                            {"duration", required_argument, NULL, 'd'},
+                                            {"idempotency-keys", no_argument, NULL, 'i'},
+                                            {"pid", required_argument, NULL, 'p'},
+                                            {"timeout", required_argument, NULL, 'o'},
+                                            {"deliver-at", required_argument, NULL, 'a'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     int letter;
     while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (letter) {
@@ -510,6 +524,9 @@ static void parse_options(int argc, char **argv)
             break;
         case 'T':
             option.types = (unsigned)atoi(optarg);
+            break;
+        case 'a':
+            option.deliver_at = optarg;
             break;
         case 's':
             option.size = strtoul(optarg, NULL, 10);

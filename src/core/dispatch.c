@@ -84,8 +84,10 @@ void dispatch_endpoint_ready(struct dispatch *dispatch, struct endpoint *endpoin
 {
     if (endpoint->deleted || !endpoint->config->active)
         return;
+    /* One with nothing under way has nothing that would bring it back: it waits in the round. */
+    bool comes_back = endpoint->in_flight + endpoint->claiming > 0;
     if (list_linked(&endpoint->ready) || gate_asleep(endpoint) ||
-        slots_for(dispatch, endpoint) == 0 ||
+        (comes_back && slots_for(dispatch, endpoint) == 0) ||
         (endpoint->queued == 0 && (!endpoint->backlog || endpoint->claiming > 0)))
         return;
     list_push_back(&dispatch->ready, &endpoint->ready);

@@ -176,3 +176,20 @@ def test_a_full_redis_refuses_large_events_at_once(start_daemon, sink):
             if answers[-1].status != 202:
                 break
         answers[-1].expect(503, "redis_out_of_memory")
+
+
+def test_what_came_while_all_slots_were_taken_is_not_forgotten(start_daemon, sink):
+    """An endpoint with nothing under way has to be remembered until another one gives a slot back."""
+    release = threading.Event()
+    sink.script("/slow", lambda request: release.wait(20) and 200)
+    daemon = start_daemon("--set", "outbound.maxInFlight=1")
+    with daemon.client() as client:
+        for name in ("slow", "other"):
+            client.create_webhook(sink.url(f"/{name}"), [f"{name}.event"])
+        client.event_id("slow.event")
+        sink.wait_for(1, "/slow")
+        client.event_id("other.event")
+        # Answered from memory once the event has been placed, which is in the turn that stored it.
+        client.get("/readyz").expect(200)
+        release.set()
+        sink.wait_for(1, "/other", timeout=5)

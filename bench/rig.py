@@ -1,0 +1,317 @@
+"""What a benchmark stands on: a server, a sink and load generators, pinned, in a directory that goes.
+
+    with Rig(options) as rig:
+        rig.webhook("/ok/0", ["bench"])
+        load = rig.load("--rate", 500, "--duration", 10).result()
+        summary = rig.sink.summary()
+
+Standard library only. Everything is on 127.0.0.1 and on ports that were free. Where there are two
+CPUs the server has the first for itself, and Redis, sink and load share the second, so that what is
+measured does not depend on who happens to run beside whom.
+"""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY_PREFIX = "tl:{0}:"  # the server's default: see src/core/store.c
+
+
+class CannotMeasure(Exception):
+    """The benchmark itself went wrong: there is no figure, good or bad."""
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def wait_for(condition, timeout, interval=0.02):
+    """True as soon as `condition` is; False after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(interval)
+    return True
+
+
+def wait_grown(value, timeout, seconds=1):
+    """Waits until `value()` has not grown for so long; the value."""
+    deadline, most, since = time.monotonic() + timeout, value(), time.monotonic()
+    while time.monotonic() - since < seconds:
+        if time.monotonic() > deadline:
+            raise CannotMeasure(f"still growing after {timeout:g} s: {most}")
+        time.sleep(0.1)
+        now = value()
+        if now > most:
+            most, since = now, time.monotonic()
+    return value()
+
+
+# ---- processes ------------------------------------------------------------------------------------
+
+
+def _two_cpus():
+    allowed = sorted(os.sched_getaffinity(0))
+    return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
+
+
+SERVER_CPU, OTHER_CPU = _two_cpus()  # None where there is only one
+
+
+def cpu_seconds(pid):
+    """CPU time of all threads that live, user and kernel, to the nanosecond."""
+    spent = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        spent += int((task / "schedstat").read_text().split()[0])
+    return spent / 1e9
+
+
+def pin(pid, cpu):
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {cpu})
+
+
+class Process:
+    """A program on one CPU; `log` takes its standard error."""
+
+    def __init__(self, command, cpu, log):
+        command = [str(word) for word in command]
+        self.name, self.log = Path(command[0]).name, log
+        pinned = command if cpu is None else ["taskset", "-c", str(cpu), *command]
+        with open(log, "wb") as errors:
+            self.popen = subprocess.Popen(pinned, stdin=subprocess.DEVNULL, stderr=errors,
+                                          stdout=subprocess.PIPE, text=True)
+        self.pid = self.popen.pid  # taskset becomes the program
+
+    def line(self):
+        """The next line of its output."""
+        line = self.popen.stdout.readline()
+        if not line:
+            raise CannotMeasure(f"{self.name} ended with {self.popen.wait()}: {self.errors()}")
+        return line.rstrip("\n")
+
+    def errors(self):
+        return self.log.read_text(errors="replace")[-2000:]
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait()
+        self.popen.stdout.close()
+
+
+class Load(Process):
+    """A run of bench-load."""
+
+    def result(self):
+        """Waits for its end; its figures."""
+        output, _ = self.popen.communicate()
+        try:
+            return json.loads(output)
+        except ValueError:
+            raise CannotMeasure(f"bench-load ended with {self.popen.returncode}: "
+                                f"{self.errors()}") from None
+
+
+class Sink(Process):
+    """A running bench-sink."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.port = int(self.line().split()[1])
+
+    def summary(self):
+        os.kill(self.pid, signal.SIGUSR1)
+        return json.loads(self.line())
+
+    def of(self, name):
+        """The figures of one class; zeros when nothing came."""
+        nothing = {"received": 0, "refused": 0, "unique": 0, "last_ns": 0,
+                   "latency_us": {"p50": 0, "p99": 0}}
+        return self.summary()["classes"].get(name, nothing)
+
+    def switch(self, dead):
+        os.kill(self.pid, signal.SIGRTMIN if dead else signal.SIGRTMIN + 1)
+
+
+class Redis:
+    """One connection, RESP2: `redis.call("ZCARD", "key")`."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)
+        self.socket.connect(str(path))
+        self.stream = self.socket.makefile("rb")
+
+    def close(self):
+        self.stream.close()
+        self.socket.close()
+
+    def call(self, *words):
+        request = [b"*%d\r\n" % len(words)]
+        for word in words:
+            word = word if isinstance(word, bytes) else str(word).encode()
+            request.append(b"$%d\r\n%s\r\n" % (len(word), word))
+        self.socket.sendall(b"".join(request))
+        return self._read()
+
+    def _read(self):
+        line = self.stream.readline()
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"-" or not line:
+            raise CannotMeasure(f"Redis: {rest.decode()}")
+        if kind == b"$":
+            return None if rest == b"-1" else self.stream.read(int(rest) + 2)[:-2]
+        if kind == b"*":
+            return [self._read() for _ in range(int(rest))]
+        return int(rest) if kind == b":" else rest
+
+    def info(self, name):
+        """One number of INFO."""
+        return int(re.search(rf"^{name}:(\d+)", self.call("INFO").decode(), re.M).group(1))
+
+
+# ---- all of them together -------------------------------------------------------------------------
+
+
+class Rig:
+    """A server and a sink of their own. `options` has: build (directory of the programs), directory
+    (where data goes, or None), set (options of the server), pin, keep. The sink leaves the first `skip`
+    events out of its latencies and notes when requests of the class `stamps` came.
+
+    At the end all are killed: their data is thrown away, unless it is to be kept.
+    """
+
+    def __init__(self, options, skip=0, stamps=None):
+        self.options, self.skip, self.stamps_class = options, skip, stamps
+        self.server_cpu, self.other_cpu = (SERVER_CPU, OTHER_CPU) if options.pin else (None, None)
+        self.processes, self.api, self.redis = [], None, None
+
+    def __enter__(self):
+        if self.other_cpu is not None:
+            pin(os.getpid(), self.other_cpu)
+        self.directory = Path(tempfile.mkdtemp(prefix="trotline-bench-",
+                                               dir=self.options.directory))
+        try:
+            self._start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        code, log = self.server.popen.poll(), self.server.errors()
+        self._end()
+        if code is not None and kind is None:
+            raise CannotMeasure(f"the server had ended with {code}: {log}")
+
+    def _end(self):
+        if self.api:
+            self.api.close()
+        for process in reversed(self.processes):
+            process.kill()
+        if self.redis:
+            self.redis.close()
+            # The server's redis-server dies with it; its directory can go when it has.
+            wait_for(lambda: not os.path.exists(f"/proc/{self.redis_pid}"), 30)
+        if self.options.keep:
+            say(f"logs and data are left in {self.directory}")
+        else:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _begin(self, kind, cpu, program, *arguments):
+        path = Path(self.options.build) / program
+        if not path.exists():
+            raise CannotMeasure(f"{path} is not there; build it, or name its directory by --build")
+        log = self.directory / f"{program}-{len(self.processes)}.log"
+        process = kind([path, *arguments], cpu, log)
+        self.processes.append(process)
+        return process
+
+    def _start(self):
+        self.stamps_path = self.directory / "stamps"
+        stamps = ("--stamps", f"{self.stamps_class}:{self.stamps_path}") if self.stamps_class else ()
+        self.sink = self._begin(Sink, self.other_cpu, "bench-sink", "--skip", self.skip, *stamps)
+        data = self.directory / "data"
+        settings = [word for setting in self.options.set for word in ("--set", setting)]
+        self.server = self._begin(Process, self.server_cpu, "trotline", "serve", "--dev", "--data",
+                                  data, "--listen", "127.0.0.1:0", *settings)
+        while True:
+            ready = re.fullmatch(r"ready on (http://.+:(\d+))", self.server.line())
+            if ready:
+                break
+        self.url = ready.group(1)
+        self.api_key = (data / "api-key").read_text().strip()
+        self.api = http.client.HTTPConnection("127.0.0.1", int(ready.group(2)), timeout=60)
+        self.redis = Redis(data / "redis/redis.sock")
+        self.redis_pid = self.redis.info("process_id")
+        if self.other_cpu is not None:
+            pin(self.redis_pid, self.other_cpu)
+
+    def webhook(self, path, events, **members):
+        """Registers an endpoint at the sink's `path`; its id."""
+        document = {"url": f"http://127.0.0.1:{self.sink.port}{path}", "events": events, **members}
+        self.api.request("POST", "/api/webhooks", json.dumps(document),
+                         {"Authorization": f"Bearer {self.api_key}",
+                          "Content-Type": "application/json"})
+        answer = self.api.getresponse()
+        body = answer.read().decode(errors="replace")
+        if answer.status != 201:
+            raise CannotMeasure(f"POST /api/webhooks was answered {answer.status}: {body}")
+        return json.loads(body)["id"]
+
+    def load(self, *arguments):
+        """Starts a load generator with these options."""
+        return self._begin(Load, self.other_cpu, "bench-load", "--url", self.url, "--api-key",
+                           self.api_key, *arguments)
+
+    def waiting(self, endpoints):
+        """Deliveries of these endpoints that wait in the schedule."""
+        return sum(self.redis.call("ZCARD", f"{KEY_PREFIX}due:{endpoint}")
+                   for endpoint in endpoints)
+
+    def stamps(self):
+        """When the requests of the class came, in ns, in order."""
+        self.sink.summary()  # which writes what is still in its buffer
+        return [int(line) for line in self.stamps_path.read_text().split()]
+
+    def cpu_seconds(self):
+        """(the server's, Redis's) so far."""
+        return cpu_seconds(self.server.pid), cpu_seconds(self.redis_pid)
+
+
+# ---- arrival times --------------------------------------------------------------------------------
+
+
+def busiest(stamps, length):
+    """The most arrivals in any window [t, t + length). `stamps` are in order."""
+    most = first = 0
+    for last, stamp in enumerate(stamps):
+        while stamps[first] <= stamp - length:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def quietest(stamps, length, begin, end):
+    """The fewest arrivals in any window (t, t + length] that lies within (begin, end]."""
+    # Fewest are in a window that opens with an arrival just gone.
+    stamps = [stamp for stamp in stamps if begin < stamp <= end]
+    fewest, after = len(stamps), 0
+    for index, opens in enumerate([begin, *stamps]):
+        if opens + length > end:
+            break
+        while after < len(stamps) and stamps[after] <= opens + length:
+            after += 1
+        fewest = min(fewest, after - index)
+    return fewest

@@ -1,6 +1,10 @@
 /* webhook_health.h - the member `health` of a webhook: how its endpoint fares.
  *
- *     {"failingSince": time or null, "consecutiveFailures": n, "disabledReason": text or null}
+ *     {"failingSince": time or null, "consecutiveFailures": n, "disabledReason": text or null,
+ *      "breaker": {"state": "closed"}, "inFlight": n, "inFlightAllowed": n}
+ *
+ * A breaker that is "open" or "half_open" has "reason", "timesOpened", "openedAt" and "nextProbeAt"
+ * too.
  */
 #ifndef TROTLINE_API_WEBHOOK_HEALTH_H
 #define TROTLINE_API_WEBHOOK_HEALTH_H

@@ -47,6 +47,9 @@ static void on_health_loaded(void *arg, enum status status)
     struct core *core = arg;
     if (!loaded(core, status))
         return;
+    for (struct endpoint *endpoint = registry_next(core->registry, NULL); endpoint;
+         endpoint = registry_next(core->registry, &endpoint->id))
+        gate_restore(core->gate, endpoint);
     core->loaded = true;
     begin(core);
 }
@@ -59,9 +62,6 @@ static void on_loaded(void *arg, enum status status)
     log_info("endpoints.loaded", "count=%zu", registry_count(core->registry));
     if (core->loaded)
         return; /* this process knows better how they fare */
-    for (struct endpoint *endpoint = registry_next(core->registry, NULL); endpoint;
-         endpoint = registry_next(core->registry, &endpoint->id))
-        gate_unknown_past(core->gate, endpoint);
     health_store_load(core->health, on_health_loaded, core);
 }
 

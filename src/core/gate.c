@@ -12,6 +12,7 @@
  */
 #include "core/gate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -19,6 +20,8 @@
 #include "base/log.h"
 #include "core/core.h"
 #include "core/dispatch.h"
+#include "core/health_store.h"
+#include "core/notice.h"
 
 /* A destination: the host and port of a URL. */
 struct gate_host {
@@ -183,11 +186,59 @@ static void count_state(struct gate *gate, enum breaker_state before, enum break
         (after == BREAKER_HALF_OPEN) - (uint64_t)(before == BREAKER_HALF_OPEN);
 }
 
+/* Times inside are of our own clock; kept and shown are Redis's. */
+static uint64_t kept_time(const struct gate *gate, uint64_t mono_ms)
+{
+    uint64_t now_ms = clock_mono_ms(), redis_ms = store_redis_ms(gate->core->store);
+    return mono_ms > now_ms ? redis_ms + (mono_ms - now_ms) : redis_ms - (now_ms - mono_ms);
+}
+
+static uint64_t mono_time(const struct gate *gate, uint64_t kept_ms)
+{
+    uint64_t now_ms = clock_mono_ms(), redis_ms = store_redis_ms(gate->core->store);
+    if (kept_ms > redis_ms)
+        return now_ms + (kept_ms - redis_ms);
+    return redis_ms - kept_ms < now_ms ? now_ms - (redis_ms - kept_ms) : 0;
+}
+
+/* Writes the breaker's state into what outlives the process. */
+static void keep(struct gate *gate, struct endpoint *endpoint)
+{
+    const struct breaker *breaker = &endpoint->gate.breaker;
+    struct health_record *kept = &endpoint->health.kept;
+    bool closed = breaker->state == BREAKER_CLOSED;
+    snprintf(kept->breaker, sizeof(kept->breaker), "%s",
+             closed ? "" : breaker_state_name(breaker->state));
+    snprintf(kept->reason, sizeof(kept->reason), "%s", breaker_reason_name(breaker->reason));
+    kept->opened = breaker->opened;
+    kept->opened_at_ms = closed ? 0 : kept_time(gate, breaker->opened_at_ms);
+    kept->probe_at_ms = closed ? 0 : kept_time(gate, breaker->probe_at_ms);
+    health_store_note(gate->core->health, endpoint);
+}
+
+void gate_restore(struct gate *gate, struct endpoint *endpoint)
+{
+    const struct health_record *kept = &endpoint->health.kept;
+    struct breaker *breaker = &endpoint->gate.breaker;
+    gcra_reset_empty(&endpoint->gate.rate, limit_of(endpoint), clock_now_us());
+    if (!kept->breaker[0] || !gate->core->options.breaker.enabled)
+        return;
+    enum breaker_reason reason = BREAKER_CONSECUTIVE_FAILURES;
+    while (reason < BREAKER_PROBE_FAILED && strcmp(breaker_reason_name(reason), kept->reason) != 0)
+        reason++;
+    breaker_restore_open(breaker, reason, kept->opened > 0 ? (uint16_t)kept->opened : 1,
+                         mono_time(gate, kept->opened_at_ms), mono_time(gate, kept->probe_at_ms));
+    count_state(gate, BREAKER_CLOSED, breaker->state);
+}
+
 static void close_breaker(struct gate *gate, struct endpoint *endpoint)
 {
     struct breaker *breaker = &endpoint->gate.breaker;
+    bool closed = breaker->state == BREAKER_CLOSED;
     count_state(gate, breaker->state, BREAKER_CLOSED);
     breaker_close(breaker);
+    if (!closed && !endpoint->deleted)
+        keep(gate, endpoint);
 }
 
 /* An attempt's end as the breaker sees it. */
@@ -208,12 +259,18 @@ static void judge(struct gate *gate, struct endpoint *endpoint, const struct gat
     count_state(gate, before, breaker->state);
     if (change == BREAKER_SAME && !another)
         return;
-    if (change == BREAKER_CLOSED_AGAIN)
+    if (change == BREAKER_CLOSED_AGAIN) {
         log_info("breaker.closed", "endpoint=%s", endpoint->id_text);
-    else if (!another)
+        notice_breaker(core, endpoint, false, "", 0);
+    } else if (change != BREAKER_SAME) {
         log_info("breaker.opened", "endpoint=%s reason=%s times=%u probe_in_ms=%llu",
                  endpoint->id_text, breaker_reason_name(breaker->reason), breaker->opened,
                  (unsigned long long)(breaker->probe_at_ms - now_ms));
+        notice_breaker(core, endpoint, true, breaker_reason_name(breaker->reason),
+                       kept_time(gate, breaker->probe_at_ms));
+    }
+    if (change != BREAKER_SAME)
+        keep(gate, endpoint);
     dispatch_breaker_changed(core->dispatch, endpoint);
 }
 
@@ -239,12 +296,6 @@ void gate_changed(struct gate *gate, struct endpoint *endpoint)
     if (options->in_flight_per_host_max > 0)
         entry->host = host_get(gate, authority(endpoint->config->url));
     gcra_change(&entry->rate, limit_of(endpoint), clock_now_us());
-}
-
-void gate_unknown_past(struct gate *gate, struct endpoint *endpoint)
-{
-    (void)gate;
-    gcra_reset_empty(&endpoint->gate.rate, limit_of(endpoint), clock_now_us());
 }
 
 size_t gate_most(const struct endpoint *endpoint)

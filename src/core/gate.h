@@ -49,8 +49,9 @@ void gate_free(struct gate *gate);
 /* It is new, deleted, disabled, enabled, or its configuration is another one: it sleeps no longer.
  * One that sends elsewhere now, or is enabled again, begins anew: with a closed breaker. */
 void gate_changed(struct gate *gate, struct endpoint *endpoint);
-/* What it has sent before is not known: its bucket is empty (DESIGN.md 5b.19). */
-void gate_unknown_past(struct gate *gate, struct endpoint *endpoint);
+/* At the start, when its health is known: what a predecessor has sent is not, so its bucket is
+ * empty (DESIGN.md 5b.19); its breaker is as it was. */
+void gate_restore(struct gate *gate, struct endpoint *endpoint);
 
 /* How many attempts it may have under way: the smaller one of its own maximum and its allowance. */
 size_t gate_most(const struct endpoint *endpoint);

@@ -10,8 +10,9 @@
  * Rejected: a count of failures beside the time, because retries come so rarely towards the end of
  * a schedule that any useful number would keep a dead endpoint for weeks.
  *
- * The record is JSON of a hundred bytes at most, {"failingSince":…,"breaker":"open","probeAt":…,
- * "opened":…}; what has its normal value is left out, so a healthy endpoint has none.
+ * The record is JSON of two hundred bytes at most, {"failingSince":…,"breaker":"open","probeAt":…,
+ * "opened":…,"openedAt":…,"reason":…}; what has its normal value is left out, so a healthy endpoint
+ * has none.
  */
 #include "core/health.h"
 
@@ -58,7 +59,8 @@ bool health_overdue(const struct endpoint_health *health, uint64_t now_ms, uint6
 void health_record_write(struct buf *buf, const struct health_record *record)
 {
     bool well = record->failing_since_ms == 0 && record->breaker[0] == '\0' &&
-                record->probe_at_ms == 0 && record->opened == 0;
+                record->probe_at_ms == 0 && record->opened == 0 && record->opened_at_ms == 0 &&
+                record->reason[0] == '\0';
     if (well)
         return;
     struct json_out out;
@@ -72,6 +74,10 @@ void health_record_write(struct buf *buf, const struct health_record *record)
         json_member_u64(&out, "probeAt", record->probe_at_ms);
     if (record->opened)
         json_member_u64(&out, "opened", record->opened);
+    if (record->opened_at_ms)
+        json_member_u64(&out, "openedAt", record->opened_at_ms);
+    if (record->reason[0])
+        json_member_cstr(&out, "reason", record->reason);
     json_object_close(&out);
 }
 
@@ -83,12 +89,13 @@ static uint64_t number_of(const struct json_member *members, size_t count, struc
     return member && parse_u64(member->value, &value) == ST_OK && value <= most ? value : 0;
 }
 
-static void take_breaker(const struct json_member *member, struct health_record *record)
+/* `out` is all zero. */
+static void take_name(const struct json_member *member, char *out, size_t size)
 {
     if (!member || member->type != JSON_STRING || !json_string_is_plain(member->value) ||
-        member->value.len - 2 >= sizeof(record->breaker))
+        member->value.len - 2 >= size)
         return;
-    memcpy(record->breaker, member->value.ptr + 1, member->value.len - 2);
+    memcpy(out, member->value.ptr + 1, member->value.len - 2);
 }
 
 enum status health_record_read(struct slice json, struct health_record *record)
@@ -101,6 +108,9 @@ enum status health_record_read(struct slice json, struct health_record *record)
     record->failing_since_ms = number_of(members, count, SLICE("failingSince"), UINT64_MAX);
     record->probe_at_ms = number_of(members, count, SLICE("probeAt"), UINT64_MAX);
     record->opened = (uint32_t)number_of(members, count, SLICE("opened"), UINT32_MAX);
-    take_breaker(json_find(members, count, SLICE("breaker")), record);
+    record->opened_at_ms = number_of(members, count, SLICE("openedAt"), UINT64_MAX);
+    take_name(json_find(members, count, SLICE("breaker")), record->breaker,
+              sizeof(record->breaker));
+    take_name(json_find(members, count, SLICE("reason")), record->reason, sizeof(record->reason));
     return ST_OK;
 }

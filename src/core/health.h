@@ -19,6 +19,8 @@ struct health_record {
     char breaker[12];          /* the breaker's state by name; "": closed */
     uint64_t probe_at_ms;      /* when the breaker lets the next attempt through; 0: none is due */
     uint32_t opened;           /* how often the breaker has opened since it was last closed */
+    uint64_t opened_at_ms;     /* when it did so first; 0: it is closed */
+    char reason[24];           /* why; "": it is closed */
 };
 
 struct endpoint_health {

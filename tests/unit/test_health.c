@@ -93,6 +93,8 @@ static void expect_equal(const struct health_record *a, const struct health_reco
 {
     assert_int_equal(a->failing_since_ms, b->failing_since_ms);
     assert_string_equal(a->breaker, b->breaker);
+    assert_string_equal(a->reason, b->reason);
+    assert_int_equal(a->opened_at_ms, b->opened_at_ms);
     assert_int_equal(a->probe_at_ms, b->probe_at_ms);
     assert_int_equal(a->opened, b->opened);
 }
@@ -118,8 +120,10 @@ static void test_write(void **state)
                 "{\"failingSince\":1760000000000}");
     expect_text(&(struct health_record){.breaker = "half_open", .opened = 3},
                 "{\"breaker\":\"half_open\",\"opened\":3}");
-    expect_text(&(struct health_record){5, "open", 6, 7},
-                "{\"failingSince\":5,\"breaker\":\"open\",\"probeAt\":6,\"opened\":7}");
+    expect_text(
+        &(struct health_record){5, "open", 6, 7, 8, "why"},
+        "{\"failingSince\":5,\"breaker\":\"open\",\"probeAt\":6,\"opened\":7,\"openedAt\":8,"
+        "\"reason\":\"why\"}");
 }
 
 /* What this version does not know, or cannot use, is passed over, and never half taken. */
@@ -165,7 +169,9 @@ static void test_round(void **state)
         struct health_record record = {.opened = (uint32_t)rng_next(&rng)}, read;
         record.failing_since_ms = rng_next(&rng) >> (rng_next(&rng) % 64);
         record.probe_at_ms = rng_next(&rng) >> (rng_next(&rng) % 64);
+        record.opened_at_ms = rng_next(&rng) >> (rng_next(&rng) % 64);
         strcpy(record.breaker, names[rng_next(&rng) % 3]);
+        strcpy(record.reason, names[rng_next(&rng) % 3]);
         struct buf buf;
         buf_init(&buf, 1024);
         health_record_write(&buf, &record);

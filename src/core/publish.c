@@ -22,6 +22,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/dispatch.h"
+#include "core/filter.h"
 #include "core/publish_key.h"
 #include "core/store_batch.h"
 
@@ -368,10 +369,17 @@ static void on_deadline(void *arg)
 
 /* ---- Taking events -------------------------------------------------------------------------- */
 
+struct matching {
+    struct buf *targets;
+    struct slice data;
+};
+
 static void collect_target(void *arg, struct endpoint *endpoint)
 {
-    struct publish *publish = arg;
-    buf_add(&publish->targets, endpoint->id.bytes, sizeof(endpoint->id.bytes));
+    const struct matching *matching = arg;
+    const struct filter *filter = endpoint->config->filter;
+    if (!filter || filter_matches(filter, matching->data))
+        buf_add(matching->targets, endpoint->id.bytes, sizeof(endpoint->id.bytes));
 }
 
 static struct shipment *building(struct publish *publish)
@@ -455,7 +463,8 @@ enum status publish_event(struct publish *publish, const struct publish_item *it
         return ST_REFUSED;
     *why = PUBLISH_OVERLOADED;
     buf_clear(&publish->targets);
-    registry_match(publish->core->registry, item->record.type, collect_target, publish);
+    struct matching matching = {&publish->targets, item->record.data};
+    registry_match(publish->core->registry, item->record.type, collect_target, &matching);
     if (buf_status(&publish->targets) != ST_OK)
         return buf_status(&publish->targets);
 

@@ -352,8 +352,7 @@ static const char *scan_open(struct scan *scan, char open, const char *reason)
 
 /* ---- Names: compared and copied without their escapes ---------------------------------------- */
 
-/* Reads one character of the inside of a valid string, and passes it. */
-static uint32_t next_point(const char **at, const char *end)
+uint32_t json_next_point(const char **at, const char *end)
 {
     static const char escapes[] = "b\bf\fn\nr\rt\t";
     static const unsigned char lead_mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
@@ -386,7 +385,7 @@ static bool same_name(const struct json_member *a, const struct json_member *b)
     const char *p = a->name.ptr, *p_end = p + a->name.len;
     const char *q = b->name.ptr, *q_end = q + b->name.len;
     while (p < p_end && q < q_end)
-        if (next_point(&p, p_end) != next_point(&q, q_end))
+        if (json_next_point(&p, p_end) != json_next_point(&q, q_end))
             return false;
     return p == p_end && q == q_end;
 }
@@ -398,7 +397,7 @@ static bool has_name(const struct json_member *member, struct slice name)
     const char *at = member->name.ptr, *end = at + member->name.len;
     while (at < end) {
         char bytes[4];
-        struct slice next = slice_of(bytes, utf8_put(bytes, next_point(&at, end)));
+        struct slice next = slice_of(bytes, utf8_put(bytes, json_next_point(&at, end)));
         if (!slice_starts(name, next))
             return false;
         name = slice_from(name, next.len);
@@ -434,7 +433,7 @@ enum status json_unescape(struct slice quoted, struct buf *out)
         at = plain_end;
         if (backslash) {
             char bytes[4];
-            buf_add(out, bytes, utf8_put(bytes, next_point(&at, end)));
+            buf_add(out, bytes, utf8_put(bytes, json_next_point(&at, end)));
         }
     }
     return buf_status(out);

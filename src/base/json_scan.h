@@ -80,6 +80,10 @@ const struct json_member *json_find(const struct json_member *members, size_t co
  * byte earlier and is two bytes longer. */
 MUST_CHECK enum status json_unescape(struct slice quoted, struct buf *out);
 
+/* The character at *at, which is inside a valid string that ends (without its quote) at `end` and
+ * is passed: one escape or one sequence of UTF-8. *at is before `end`. */
+uint32_t json_next_point(const char **at, const char *end);
+
 /* True when a valid string, given with its quotes, has no escapes: what is between the quotes is
  * its text. */
 bool json_string_is_plain(struct slice quoted);

@@ -37,7 +37,12 @@
 #define LIMIT_RETRY_STEP_MS         (30ull * 24 * 3600 * 1000) /* 30 days: the longest step */
 #define LIMIT_RETRY_STATUSES        32 /* single statuses in a policy's retryOn */
 #define LIMIT_SECRETS               11 /* valid at once during rotation: Svix's 10 old ones and the new */
-#define LIMIT_SECRET_BYTES          1024 /* one secret, as text */
+#define LIMIT_SECRET_BYTES          1024        /* one secret, as text */
+#define LIMIT_FILTER_BYTES          (32 * 1024) /* a filter's JSON; more of any of these is 400 */
+#define LIMIT_FILTER_DEPTH          16          /* objects and lists within each other */
+#define LIMIT_FILTER_CONDITIONS     64 /* operators and bare values: each is judged for each event */
+#define LIMIT_FILTER_VALUES         512 /* that are compared with, in all lists together */
+#define LIMIT_FILTER_PATH           16  /* names in one path */
 #define LIMIT_ENDPOINT_BYTES                                                                       \
     (256 * 1024) /* an endpoint's JSON; all of the above fit; more is 413 */
 

@@ -39,6 +39,14 @@ static inline bool slice_eq(struct slice a, struct slice b)
     return a.len == b.len && (b.len == 0 || memcmp(a.ptr, b.ptr, b.len) == 0);
 }
 
+/* Negative, 0 or positive, as memcmp(); of two that begin alike the shorter comes first. */
+static inline int slice_compare(struct slice a, struct slice b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = len > 0 ? memcmp(a.ptr, b.ptr, len) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 /* ASCII only: for HTTP tokens, never for user text. */
 static inline bool slice_eq_nocase(struct slice a, struct slice b)
 {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/timefmt.h"
+#include "core/filter.h"
 #include "core/json_field.h"
 #include "core/retry_policy.h"
 #include "net/http_head.h"
@@ -273,6 +274,18 @@ static enum status take_timeout(struct compile *c, json_t *value)
     return ST_OK;
 }
 
+/* A string that holds the filter's JSON: endpoint_document.c made it one. */
+static enum status take_filter(struct compile *c, json_t *value)
+{
+    if (!json_is_string(value))
+        return field_refuse(c->error, "invalid_document", "filter", "It is not kept as a string.");
+    enum status status = filter_compile(json_field_text(value), &c->config->filter, c->error);
+    if (status)
+        return status;
+    c->config->filter_text = strdup(json_string_value(value));
+    return c->config->filter_text ? ST_OK : ST_NOMEM;
+}
+
 static enum status take_description(struct compile *c, json_t *value)
 {
     if (!json_is_string(value) || json_string_length(value) > LIMIT_DESCRIPTION_BYTES)
@@ -325,6 +338,7 @@ static const struct compile_member {
     {"retryPolicy", take_retry_policy, false},
     {"maxInFlight", take_max_in_flight, false},
     {"timeout", take_timeout, false},
+    {"filter", take_filter, false},
     {"description", take_description, false},
     {"disabled", take_disabled, false},
     {"createdAt", take_created_at, true},

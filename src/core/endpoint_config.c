@@ -13,6 +13,7 @@
 #include "base/json_out.h"
 #include "base/json_scan.h"
 #include "core/endpoint_document.h"
+#include "core/filter.h"
 #include "core/retry_policy.h"
 
 /* ---- Event types ---------------------------------------------------------------------------- */
@@ -155,6 +156,8 @@ void endpoint_config_put(struct endpoint_config *config)
         signer_key_free(config->secrets[i].key);
     }
     free(config->secrets);
+    filter_free(config->filter);
+    free(config->filter_text);
     free(config->description);
     free_secret_text(config->document); /* it has the secrets too */
     free(config);
@@ -208,6 +211,10 @@ void endpoint_config_render_with(const struct endpoint_config *config, const cha
     json_member_u64(&out, "maxInFlight", config->max_in_flight);
     json_key(&out, "timeout");
     json_value_duration_ms(&out, config->timeout_ms);
+    if (config->filter_text)
+        json_member_raw(&out, "filter", slice_str(config->filter_text));
+    else
+        json_member_null(&out, "filter");
     json_member_str_or_null(&out, "description", slice_str(config->description));
     json_member_bool(&out, "active", config->active);
     json_member_str_or_null(&out, "disabledReason",

@@ -7,7 +7,9 @@
  * The stored document is JSON of our own making with the members of the API (DESIGN.md section 8)
  * plus `secrets` [{"secret","expiresAt"?}], newest first, in place of `secret`, `createdAt`,
  * `updatedAt`, and `disabled` (a reason: "gone", "manual") when the endpoint does not take
- * deliveries. Values stand in it as they were given; what was not given is not in it.
+ * deliveries. Values stand in it as they were given; what was not given is not in it. The filter is
+ * in it as a string that holds the filter's JSON, because its numbers must stay as they are written
+ * and a tree would round them.
  *
  * What callers hand in is read during the call only; no callback is involved anywhere.
  */
@@ -31,6 +33,8 @@ struct endpoint_secret {
     struct signer_key *key;
 };
 
+struct filter;
+
 struct endpoint_config {
     unsigned refs;
     char *url;
@@ -48,6 +52,8 @@ struct endpoint_config {
     uint32_t max_in_flight; /* the configured default when not given */
     bool max_in_flight_given;
     struct gcra_limit rate;
+    struct filter *filter;    /* which payloads it takes; NULL: all */
+    char *filter_text;        /* as it was given; NULL: none */
     char *description;        /* or NULL */
     bool active;              /* false: takes no new events (disabled_reason says why) */
     char disabled_reason[16]; /* "", "manual", "gone" */
@@ -79,7 +85,7 @@ MUST_CHECK enum status endpoint_config_create(const struct endpoint_rules *rules
 /* A changed one; the old one is untouched. Statuses and *out as above.
  *   PATCH  RFC 7396: members given replace, null resets to the default, objects are merged. Header
  *          names are matched without regard to case, and a retry policy of one form replaces one
- *          of the other.
+ *          of the other. A filter is not merged but replaced as a whole: it is one expression.
  *   PUT    members not given are reset, but the secrets stay unless `secret` is given.
  * `secret` given replaces all secrets; null in a PATCH makes a new one. Secrets that stay must fit
  * the scheme (else `invalid_secret`); those that have expired are dropped. */

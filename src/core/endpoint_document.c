@@ -1,10 +1,14 @@
 /* endpoint_document.c - stored documents as trees.
  *
- *     body ─▶ known members only? ─▶ merged with the old members ─▶ secrets, times, switch
- *          ─▶ compiled (endpoint_compile.c: every value is checked here) ─▶ text
+ *     body ─▶ its filter made a string ─▶ known members only? ─▶ merged with the old members
+ *          ─▶ secrets, times, switch ─▶ compiled (endpoint_compile.c checks every value) ─▶ text
  *
  * A document keeps values as they were given, and what was not given is not in it, so that the
  * configured defaults stay defaults. It is built anew in one order of members for every change.
+ *
+ * jansson turns numbers into 64 bits or a double, and a filter must compare them as they were
+ * written. So a filter never becomes a tree: before jansson sees a body, its filter is replaced
+ * with a string that holds the filter's text, and as such a string it is kept.
  *
  * A null at the top of a body means "not given" everywhere. PATCH is RFC 7396, with two liberties
  * where the letter would only produce an error: header names are matched without regard to case,
@@ -16,18 +20,24 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "base/json_out.h"
+#include "base/json_scan.h"
 #include "base/timefmt.h"
 #include "core/endpoint_compile.h"
 #include "core/json_field.h"
 #include "core/retry_policy.h"
 
 /* What the API takes and the document keeps under the same name, in the document's order. */
-static const char *const kept_names[] = {"url",         "events",      "scheme",  "headers",
-                                         "retryPolicy", "maxInFlight", "timeout", "description"};
+static const char *const kept_names[] = {"url",     "events",      "scheme",
+                                         "headers", "retryPolicy", "maxInFlight",
+                                         "timeout", "filter",      "description"};
 static const char *const body_names[] = {"url",         "events",      "scheme",  "headers",
-                                         "retryPolicy", "maxInFlight", "timeout", "description",
-                                         "secret",      "active"};
+                                         "retryPolicy", "maxInFlight", "timeout", "filter",
+                                         "description", "secret",      "active"};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { MEMBERS_MOST = 32 }; /* of a body; with more there is an unknown one */
+_Static_assert(COUNT(body_names) <= MEMBERS_MOST, "bodies with all members are taken");
 
 /* ---- Trees ---------------------------------------------------------------------------------- */
 
@@ -59,6 +69,31 @@ static enum status parse_tree(struct slice text, json_t **tree, struct field_err
         return ST_SYNTAX;
     }
     return ST_OK;
+}
+
+/* Makes the filter in a body a string, and parses the result. A body whose members cannot be told
+ * apart here is refused there. */
+static enum status parse_body(struct slice text, json_t **tree, struct field_error *error)
+{
+    struct json_member members[MEMBERS_MOST];
+    size_t count = 0;
+    const struct json_member *filter = NULL;
+    if (json_members(text, members, MEMBERS_MOST, &count, NULL) == ST_OK)
+        filter = json_find(members, count, SLICE("filter"));
+    if (!filter || (int)filter->type == JSON_NULL)
+        return parse_tree(text, tree, error);
+
+    struct buf body;
+    buf_init(&body, 8 * LIMIT_ENDPOINT_BYTES);
+    buf_add(&body, text.ptr, (size_t)(filter->value.ptr - text.ptr));
+    json_out_string(&body, filter->value);
+    buf_add_slice(&body,
+                  slice_from(text, (size_t)(filter->value.ptr - text.ptr) + filter->value.len));
+    enum status status = buf_status(&body) ? ST_NOMEM : parse_tree(buf_slice(&body), tree, error);
+    if (body.ptr)
+        explicit_bzero(body.ptr, body.len); /* it may have a secret */
+    buf_free(&body);
+    return status;
 }
 
 /* Sets a member and takes over the value. A value of NULL (there was no memory for it) fails too.
@@ -293,7 +328,7 @@ enum status endpoint_document_make(const struct endpoint_rules *rules,
     const char *reason = "";
     assert(old || kind == ENDPOINT_PUT);
 
-    enum status status = parse_tree(text, &body, error);
+    enum status status = parse_body(text, &body, error);
     if (!status)
         status = json_field_known(body, "", body_names, COUNT(body_names), error);
     if (!status && old)

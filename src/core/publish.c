@@ -22,6 +22,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/dispatch.h"
+#include "core/filter.h"
 #include "core/journal.h"
 #include "core/publish_key.h"
 #include "core/store_batch.h"
@@ -65,7 +66,6 @@ struct publish {
     uint64_t nonce_high;               /* this process's half of a batch's nonce */
     uint32_t sequence;
     struct buf targets;
-    const struct endpoint *about; /* of the item whose targets are collected */
     struct reactor_timer *deadline;
 };
 
@@ -371,22 +371,29 @@ static void on_deadline(void *arg)
 
 /* ---- Taking events -------------------------------------------------------------------------- */
 
+struct matching {
+    struct buf *targets;
+    struct slice data;
+    const struct endpoint *about; /* of an operational event: it is not told about itself */
+};
+
 static void collect_target(void *arg, struct endpoint *endpoint)
 {
-    struct publish *publish = arg;
-    if (endpoint != publish->about)
-        buf_add(&publish->targets, endpoint->id.bytes, sizeof(endpoint->id.bytes));
+    const struct matching *matching = arg;
+    const struct filter *filter = endpoint->config->filter;
+    if (endpoint != matching->about && (!filter || filter_matches(filter, matching->data)))
+        buf_add(matching->targets, endpoint->id.bytes, sizeof(endpoint->id.bytes));
 }
 
 static void collect_targets(struct publish *publish, const struct publish_item *item)
 {
     struct registry *registry = publish->core->registry;
+    struct matching matching = {&publish->targets, item->record.data, item->about};
     buf_clear(&publish->targets);
-    publish->about = item->about;
     if (item->about)
-        registry_match_named(registry, item->record.type, collect_target, publish);
+        registry_match_named(registry, item->record.type, collect_target, &matching);
     else
-        registry_match(registry, item->record.type, collect_target, publish);
+        registry_match(registry, item->record.type, collect_target, &matching);
 }
 
 static struct shipment *building(struct publish *publish)

@@ -28,7 +28,7 @@ enum publish_verdict {
 const char *publish_verdict_name(enum publish_verdict verdict);
 
 struct publish_item {
-    struct event_record record;   /* deliver_at_ms: Redis's clock */
+    struct event_record record;   /* deliver_at_ms: Redis's clock; data has passed json_check() */
     struct slice idempotency_key; /* SLICE_NULL: none */
     struct slice raw;             /* the item's bytes as received: their hash tells a reused key */
     const struct endpoint *about; /* of an operational event (notice.h): it does not get it, nor do
@@ -42,8 +42,8 @@ typedef void publish_fn(void *arg, enum publish_verdict verdict, const char *eve
 struct publish *publish_new(struct core *core);
 void publish_free(struct publish *publish);
 
-/* Matches, packs, and calls back once, later, never before it returns. Copies everything. Any
- * status but ST_OK: it will not call back; *why says what to answer. */
+/* Matches by type and payload, packs, and calls back once, later, never before it returns. Copies
+ * everything. Any status but ST_OK: it will not call back; *why says what to answer. */
 MUST_CHECK enum status publish_event(struct publish *publish, const struct publish_item *item,
                                      publish_fn *fn, void *arg, enum publish_verdict *why);
 

@@ -11,7 +11,8 @@ from harness.sink import delayed, hang, reply
 
 ONCE = {"schedule": []}
 WEBHOOK = {"id", "url", "events", "scheme", "secret", "headers", "retryPolicy", "maxInFlight",
-           "timeout", "description", "active", "disabledReason", "createdAt", "updatedAt", "health"}
+           "timeout", "filter", "description", "active", "disabledReason", "createdAt", "updatedAt",
+           "health"}
 EVENT = {"id", "type", "timestamp", "data", "version", "source", "uid", "createdAt", "deliveries"}
 DELIVERY = {"webhookId", "status", "attempts", "nextAttemptAt", "lastError"}
 ATTEMPT = {"id", "eventId", "attempt", "status", "statusCode", "responseBody", "durationMs", "error",

@@ -228,12 +228,28 @@ static void load_tombstone(struct endpoint_store *endpoints, const struct id *id
     endpoint_put(endpoint);
 }
 
-static void load_one(struct endpoint_store *endpoints, struct slice id_text, struct slice document)
+/* One that is not known yet, or that was changed and the answer to the change was lost. */
+static enum status load_document(struct endpoint_store *endpoints, const struct id *id,
+                                 struct slice document, struct field_error *error)
 {
     struct core *core = endpoints->core;
+    struct endpoint *endpoint = registry_find(core->registry, id);
+    struct endpoint_config *old = endpoint ? endpoint_config_get(endpoint->config) : NULL, *config;
+    enum status status =
+        endpoint_config_load(registry_rules(core->registry), document, &config, error);
+    if (status == ST_OK)
+        status = registry_put(core->registry, id, config, &endpoint);
+    if (status == ST_OK)
+        take_effect(endpoints, endpoint);
+    if (status == ST_OK && old)
+        compare(core, endpoint, old, &(struct notice_attempt){.attempts = 0});
+    endpoint_config_put(old);
+    return status;
+}
+
+static void load_one(struct endpoint_store *endpoints, struct slice id_text, struct slice document)
+{
     struct id id;
-    struct endpoint_config *config;
-    struct endpoint *endpoint;
     struct field_error error;
     if (id_parse(id_text, "ep_", &id) != ST_OK) {
         log_error("endpoint.bad_id", "id=%s", log_quote(id_text));
@@ -243,13 +259,8 @@ static void load_one(struct endpoint_store *endpoints, struct slice id_text, str
         load_tombstone(endpoints, &id);
         return;
     }
-    enum status status =
-        endpoint_config_load(registry_rules(core->registry), document, &config, &error);
-    if (status == ST_OK)
-        status = registry_put(core->registry, &id, config, &endpoint);
-    if (status == ST_OK)
-        take_effect(endpoints, endpoint);
-    else
+    enum status status = load_document(endpoints, &id, document, &error);
+    if (status != ST_OK)
         log_error("endpoint.not_loaded", "endpoint=%.*s reason=%s", SLICE_ARGS(id_text),
                   log_quote(slice_str(status == ST_NOMEM ? "out of memory" : error.message)));
 }

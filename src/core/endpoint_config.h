@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "core/field_error.h"
+#include "core/gcra.h"
 #include "core/retry.h"
 #include "net/netguard.h"
 #include "wire/scheme.h"
@@ -41,8 +42,9 @@ struct endpoint_config {
     char **header_lines; /* "Name: value", NUL-terminated; no value is empty */
     size_t header_count;
     struct retry_policy retry;
-    bool retry_given;    /* false: the configured default is used, also when that changes */
-    uint64_t timeout_ms; /* whole attempt; the configured default when not given */
+    bool retry_given;       /* false: the configured default is used, also when that changes */
+    struct gcra_limit rate; /* limit 0: none */
+    uint64_t timeout_ms;    /* whole attempt; the configured default when not given */
     bool timeout_given;
     uint32_t max_in_flight; /* the configured default when not given */
     bool max_in_flight_given;

@@ -22,11 +22,12 @@
 #include "core/retry_policy.h"
 
 /* What the API takes and the document keeps under the same name, in the document's order. */
-static const char *const kept_names[] = {"url",         "events",      "scheme",  "headers",
-                                         "retryPolicy", "maxInFlight", "timeout", "description"};
-static const char *const body_names[] = {"url",         "events",      "scheme",  "headers",
-                                         "retryPolicy", "maxInFlight", "timeout", "description",
-                                         "secret",      "active"};
+static const char *const kept_names[] = {"url",         "events",      "scheme",
+                                         "headers",     "retryPolicy", "rateLimit",
+                                         "maxInFlight", "timeout",     "description"};
+static const char *const body_names[] = {"url",         "events",    "scheme",      "headers",
+                                         "retryPolicy", "rateLimit", "maxInFlight", "timeout",
+                                         "description", "secret",    "active"};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- Trees ---------------------------------------------------------------------------------- */

@@ -10,8 +10,8 @@ from harness import parse_answers, wait_until
 from harness.sink import delayed, hang, reply
 
 ONCE = {"schedule": []}
-WEBHOOK = {"id", "url", "events", "scheme", "secret", "headers", "retryPolicy", "maxInFlight",
-           "timeout", "description", "active", "disabledReason", "createdAt", "updatedAt"}
+WEBHOOK = {"id", "url", "events", "scheme", "secret", "headers", "retryPolicy", "rateLimit",
+           "maxInFlight", "timeout", "description", "active", "disabledReason", "createdAt", "updatedAt"}
 EVENT = {"id", "type", "timestamp", "data", "version", "source", "uid", "createdAt", "deliveries"}
 DELIVERY = {"webhookId", "status", "attempts", "nextAttemptAt", "lastError"}
 ATTEMPT = {"id", "eventId", "attempt", "status", "statusCode", "responseBody", "durationMs", "error",
@@ -96,6 +96,8 @@ WRONG = {
     "scheme": [1, True, "", [], {}, "abc"],
     "headers": [1, True, "", [], "abc", [1]],
     "retryPolicy": [1, True, "", [], "abc", [None]],
+    "rateLimit": [1, True, "", [], {}, "abc", {"limit": 1}, {"limit": True, "period": "1s"},
+                  {"limit": 1, "period": True}, {"limit": 1, "period": "1s", "burst": []}],
     "maxInFlight": [0, -1, 1.5, True, "", "1", [], {}],
     "timeout": [0, -1, 1.5, True, "", "5", [], {}, "abc"],
     "description": [1, True, [], {}, "x" * 1001],

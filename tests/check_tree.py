@@ -49,6 +49,7 @@ LIBRARIES = {
         "src/core/endpoint_compile.c",
         "src/core/endpoint_document.c",
         "src/core/json_field.c",
+        "src/core/rate_limit.c",
         "src/core/retry_policy.c",
         "src/api/dead_letters.c",
         VERSIONS,

@@ -391,8 +391,19 @@ static enum status apply_command_line(struct config *config, int argc, char **ar
 
 /* ---- Everything ------------------------------------------------------------------------------ */
 
-/* What no single row can say. */
-static enum status check_relations(const struct config *config, struct buf *errors)
+static enum status check_breaker(const struct config *config, struct buf *errors)
+{
+    if (config->breaker.open_for_ms <= config->breaker.open_for_max_ms)
+        return ST_OK;
+    buf_add_str(errors, "breaker.openForMax: ");
+    format_duration(errors, config->breaker.open_for_max_ms);
+    buf_add_str(errors, " is too short; allowed: no less than breaker.openFor (");
+    format_duration(errors, config->breaker.open_for_ms);
+    buf_add_str(errors, ")\n");
+    return ST_RANGE;
+}
+
+static enum status check_replica(const struct config *config, struct buf *errors)
 {
     if (config->replica.heartbeat_ms * 3 <= config->replica.lease_ms)
         return ST_OK;
@@ -412,6 +423,13 @@ static enum status worse(enum status a, enum status b)
     if (a == ST_OK || (b == ST_SYNTAX && a != ST_OK))
         return b;
     return a;
+}
+
+/* What no single row can say. */
+static enum status check_relations(const struct config *config, struct buf *errors)
+{
+    enum status status = check_breaker(config, errors);
+    return worse(status, check_replica(config, errors));
 }
 
 enum status config_load(struct config *config, int argc, char **argv, struct buf *errors)

@@ -83,6 +83,8 @@ struct config {
     struct {
         uint64_t max_in_flight;
         uint64_t max_in_flight_per_endpoint;
+        uint64_t max_in_flight_per_host; /* 0: no limit */
+        bool adaptive_concurrency;
         uint64_t connect_timeout_ms;
         uint64_t timeout_ms;
         uint64_t max_response_bytes;
@@ -104,6 +106,15 @@ struct config {
     struct {
         uint64_t threshold; /* 0: none */
     } backlog;
+    struct {
+        bool enabled;
+        uint64_t consecutive_failures;
+        double failure_ratio;
+        uint64_t minimum_attempts;
+        uint64_t window_ms;
+        uint64_t open_for_ms;
+        uint64_t open_for_max_ms;
+    } breaker;
     struct {
         uint64_t connect_timeout_ms;
         uint64_t command_timeout_ms;

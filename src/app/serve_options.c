@@ -9,6 +9,19 @@ enum {
     ENDPOINTS_MAX = 1000 * 1000
 };
 
+/* What has no option (growth and jitter) stays as breaker_rules_default() has it. */
+static void serve_breaker_rules(const struct config *config, struct breaker_rules *rules)
+{
+    breaker_rules_default(rules);
+    rules->enabled = config->breaker.enabled;
+    rules->consecutive = (uint32_t)config->breaker.consecutive_failures;
+    rules->ratio = config->breaker.failure_ratio;
+    rules->minimum = (uint32_t)config->breaker.minimum_attempts;
+    rules->window_ms = config->breaker.window_ms;
+    rules->open_ms = config->breaker.open_for_ms;
+    rules->open_max_ms = config->breaker.open_for_max_ms;
+}
+
 void serve_core_options(const struct config *config, struct core_options *options)
 {
     *options = (struct core_options){
@@ -25,6 +38,8 @@ void serve_core_options(const struct config *config, struct core_options *option
         .bytes_max = config->memory.max_bytes,
         .queued_per_endpoint_max = config->memory.max_queued_per_endpoint,
         .in_flight_max = config->outbound.max_in_flight,
+        .in_flight_per_host_max = (uint32_t)config->outbound.max_in_flight_per_host,
+        .adaptive = config->outbound.adaptive_concurrency,
         .connect_timeout_ms = config->outbound.connect_timeout_ms,
         .response_bytes_max = config->outbound.max_response_bytes,
         .retry_after_max_ms = config->retry.max_retry_after_ms,
@@ -37,6 +52,7 @@ void serve_core_options(const struct config *config, struct core_options *option
         .disable_on_exhausted = config->disable.on_exhausted,
         .backlog_threshold = config->backlog.threshold,
     };
+    serve_breaker_rules(config, &options->breaker);
 }
 
 void serve_http_options(const struct config *config, struct http_server_options *options)

@@ -17,6 +17,7 @@
 
 #include "base/hist.h"
 #include "base/rng.h"
+#include "core/breaker.h"
 #include "core/endpoint.h"
 #include "core/store.h"
 #include "net/outbound.h"
@@ -37,13 +38,13 @@ struct core_options {
     size_t queued_per_endpoint_max;
     /* Sending. */
     size_t in_flight_max;
+    uint32_t in_flight_per_host_max; /* 0: no limit */
+    bool adaptive;                   /* each endpoint has an allowance (allowance.h) */
+    struct breaker_rules breaker;
     uint64_t connect_timeout_ms;
     size_t response_bytes_max;
     uint64_t retry_after_max_ms;
     bool allow_http;
-    uint32_t in_flight_per_host_max; /* 0: no limit */
-    bool adaptive;                   /* each endpoint has an allowance */
-    struct breaker_rules breaker;
     /* Replicas. */
     uint64_t lease_ms, heartbeat_ms;
     bool sole_owner; /* the Redis is ours alone (embedded): other incarnations are dead */

@@ -14,6 +14,7 @@
 #include "base/timefmt.h"
 #include "core/filter.h"
 #include "core/json_field.h"
+#include "core/rate_limit.h"
 #include "core/retry_policy.h"
 #include "net/http_head.h"
 #include "net/url.h"
@@ -246,6 +247,11 @@ static enum status take_retry_policy(struct compile *c, json_t *value)
     return retry_policy_parse(value, &c->rules->default_retry, &c->config->retry, c->error);
 }
 
+static enum status take_rate_limit(struct compile *c, json_t *value)
+{
+    return rate_limit_parse(value, &c->config->rate, c->error);
+}
+
 static enum status take_max_in_flight(struct compile *c, json_t *value)
 {
     json_int_t max = c->rules->max_in_flight_max;
@@ -336,6 +342,7 @@ static const struct compile_member {
     {"secrets", take_secrets, true},
     {"headers", take_headers, false},
     {"retryPolicy", take_retry_policy, false},
+    {"rateLimit", take_rate_limit, false},
     {"maxInFlight", take_max_in_flight, false},
     {"timeout", take_timeout, false},
     {"filter", take_filter, false},

@@ -14,6 +14,7 @@
 #include "base/json_scan.h"
 #include "core/endpoint_document.h"
 #include "core/filter.h"
+#include "core/rate_limit.h"
 #include "core/retry_policy.h"
 
 /* ---- Event types ---------------------------------------------------------------------------- */
@@ -208,6 +209,8 @@ void endpoint_config_render_with(const struct endpoint_config *config, const cha
     render_headers(&out, config);
     json_key(&out, "retryPolicy");
     retry_policy_render(&config->retry, &out);
+    json_key(&out, "rateLimit");
+    rate_limit_render(&config->rate, &out);
     json_member_u64(&out, "maxInFlight", config->max_in_flight);
     json_key(&out, "timeout");
     json_value_duration_ms(&out, config->timeout_ms);

@@ -46,12 +46,12 @@ struct endpoint_config {
     char **header_lines; /* "Name: value", NUL-terminated; no value is empty */
     size_t header_count;
     struct retry_policy retry;
-    bool retry_given;    /* false: the configured default is used, also when that changes */
-    uint64_t timeout_ms; /* whole attempt; the configured default when not given */
+    bool retry_given;       /* false: the configured default is used, also when that changes */
+    struct gcra_limit rate; /* limit 0: none */
+    uint64_t timeout_ms;    /* whole attempt; the configured default when not given */
     bool timeout_given;
     uint32_t max_in_flight; /* the configured default when not given */
     bool max_in_flight_given;
-    struct gcra_limit rate;
     struct filter *filter;    /* which payloads it takes; NULL: all */
     char *filter_text;        /* as it was given; NULL: none */
     char *description;        /* or NULL */

@@ -28,12 +28,12 @@
 #include "core/retry_policy.h"
 
 /* What the API takes and the document keeps under the same name, in the document's order. */
-static const char *const kept_names[] = {"url",     "events",      "scheme",
-                                         "headers", "retryPolicy", "maxInFlight",
-                                         "timeout", "filter",      "description"};
-static const char *const body_names[] = {"url",         "events",      "scheme",  "headers",
-                                         "retryPolicy", "maxInFlight", "timeout", "filter",
-                                         "description", "secret",      "active"};
+static const char *const kept_names[] = {"url",         "events",     "scheme",      "headers",
+                                         "retryPolicy", "rateLimit",  "maxInFlight", "timeout",
+                                         "filter",      "description"};
+static const char *const body_names[] = {"url",         "events",      "scheme",      "headers",
+                                         "retryPolicy", "rateLimit",   "maxInFlight", "timeout",
+                                         "filter",      "description", "secret",      "active"};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { MEMBERS_MOST = 32 }; /* of a body; with more there is an unknown one */

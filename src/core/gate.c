@@ -341,6 +341,7 @@ void gate_pass(struct gate *gate, struct endpoint *endpoint, struct gate_pass *p
     enum breaker_state before = entry->breaker.state;
     pass->generation = breaker_started(&entry->breaker);
     count_state(gate, before, entry->breaker.state);
+    pass->in_flight = (uint32_t)endpoint->in_flight;
     pass->host = entry->host;
     if (pass->host) {
         pass->host->in_flight++;
@@ -351,15 +352,15 @@ void gate_pass(struct gate *gate, struct endpoint *endpoint, struct gate_pass *p
 }
 
 void gate_passed(struct gate *gate, struct endpoint *endpoint, struct gate_pass *pass,
-                 enum gate_outcome outcome, uint64_t duration_us)
+                 const struct gate_end *end)
 {
     host_leave(gate, pass);
     if (endpoint->deleted)
         return;
-    if (outcome != GATE_UNKNOWN)
-        allowance_answered(&endpoint->gate.allowance, outcome == GATE_GOOD, duration_us,
-                           (uint32_t)endpoint->in_flight + 1, clock_mono_ms());
-    judge(gate, endpoint, pass, outcome);
+    if (end->answered)
+        allowance_answered(&endpoint->gate.allowance, !end->troubled, end->duration_us,
+                           pass->in_flight, clock_mono_ms());
+    judge(gate, endpoint, pass, end->outcome);
 }
 
 void gate_hanging(struct endpoint *endpoint, uint64_t age_us)

@@ -39,6 +39,7 @@ struct gate_entry {
 struct gate_pass {
     struct gate_host *host;
     uint32_t generation; /* of the breaker */
+    uint32_t in_flight;  /* of the endpoint when it began, itself included */
 };
 
 /* Wakes endpoints by dispatch_endpoint_ready(). NULL: out of memory. */
@@ -74,12 +75,19 @@ void gate_wake(struct gate *gate, struct endpoint *endpoint);
 /* An attempt starts: only when gate_opens_us() says now. */
 void gate_pass(struct gate *gate, struct endpoint *endpoint, struct gate_pass *pass);
 
-/* An attempt ended. UNKNOWN says nothing about the endpoint: it was cancelled, failed by our own
- * fault, or got an answer that the policy's `retryOn` calls final, which is about the event. The
- * breaker may open or close, and whoever waited for its end is woken. */
+/* An attempt ended. For the breaker UNKNOWN says nothing about the endpoint: it was cancelled,
+ * failed by our own fault, or got an answer that the policy's `retryOn` calls final, which is about
+ * the event. The breaker may open or close, and whoever waited for its end is woken. `troubled`: no
+ * answer, 429 or 5xx; a 404 is as good a sign of life as a success. */
 enum gate_outcome { GATE_GOOD, GATE_BAD, GATE_UNKNOWN };
+struct gate_end {
+    enum gate_outcome outcome;
+    bool answered; /* false: not by the endpoint's doing; then the rest means nothing */
+    bool troubled;
+    uint64_t duration_us;
+};
 void gate_passed(struct gate *gate, struct endpoint *endpoint, struct gate_pass *pass,
-                 enum gate_outcome outcome, uint64_t duration_us);
+                 const struct gate_end *end);
 
 /* An attempt has been under way for so long: evidence that comes before its answer. To be called
  * about once a second for each. */

@@ -334,7 +334,8 @@ static void judge(struct core *core, struct settlement *settlement,
     settlement->counted = result->error != OUTBOUND_CANCELLED && result->error != OUTBOUND_INTERNAL;
     settlement->delay_ms = result->error == OUTBOUND_INTERNAL ? INTERNAL_DELAY_MS : 0;
     if (!settlement->counted) {
-        gate_passed(core->gate, delivery->endpoint, &delivery->pass, GATE_UNKNOWN, 0);
+        gate_passed(core->gate, delivery->endpoint, &delivery->pass,
+                    &(struct gate_end){.outcome = GATE_UNKNOWN});
         return;
     }
     delivery->attempts++;
@@ -342,11 +343,16 @@ static void judge(struct core *core, struct settlement *settlement,
         retry_decide(&delivery->endpoint->config->retry, delivery->attempts - delivery->replayed_at,
                      result->error, result->status_code, result->retry_after_ms,
                      core->options.retry_after_max_ms, &core->rng);
-    gate_passed(core->gate, delivery->endpoint, &delivery->pass,
-                decision.verdict == RETRY_SUCCESS    ? GATE_GOOD
-                : decision.verdict == RETRY_EXCLUDED ? GATE_UNKNOWN
-                                                     : GATE_BAD,
-                result->duration_us);
+    struct gate_end end = {
+        .outcome = decision.verdict == RETRY_SUCCESS    ? GATE_GOOD
+                   : decision.verdict == RETRY_EXCLUDED ? GATE_UNKNOWN
+                                                        : GATE_BAD,
+        .answered = true,
+        .troubled = result->error != OUTBOUND_OK || result->status_code == 429 ||
+                    result->status_code >= 500,
+        .duration_us = result->duration_us,
+    };
+    gate_passed(core->gate, delivery->endpoint, &delivery->pass, &end);
     settlement->verdict = decision.verdict;
     settlement->delay_ms = decision.delay_ms;
     const char *error = outbound_error_name(result->error);

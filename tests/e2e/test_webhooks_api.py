@@ -42,12 +42,14 @@ def test_create_takes_every_member(client):
         "retryPolicy": {"schedule": ["200ms", "5s"], "jitter": 0, "retryOn": ["5xx", 429, "timeout"]},
         "timeout": "2s",
         "maxInFlight": 7,
+        "rateLimit": {"limit": 10, "period": "1s", "burst": 3},
         "description": "Grüße: 注文",
         "active": False,
     }
     made = client.post("/api/webhooks", given).expect(201).json
     read = client.get_webhook(made["id"]).expect(200).json
-    for name in ("url", "events", "scheme", "headers", "maxInFlight", "description", "active"):
+    for name in ("url", "events", "scheme", "headers", "rateLimit", "maxInFlight", "description",
+                 "active"):
         assert read[name] == given[name] == made[name], name
     assert read["retryPolicy"]["jitter"] == 0 and len(read["retryPolicy"]["schedule"]) == 2
 
@@ -142,6 +144,15 @@ BAD = [
      "retryPolicy.retryOn[0]"),
     ("policy_on_success", {"retryPolicy": {"retryOn": [200]}}, "invalid_retry_policy",
      "retryPolicy.retryOn[0]"),
+    ("rate_number", {"rateLimit": 5}, "invalid_rate_limit", "rateLimit"),
+    ("rate_unknown", {"rateLimit": {"limit": 5, "per": "1s"}}, "unknown_field", "rateLimit.per"),
+    ("rate_zero", {"rateLimit": {"limit": 0, "period": "1s"}}, "invalid_rate_limit",
+     "rateLimit.limit"),
+    ("rate_no_period", {"rateLimit": {"limit": 5}}, "invalid_rate_limit", "rateLimit.period"),
+    ("rate_too_fast", {"rateLimit": {"limit": 1000000, "period": "1ms"}}, "invalid_rate_limit",
+     "rateLimit.period"),
+    ("rate_burst", {"rateLimit": {"limit": 5, "period": "1s", "burst": 6}}, "invalid_rate_limit",
+     "rateLimit.burst"),
     ("timeout_zero", {"timeout": 0}, "invalid_timeout", "timeout"),
     ("timeout_word", {"timeout": "soon"}, "invalid_timeout", "timeout"),
     ("timeout_long", {"timeout": "2h"}, "invalid_timeout", "timeout"),

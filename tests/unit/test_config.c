@@ -13,6 +13,7 @@
 
 #include "app/config.h"
 #include "app/config_option.h"
+#include "core/breaker.h"
 
 enum { ARGS_MAX = 8 };
 
@@ -124,6 +125,17 @@ static void defaults_are_complete(void **state)
     assert_memory_equal(c->retry.schedule.ms, waits, sizeof(waits));
     assert_true(c->retry.jitter > 0.199 && c->retry.jitter < 0.201);
     assert_int_equal(c->retry.max_retry_after_ms, 86400000);
+    assert_int_equal(c->outbound.max_in_flight_per_host, 0);
+    assert_true(c->outbound.adaptive_concurrency);
+    struct breaker_rules breaker;
+    breaker_rules_default(&breaker);
+    assert_true(c->breaker.enabled && breaker.enabled);
+    assert_int_equal(c->breaker.consecutive_failures, breaker.consecutive);
+    assert_true(c->breaker.failure_ratio == breaker.ratio);
+    assert_int_equal(c->breaker.minimum_attempts, breaker.minimum);
+    assert_int_equal(c->breaker.window_ms, breaker.window_ms);
+    assert_int_equal(c->breaker.open_for_ms, breaker.open_ms);
+    assert_int_equal(c->breaker.open_for_max_ms, breaker.open_max_ms);
     assert_int_equal(c->redis_options.connect_timeout_ms, 5000);
     assert_int_equal(c->redis_options.command_timeout_ms, 10000);
     assert_int_equal(c->redis_options.max_memory_bytes, 0);
@@ -274,7 +286,17 @@ static void file_errors_are_exact(void **state)
          "\".\"\n"
          "f:3: http.idleTimeout: \"x\" is not a duration (a number and ms, s, m, h or d); allowed: "
          "100ms to 1d\n"},
+        {"breaker:\n  failureRatio: 50\n",
+         "f:2: breaker.failureRatio: \"50\" is out of range; allowed: 0 to 1\n"},
+        {"breaker:\n  minimumAttempts: 0\n",
+         "f:2: breaker.minimumAttempts: \"0\" is out of range; allowed: 1 to 10000 attempts\n"},
         /* Options that belong together. */
+        {"breaker:\n  openFor: 10m\n",
+         "breaker.openForMax: 5m is too short; allowed: no less than breaker.openFor (10m)\n"},
+        {"breaker:\n  openForMax: 1s\nreplica:\n  lease: 2s\n",
+         "breaker.openForMax: 1s is too short; allowed: no less than breaker.openFor (2s)\n"
+         "replica.heartbeat: 1s is too long; allowed: a third of replica.lease (2s) at most, so "
+         "that one lost heartbeat does not end a lease\n"},
         {"replica:\n  lease: 2s\n",
          "replica.heartbeat: 1s is too long; allowed: a third of replica.lease (2s) at most, so "
          "that one lost heartbeat does not end a lease\n"},

@@ -110,6 +110,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->max_in_flight, 8);
     assert_int_equal(config->retry.step_count, 7);
     assert_false(config->timeout_given || config->max_in_flight_given || config->retry_given);
+    assert_int_equal(config->rate.limit, 0);
     assert_null(config->description);
     assert_true(config->active);
     assert_int_equal(config->created_at_ms, 1000);
@@ -118,7 +119,8 @@ static void test_defaults(void **state)
         config, false,
         "{\"id\":\"ep_x\",\"url\":\"https://example.com/\",\"events\":[\"a\"],"
         "\"scheme\":\"standard\",\"headers\":{},\"retryPolicy\":{\"schedule\":[\"5s\",\"5m\","
-        "\"30m\",\"2h\",\"5h\",\"10h\",\"10h\"],\"jitter\":0.2},\"maxInFlight\":8,"
+        "\"30m\",\"2h\",\"5h\",\"10h\",\"10h\"],\"jitter\":0.2},\"rateLimit\":null,\"maxInFlight\":"
+        "8,"
         "\"timeout\":\"15s\",\"filter\":null,\"description\":null,\"active\":true,"
         "\"disabledReason\":null,"
         "\"createdAt\":\"1970-01-01T00:00:01.000Z\",\"updatedAt\":\"1970-01-01T00:00:01.000Z\"}");
@@ -130,7 +132,9 @@ static const char full_body[] =
     "\"scheme\":\"guide\",\"secret\":\"thirty-two bytes of secret text.\","
     "\"headers\":{\"X-One\":\"1\",\"Authorization\":\"Basic YTpi\"},"
     "\"retryPolicy\":{\"schedule\":[\"1s\",2500],\"jitter\":0.5,"
-    "\"retryOn\":[\"5xx\",429,\"408\",\"timeout\"]},\"maxInFlight\":64,\"timeout\":1500,"
+    "\"retryOn\":[\"5xx\",429,\"408\",\"timeout\"]},"
+    "\"rateLimit\":{\"burst\":20,\"limit\":300,\"period\":60000},\"maxInFlight\":64,\"timeout\":"
+    "1500,"
     "\"filter\":{ \"n\": 9007199254740993.10 },\"description\":\"d \\\"q\\\" "
     "\\u00fc\",\"active\":false}";
 
@@ -152,7 +156,9 @@ static void test_everything(void **state)
         "\"secret\":\"thirty-two bytes of secret text.\","
         "\"headers\":{\"X-One\":\"1\",\"Authorization\":\"Basic YTpi\"},"
         "\"retryPolicy\":{\"schedule\":[\"1s\",\"2.5s\"],\"jitter\":0.5,"
-        "\"retryOn\":[\"5xx\",429,408,\"timeout\"]},\"maxInFlight\":64,\"timeout\":\"1.5s\","
+        "\"retryOn\":[\"5xx\",429,408,\"timeout\"]},"
+        "\"rateLimit\":{\"limit\":300,\"period\":\"1m\",\"burst\":20},"
+        "\"maxInFlight\":64,\"timeout\":\"1.5s\","
         "\"filter\":{ \"n\": 9007199254740993.10 },\"description\":\"d \\\"q\\\" "
         "\xc3\xbc\",\"active\":false,\"disabledReason\":\"manual\","
         "\"createdAt\":\"1970-01-01T00:00:01.000Z\",\"updatedAt\":\"1970-01-01T00:00:01.000Z\"}");
@@ -161,6 +167,8 @@ static void test_everything(void **state)
 
 #define WITH_OPEN(member) "{\"url\":\"https://example.com/\",\"events\":[\"a\"]," member
 #define WITH(member)      WITH_OPEN(member) "}"
+#define RATE(limit, period, burst)                                                                 \
+    WITH("\"rateLimit\":{\"limit\":" limit ",\"period\":" period ",\"burst\":" burst "}")
 
 /* Each wrong member is refused with its own code, and the field at fault. */
 static void test_refused(void **state)
@@ -181,7 +189,6 @@ static void test_refused(void **state)
         {"{}", "missing_field", "url"},
         {"{\"url\":\"https://example.com/\"}", "missing_field", "events"},
         {"{\"url\":\"https://example.com/\",\"events\":null}", "missing_field", "events"},
-        {WITH("\"rateLimit\":5"), "unknown_field", "rateLimit"},
         {WITH("\"filtre\":{}"), "unknown_field", "filtre"},
         {WITH("\"timeOut\":5"), "unknown_field", "timeOut"},
         {WITH("\"secrets\":[]"), "unknown_field", "secrets"},
@@ -234,6 +241,28 @@ static void test_refused(void **state)
         {WITH("\"scheme\":\"basic\",\"headers\":{\"x-signature\":\"x\"}"), "invalid_headers",
          "headers.x-signature"},
 
+        {WITH("\"rateLimit\":5"), "invalid_rate_limit", "rateLimit"},
+        {WITH("\"rateLimit\":[]"), "invalid_rate_limit", "rateLimit"},
+        {WITH("\"rateLimit\":{}"), "invalid_rate_limit", "rateLimit.limit"},
+        {WITH("\"rateLimit\":{\"rate\":5}"), "unknown_field", "rateLimit.rate"},
+        {WITH("\"rateLimit\":{\"limit\":5}"), "invalid_rate_limit", "rateLimit.period"},
+        {WITH("\"rateLimit\":{\"period\":\"1s\"}"), "invalid_rate_limit", "rateLimit.limit"},
+        {RATE("0", "\"1s\"", "1"), "invalid_rate_limit", "rateLimit.limit"},
+        {RATE("-1", "\"1s\"", "1"), "invalid_rate_limit", "rateLimit.limit"},
+        {RATE("1000001", "\"1h\"", "1"), "invalid_rate_limit", "rateLimit.limit"},
+        {RATE("4294967297", "\"1h\"", "1"), "invalid_rate_limit", "rateLimit.limit"},
+        {RATE("1.0", "\"1s\"", "1"), "invalid_rate_limit", "rateLimit.limit"},
+        {RATE("\"1\"", "\"1s\"", "1"), "invalid_rate_limit", "rateLimit.limit"},
+        {RATE("null", "\"1s\"", "1"), "invalid_rate_limit", "rateLimit.limit"},
+        {RATE("1", "0", "1"), "invalid_rate_limit", "rateLimit.period"},
+        {RATE("1", "\"25h\"", "1"), "invalid_rate_limit", "rateLimit.period"},
+        {RATE("1", "\"second\"", "1"), "invalid_rate_limit", "rateLimit.period"},
+        {RATE("1", "{}", "1"), "invalid_rate_limit", "rateLimit.period"},
+        {RATE("1001", "1", "1"), "invalid_rate_limit", "rateLimit.period"},
+        {RATE("5", "\"1s\"", "0"), "invalid_rate_limit", "rateLimit.burst"},
+        {RATE("5", "\"1s\"", "6"), "invalid_rate_limit", "rateLimit.burst"},
+        {RATE("5", "\"1s\"", "1.5"), "invalid_rate_limit", "rateLimit.burst"},
+        {RATE("5", "\"1s\"", "null"), "invalid_rate_limit", "rateLimit.burst"},
         {WITH("\"maxInFlight\":0"), "invalid_max_in_flight", "maxInFlight"},
         {WITH("\"maxInFlight\":65"), "invalid_max_in_flight", "maxInFlight"},
         {WITH("\"maxInFlight\":-1"), "invalid_max_in_flight", "maxInFlight"},
@@ -538,6 +567,62 @@ static void test_patch_retry(void **state)
     endpoint_config_put(config);
 }
 
+static void assert_rate(const struct endpoint_config *config, uint32_t limit, uint64_t period_ms,
+                        uint32_t burst)
+{
+    assert_int_equal(config->rate.limit, limit);
+    assert_int_equal(config->rate.period_ms, period_ms);
+    assert_int_equal(config->rate.burst, burst);
+}
+
+/* The largest and smallest rate limits, and a burst of one when none is given. */
+static void test_rate_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        struct gcra_limit rate;
+    } cases[] = {
+        {WITH("\"rateLimit\":{\"limit\":7,\"period\":\"1s\"}"), {7, 1000, 1}},
+        {RATE("1000000", "\"1s\"", "1000000"), {1000000, 1000, 1000000}},
+        {RATE("1000000", "\"24h\"", "1"), {1000000, 86400000, 1}},
+        {RATE("1000", "1", "1000"), {1000, 1, 1000}},
+        {RATE("1", "86400000", "1"), {1, 86400000, 1}},
+        {WITH("\"rateLimit\":null"), {0, 0, 0}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct endpoint_config *config = must_create(cases[i].body);
+        assert_rate(config, cases[i].rate.limit, cases[i].rate.period_ms, cases[i].rate.burst);
+        check_loads(config);
+        endpoint_config_put(config);
+    }
+}
+
+/* The members of a rate limit merge in a PATCH, and null takes it away; PUT forgets it. */
+static void test_change_rate_limit(void **state)
+{
+    (void)state;
+    struct endpoint_config *config = must_create(RATE("100", "\"1s\"", "10"));
+    must_change(&config, ENDPOINT_PATCH, "{\"rateLimit\":{\"limit\":50}}");
+    assert_rate(config, 50, 1000, 10);
+    must_change(&config, ENDPOINT_PATCH, "{\"rateLimit\":{\"period\":\"1m\",\"burst\":null}}");
+    assert_rate(config, 50, 60000, 1);
+    must_change(&config, ENDPOINT_PATCH, "{\"description\":\"x\"}");
+    assert_rate(config, 50, 60000, 1);
+    must_refuse_patch(config, "{\"rateLimit\":{\"burst\":51}}", "invalid_rate_limit",
+                      "rateLimit.burst");
+    must_refuse_patch(config, "{\"rateLimit\":{\"limit\":null}}", "invalid_rate_limit",
+                      "rateLimit.limit");
+    must_change(&config, ENDPOINT_PATCH, "{\"rateLimit\":null}");
+    assert_int_equal(config->rate.limit, 0);
+    must_refuse_patch(config, "{\"rateLimit\":{\"limit\":5}}", "invalid_rate_limit",
+                      "rateLimit.period");
+    must_change(&config, ENDPOINT_PATCH, "{\"rateLimit\":{\"limit\":5,\"period\":1000}}");
+    must_change(&config, ENDPOINT_PUT, WITH("\"description\":\"x\""));
+    assert_int_equal(config->rate.limit, 0);
+    endpoint_config_put(config);
+}
+
 /* PUT forgets what it does not name, but for the secrets and the time of creation. */
 static void test_put(void **state)
 {
@@ -721,6 +806,7 @@ int main(void)
         cmocka_unit_test(test_limits),       cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_patch),        cmocka_unit_test(test_filter),
         cmocka_unit_test(test_patch_secret), cmocka_unit_test(test_patch_retry),
+        cmocka_unit_test(test_rate_limits),  cmocka_unit_test(test_change_rate_limit),
         cmocka_unit_test(test_put),          cmocka_unit_test(test_switch),
         cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_load_under_other_rules),
         cmocka_unit_test(test_load_refused), cmocka_unit_test(test_event_types),

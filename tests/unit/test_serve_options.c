@@ -28,6 +28,8 @@ static int setup(void **state)
         .journal = {601},
         .outbound = {.max_in_flight = 720,
                      .max_in_flight_per_endpoint = 702,
+                     .max_in_flight_per_host = 707,
+                     .adaptive_concurrency = true,
                      .connect_timeout_ms = 703,
                      .timeout_ms = 704,
                      .max_response_bytes = 705,
@@ -38,6 +40,7 @@ static int setup(void **state)
         .retry = {.schedule = {{11, 22, 33}, 3}, .jitter = 0.25, .max_retry_after_ms = 801},
         .disable = {851, true},
         .backlog = {852},
+        .breaker = {true, 1001, 0.75, 1002, 1003, 1004, 1005},
         .replica = {901, 902},
     };
     return 0;
@@ -62,6 +65,17 @@ static void test_core(void **state)
     assert_int_equal(options.bytes_max, config.memory.max_bytes);
     assert_int_equal(options.queued_per_endpoint_max, config.memory.max_queued_per_endpoint);
     assert_int_equal(options.in_flight_max, config.outbound.max_in_flight);
+    assert_int_equal(options.in_flight_per_host_max, config.outbound.max_in_flight_per_host);
+    assert_true(options.adaptive);
+    assert_true(options.breaker.enabled);
+    assert_int_equal(options.breaker.consecutive, config.breaker.consecutive_failures);
+    assert_true(options.breaker.ratio == config.breaker.failure_ratio);
+    assert_int_equal(options.breaker.minimum, config.breaker.minimum_attempts);
+    assert_int_equal(options.breaker.window_ms, config.breaker.window_ms);
+    assert_int_equal(options.breaker.open_ms, config.breaker.open_for_ms);
+    assert_int_equal(options.breaker.open_max_ms, config.breaker.open_for_max_ms);
+    assert_true(options.breaker.multiplier == 2);
+    assert_true(options.breaker.jitter == 0.2);
     assert_int_equal(options.connect_timeout_ms, config.outbound.connect_timeout_ms);
     assert_int_equal(options.response_bytes_max, config.outbound.max_response_bytes);
     assert_int_equal(options.retry_after_max_ms, config.retry.max_retry_after_ms);

@@ -262,7 +262,7 @@ static void test_refused(void **state)
     assert_int_equal(store.verb, STORE_NOTHING);
 
     change(HTTP_POST, WEBHOOKS, BODY, 201);
-    send(HTTP_PATCH, FIRST, "{\"rateLimit\":1}");
+    send(HTTP_PATCH, FIRST, "{\"rateLimits\":1}");
     expect_error(400, "unknown_field");
     send(HTTP_PUT, FIRST, "{\"url\":\"https://example.com/\"}");
     expect_error(400, "missing_field");

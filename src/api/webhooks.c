@@ -22,7 +22,7 @@
 #include "api/webhook_health.h"
 #include "base/clock.h"
 #include "core/endpoint_store.h"
-#include "core/health_store.h"
+#include "core/watch.h"
 
 /* The longest answer for one: everything a document holds, written with escapes. */
 enum { WEBHOOK_BYTES_MAX = 6 * LIMIT_ENDPOINT_BYTES };
@@ -207,7 +207,7 @@ static void change_active(struct api *api, struct http_request *request, struct 
         return;
     if (endpoint->config->active == active) {
         if (active)
-            health_store_reset(api->core->health, endpoint);
+            watch_reset(api->core, endpoint);
         reply_endpoint(change_end(change), 200, endpoint, NULL);
         return;
     }

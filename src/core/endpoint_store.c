@@ -12,8 +12,8 @@
 #include "base/log.h"
 #include "core/clear.h"
 #include "core/dispatch.h"
-#include "core/health_store.h"
 #include "core/notice.h"
+#include "core/watch.h"
 #include "net/redis_script.h"
 
 #define TOMBSTONE SLICE("{\"deleted\":true}")
@@ -53,7 +53,7 @@ static void compare(struct core *core, struct endpoint *endpoint, const struct e
         notice_disabled(core, endpoint, last);
     }
     if (config->active && (!old->active || strcmp(old->url, config->url) != 0))
-        health_store_reset(core->health, endpoint);
+        watch_reset(core, endpoint);
 }
 
 static void take_effect(struct endpoint_store *endpoints, struct endpoint *endpoint)

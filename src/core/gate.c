@@ -276,6 +276,14 @@ static void judge(struct gate *gate, struct endpoint *endpoint, const struct gat
 
 /* ---- What an endpoint may ------------------------------------------------------------------- */
 
+void gate_reset(struct gate *gate, struct endpoint *endpoint)
+{
+    gate_wake(gate, endpoint);
+    close_breaker(gate, endpoint);
+    allowance_init(&endpoint->gate.allowance, gate->core->options.adaptive, ALLOWANCE_INITIAL,
+                   ALLOWANCE_MINIMUM);
+}
+
 void gate_changed(struct gate *gate, struct endpoint *endpoint)
 {
     const struct core_options *options = &gate->core->options;
@@ -287,15 +295,15 @@ void gate_changed(struct gate *gate, struct endpoint *endpoint)
         close_breaker(gate, endpoint);
         return;
     }
-    uint64_t sends_to = hash_bytes(slice_str(endpoint->config->url));
+    if (entry->sends_to) /* else it is new, and its bucket full */
+        gcra_change(&entry->rate, limit_of(endpoint), clock_now_us());
+    uint64_t sends_to = hash_bytes(slice_str(endpoint->config->url)) | 1;
     if (entry->sends_to != sends_to || !endpoint->config->active) {
         entry->sends_to = sends_to;
-        close_breaker(gate, endpoint);
-        allowance_init(&entry->allowance, options->adaptive, ALLOWANCE_INITIAL, ALLOWANCE_MINIMUM);
+        gate_reset(gate, endpoint);
     }
     if (options->in_flight_per_host_max > 0)
         entry->host = host_get(gate, authority(endpoint->config->url));
-    gcra_change(&entry->rate, limit_of(endpoint), clock_now_us());
 }
 
 size_t gate_most(const struct endpoint *endpoint)

@@ -30,7 +30,7 @@ struct gate_entry {
     struct allowance allowance;
     struct heap_node sleep;  /* until its key, in monotonic us */
     bool limited;            /* and that is its rate limit\'s slot */
-    uint64_t sends_to;       /* hash of its URL */
+    uint64_t sends_to;       /* hash of its URL; 0: it is new */
     struct gate_host *host;  /* where that is; NULL: hosts are not limited */
     struct list host_waiter; /* in its host's list, when that is full */
 };
@@ -50,6 +50,9 @@ void gate_free(struct gate *gate);
 /* It is new, deleted, disabled, enabled, or its configuration is another one: it sleeps no longer.
  * One that sends elsewhere now, or is enabled again, begins anew: with a closed breaker. */
 void gate_changed(struct gate *gate, struct endpoint *endpoint);
+/* Somebody says that it is well: its breaker is closed. Ask dispatch_endpoint_ready() afterwards.
+ */
+void gate_reset(struct gate *gate, struct endpoint *endpoint);
 /* At the start, when its health is known: what a predecessor has sent is not, so its bucket is
  * empty (DESIGN.md 5b.19); its breaker is as it was. */
 void gate_restore(struct gate *gate, struct endpoint *endpoint);

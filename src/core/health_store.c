@@ -42,12 +42,6 @@ void health_store_note(struct health_store *health, struct endpoint *endpoint)
     arm(health);
 }
 
-void health_store_reset(struct health_store *health, struct endpoint *endpoint)
-{
-    if (health_succeeded(&endpoint->health))
-        health_store_note(health, endpoint);
-}
-
 static void on_written(void *arg, enum status status, const struct redis_value *reply)
 {
     struct health_store *health = arg;

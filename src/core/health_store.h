@@ -19,9 +19,6 @@ void health_store_free(struct health_store *health);
  * Cannot fail, costs next to nothing, and may be called for each change. */
 void health_store_note(struct health_store *health, struct endpoint *endpoint);
 
-/* Somebody says that the endpoint is well again (it was enabled, or has another URL). */
-void health_store_reset(struct health_store *health, struct endpoint *endpoint);
-
 /* Gives the endpoints of the registry what is kept of them. `done` is called once, later; ST_LOST
  * when Redis went away: call again. */
 typedef void health_store_loaded_fn(void *arg, enum status status);

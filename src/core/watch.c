@@ -11,7 +11,9 @@
 
 #include <stdio.h>
 
+#include "core/dispatch.h"
 #include "core/endpoint_store.h"
+#include "core/gate.h"
 #include "core/health_store.h"
 #include "core/notice.h"
 
@@ -89,4 +91,12 @@ void watch_attempt(struct core *core, const struct delivery *delivery, enum retr
         struct notice_attempt attempt = attempt_of(delivery, record);
         endpoint_store_disable(core->endpoints, endpoint, reason, &attempt);
     }
+}
+
+void watch_reset(struct core *core, struct endpoint *endpoint)
+{
+    if (health_succeeded(&endpoint->health))
+        health_store_note(core->health, endpoint);
+    gate_reset(core->gate, endpoint);
+    dispatch_endpoint_ready(core->dispatch, endpoint);
 }

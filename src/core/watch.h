@@ -19,4 +19,8 @@
 void watch_attempt(struct core *core, const struct delivery *delivery, enum retry_verdict verdict,
                    const struct attempt_record *record, uint64_t delay_ms);
 
+/* Somebody says that the endpoint is well again: it was enabled, or has another URL. It is failing
+ * no longer, and its breaker is closed. */
+void watch_reset(struct core *core, struct endpoint *endpoint);
+
 #endif

@@ -50,7 +50,7 @@ LIBRARIES = {
         "src/core/endpoint_document.c",
         "src/core/json_field.c",
         "src/core/retry_policy.c",
-        "src/api/dead_letters.c",
+        "src/api/job_request.c",
         VERSIONS,
     ],
     "yaml": ["src/wire/yaml_walk.c", "src/app/config_place.c"],

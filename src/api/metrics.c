@@ -7,6 +7,7 @@
 #include "api/reply.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
+#include "core/jobs.h"
 #include "core/publish.h"
 #include "core/schedule.h"
 #include "core/settle.h"
@@ -36,6 +37,7 @@ COUNTER(deliveries_cancelled)
 COUNTER(deliveries_moved)
 COUNTER(claims)
 COUNTER(leases_lost)
+COUNTER(jobs_deliveries)
 
 static uint64_t get_in_flight(const struct api *api)
 {
@@ -70,6 +72,11 @@ static uint64_t get_store_up(const struct api *api)
 static uint64_t get_lag_ms(const struct api *api)
 {
     return schedule_lag_ms(api->core->schedule);
+}
+
+static uint64_t get_jobs_running(const struct api *api)
+{
+    return jobs_running(api->core->jobs);
 }
 
 static uint64_t get_endpoints(const struct api *api)
@@ -139,6 +146,9 @@ static const struct {
     {"trotline_claims_total", "counter", "Deliveries leased from the schedule.", get_claims},
     {"trotline_leases_lost_total", "counter", "Results that came after their lease had ended.",
      get_leases_lost},
+    {"trotline_jobs_running", "gauge", "Replay and discard jobs under way.", get_jobs_running},
+    {"trotline_jobs_deliveries_total", "counter",
+     "Deliveries put back into the schedule by replay jobs.", get_jobs_deliveries},
     {"trotline_attempts_in_flight", "gauge", "Attempts under way.", get_in_flight},
     {"trotline_deliveries_in_hand", "gauge", "Deliveries in memory.", get_in_hand},
     {"trotline_batch_bytes", "gauge", "Memory held by open batches.", get_bytes},

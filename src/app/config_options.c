@@ -431,6 +431,14 @@ const struct config_option config_options[] = {
      .max = 30 * DAYS,
      .help = "The longest Retry-After of an endpoint that is obeyed; a longer one is cut to this."},
 
+    {.name = "jobs.rate",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(jobs.rate),
+     .fallback = "1000",
+     .max = 1000000,
+     .unit = "deliveries a second",
+     .help = "Put back into the schedule by a replay that names no rate of its own. 0: no limit."},
+
     {.name = "redisOptions.connectTimeout",
      .type = CONFIG_TYPE_DURATION,
      FIELD(redis_options.connect_timeout_ms),

@@ -33,6 +33,7 @@ void serve_core_options(const struct config *config, struct core_options *option
         .heartbeat_ms = config->replica.heartbeat_ms,
         .sole_owner = strcmp(config->redis, "embedded") == 0,
         .endpoints_max = ENDPOINTS_MAX,
+        .job_rate = config->jobs.rate,
     };
 }
 

@@ -13,6 +13,7 @@
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
 #include "core/history.h"
+#include "core/jobs.h"
 #include "core/publish.h"
 #include "core/replica.h"
 #include "core/schedule.h"
@@ -25,6 +26,7 @@ static void begin(struct core *core)
     replica_store_ready(core->replica);
     schedule_store_ready(core->schedule);
     publish_store_ready(core->publish);
+    jobs_store_ready(core->jobs);
 }
 
 static void on_loaded(void *arg, enum status status)
@@ -80,9 +82,11 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->replica = replica_new(core);
     core->history = history_new(core);
     core->clear = clear_new(core);
+    core->jobs = jobs_new(core);
     core->endpoints = endpoint_store_new(core);
     if (!core->reload || !core->publish || !core->dispatch || !core->attempts || !core->settle ||
-        !core->schedule || !core->replica || !core->history || !core->clear || !core->endpoints) {
+        !core->schedule || !core->replica || !core->history || !core->clear || !core->jobs ||
+        !core->endpoints) {
         core_free(core);
         return NULL;
     }
@@ -96,6 +100,7 @@ void core_free(struct core *core)
     attempts_free(core->attempts);
     publish_free(core->publish);
     dispatch_free(core->dispatch);
+    jobs_free(core->jobs);
     clear_free(core->clear);
     history_free(core->history);
     replica_free(core->replica);

@@ -45,6 +45,7 @@ struct core_options {
     uint64_t lease_ms, heartbeat_ms;
     bool sole_owner; /* the Redis is ours alone (embedded): other incarnations are dead */
     size_t endpoints_max;
+    uint64_t job_rate; /* deliveries a second of a replay that names no rate; 0: no limit */
 };
 
 /* Counted where it is decided; written out by api/metrics.c. */
@@ -56,7 +57,8 @@ struct core_stats {
     uint64_t deliveries_sent, deliveries_retried, deliveries_dead, deliveries_cancelled,
         deliveries_moved;
     uint64_t claims, leases_lost;
-    struct hist publish_us; /* accepted to answered */
+    uint64_t jobs_deliveries; /* put back into the schedule by jobs */
+    struct hist publish_us;   /* accepted to answered */
     struct hist attempt_us;
     struct hist delivery_us; /* accepted to sent, of first attempts */
 };
@@ -81,6 +83,7 @@ struct core {
     struct replica *replica;
     struct history *history;
     struct clear *clear;
+    struct jobs *jobs;
     struct endpoint_store *endpoints;
 };
 

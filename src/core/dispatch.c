@@ -486,6 +486,17 @@ void dispatch_hand_back(struct dispatch *dispatch)
         clear_queue(dispatch, endpoint);
 }
 
+bool dispatch_open_between(const struct dispatch *dispatch, uint64_t since_ms, uint64_t until_ms)
+{
+    MAP_FOREACH(node, &dispatch->batches)
+    {
+        const struct batch *batch = CONTAINER_OF(node, struct batch, by_id);
+        if (batch->created_at_ms >= since_ms && batch->created_at_ms <= until_ms)
+            return true;
+    }
+    return false;
+}
+
 size_t dispatch_open_batches(const struct dispatch *dispatch)
 {
     return dispatch->batches.count;

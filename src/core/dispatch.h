@@ -54,6 +54,9 @@ void dispatch_release(struct dispatch *dispatch, struct delivery *delivery);
 /* Moves everything that waits in memory to the schedule, due now: at shutdown. */
 void dispatch_hand_back(struct dispatch *dispatch);
 
+/* Is a batch of that time (unix ms, inclusive) still open? */
+bool dispatch_open_between(const struct dispatch *dispatch, uint64_t since_ms, uint64_t until_ms);
+
 size_t dispatch_open_batches(const struct dispatch *dispatch);
 size_t dispatch_deliveries(const struct dispatch *dispatch);
 size_t dispatch_bytes(const struct dispatch *dispatch);

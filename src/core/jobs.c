@@ -229,7 +229,7 @@ struct reading {
 static void on_record(void *arg, enum status status, const struct redis_value *reply)
 {
     struct reading *reading = arg;
-    struct job_record record;
+    struct job_record record = {.counted = false};
     if (status == ST_OK)
         status = job_record_read(reply, reading->first, &record);
     reading->fn(reading->arg, status, reading->id, &record);

@@ -83,7 +83,7 @@ void job_spec_write(struct buf *buf, const struct job_spec *spec)
 static void read_text(struct mp_reader *reader, char *out, size_t size)
 {
     struct slice text = mp_read_str(reader);
-    if (reader->error == ST_OK && text.len >= size)
+    if (reader->error == ST_OK && (text.len >= size || memchr(text.ptr, '\0', text.len)))
         reader->error = ST_RANGE;
     if (reader->error == ST_OK)
         snprintf(out, size, "%.*s", SLICE_ARGS(text));
@@ -197,7 +197,7 @@ static bool next_word(struct slice *text, char *out, size_t size)
 {
     const char *space = memchr(text->ptr, ' ', text->len);
     size_t len = space ? (size_t)(space - text->ptr) : 0;
-    if (len == 0 || len >= size)
+    if (len == 0 || len >= size || memchr(text->ptr, '\0', len))
         return false;
     struct slice word = slice_of(text->ptr, len);
     bool dash = slice_eq(word, SLICE("-"));

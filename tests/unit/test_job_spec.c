@@ -144,6 +144,7 @@ static void what_is_no_cursor_is_refused(void **state)
                                       "- - - 1 ",
                                       "0123456789012345678901234567890123 - - 1"};
     struct job_cursor cursor;
+    assert_int_equal(job_cursor_read(SLICE("-\0 - - 1"), &cursor), ST_SYNTAX);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(job_cursor_read(slice_str(bad[i]), &cursor), ST_SYNTAX);
     assert_false(job_cursor_set(&cursor, SLICE("1"), SLICE("two words")));

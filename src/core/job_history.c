@@ -279,7 +279,7 @@ static void on_names(void *arg, enum status status, const struct redis_value *re
         if (read_member(job))
             return;
     }
-    if (count < NAMES) /* what is closed later, under load all the time, is no longer of the range */
+    if (count < NAMES) /* what is closed from now on, and always is under load, is of later times */
         at_end(job);
     else
         job_page_read(job, ST_OK);

@@ -51,7 +51,7 @@ LIBRARIES = {
         "src/core/json_field.c",
         "src/core/rate_limit.c",
         "src/core/retry_policy.c",
-        "src/api/dead_letters.c",
+        "src/api/job_request.c",
         VERSIONS,
     ],
     "yaml": ["src/wire/yaml_walk.c", "src/app/config_place.c"],

@@ -4,7 +4,7 @@
  *        ^    ^            |                               |
  *        |    +-- empty ---+                               |
  *        |                 ^                               |
- *        |                 +---- all answered, all taken --+
+ *        |                 +-------------- all ------------+
  */
 #include "api/dead_walk.h"
 
@@ -30,11 +30,10 @@ struct dead_walk {
     dead_walk_done_fn *done;
     void *arg;
     char endpoint[ID_TEXT_MAX];
-    uint64_t position; /* letters of this endpoint that were passed and left */
+    uint64_t position; /* letters of this endpoint that were passed */
     size_t count;      /* of this page */
     size_t waiting;    /* answers still to come */
     enum status failure;
-    bool enough;
     struct entry entries[PAGE];
 };
 
@@ -75,11 +74,10 @@ static void next_endpoint(struct dead_walk *walk)
 
 /* ---- Letters -------------------------------------------------------------------------------- */
 
-/* Visits a page in order; position counts those that stay. */
+/* Visits a page in order; position counts those that were passed. */
 static void visit_page(struct dead_walk *walk)
 {
-    walk->waiting = 1; /* this function's own */
-    for (size_t i = 0; i < walk->count && !walk->enough; i++) {
+    for (size_t i = 0; i < walk->count; i++, walk->position++) {
         struct entry *entry = &walk->entries[i];
         struct mp_reader reader;
         struct dead_letter letter = {.event = entry->event,
@@ -89,35 +87,14 @@ static void visit_page(struct dead_walk *walk)
         mp_reader_init(&reader, buf_slice(&entry->record));
         event_record_read(&reader, &letter.record);
         if (reader.error != ST_OK ||
-            delivery_state_read(buf_slice(&entry->state), &letter.state) != ST_OK) {
-            walk->position++; /* gone since the page was read, or unreadable */
-            continue;
-        }
-        switch (walk->visit(walk->arg, &letter)) {
-        case DEAD_LEFT:
-            walk->position++;
-            break;
-        case DEAD_TAKEN:
-            walk->waiting++;
-            break;
-        case DEAD_ENOUGH:
-            walk->enough = true;
-            break;
+            delivery_state_read(buf_slice(&entry->state), &letter.state) != ST_OK)
+            continue; /* gone since the page was read, or unreadable */
+        if (!walk->visit(walk->arg, &letter)) {
+            walk_end(walk, ST_OK, true);
+            return;
         }
     }
-    dead_walk_taken(walk, ST_OK);
-}
-
-void dead_walk_taken(struct dead_walk *walk, enum status status)
-{
-    if (status != ST_OK)
-        walk->failure = status;
-    if (--walk->waiting > 0)
-        return;
-    if (walk->failure != ST_OK || walk->enough)
-        walk_end(walk, walk->failure, true);
-    else
-        next_page(walk);
+    next_page(walk);
 }
 
 static void on_letter(void *arg, enum status status, const struct redis_value *reply)
@@ -183,8 +160,7 @@ static void next_page(struct dead_walk *walk)
 }
 
 enum status dead_walk_start(struct core *core, const struct dead_walk_options *options,
-                            dead_visit_fn *visit, dead_walk_done_fn *done, void *arg,
-                            struct dead_walk **out)
+                            dead_visit_fn *visit, dead_walk_done_fn *done, void *arg)
 {
     struct dead_walk *walk = calloc(1, sizeof(*walk));
     if (!walk)
@@ -212,7 +188,5 @@ enum status dead_walk_start(struct core *core, const struct dead_walk_options *o
     }
     if (status != ST_OK)
         free(walk);
-    else
-        *out = walk;
     return status;
 }

@@ -173,6 +173,10 @@ static void render_deliveries(struct json_out *out, const struct view *view,
             id_format(endpoint_id, "ep_", &endpoint);
             render_delivery(out, endpoint_id, line_of(view, message->first_ordinal + i, &endpoint));
         }
+        for (size_t i = 0; i < view->waiting_count; i++) /* replayed to one that came later */
+            if (view->waiting[i].state.ordinal == ORDINAL_NONE)
+                render_delivery(out, view->waiting[i].endpoint_id,
+                                line_of_waiting(&view->waiting[i]));
     } else {
         for (size_t i = 0; i < view->waiting_count; i++)
             render_delivery(out, view->waiting[i].endpoint_id, line_of_waiting(&view->waiting[i]));

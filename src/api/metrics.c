@@ -20,6 +20,7 @@
 #include "api/reply.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
+#include "core/jobs.h"
 #include "core/journal.h"
 #include "core/schedule.h"
 #include "net/outbound.h"
@@ -38,6 +39,7 @@ struct now {
     uint64_t schedule_lag_ms;
     uint64_t endpoints_active, endpoints_disabled;
     uint64_t redis_up, redis_calls, redis_bytes;
+    uint64_t jobs;
     uint64_t http_connections, http_bytes;
 };
 
@@ -206,6 +208,9 @@ static const struct row rows[] = {
     {"trotline_breakers", GAUGE, "Endpoints whose circuit breaker is not closed.",
      CORE(breakers_open), LABEL("state", "open")},
     {ALSO, CORE(breakers_half_open), LABEL("state", "half_open")},
+    {"trotline_jobs_running", GAUGE, "Replay and discard jobs under way.", NOW(jobs)},
+    {"trotline_jobs_deliveries_total", COUNTER,
+     "Deliveries put back into the schedule by replay jobs.", CORE(jobs_deliveries)},
     {"trotline_endpoints_disabled_total", COUNTER,
      "Endpoints disabled because of what their attempts came to.", CORE(endpoints_disabled)},
     {"trotline_notices_published_total", COUNTER, "Operational events stored.",
@@ -290,6 +295,7 @@ static struct now look(const struct api *api)
         .bytes = journal_bytes(core->journal),
         .bytes_max = core->options.bytes_max,
         .batches = journal_count(core->journal),
+        .jobs = jobs_running(core->jobs),
         .schedule_lag_ms = schedule_lag_ms(core->schedule),
         .endpoints_active = active,
         .endpoints_disabled = endpoints - active,

@@ -4,6 +4,7 @@
 #include "api/dead_letters.h"
 #include "api/events.h"
 #include "api/health.h"
+#include "api/jobs.h"
 #include "api/test_send.h"
 #include "api/webhooks.h"
 
@@ -22,8 +23,12 @@ const struct route api_routes[] = {
     {HTTP_POST, "/api/webhooks/{id}/test", test_send_endpoint, ROUTE_JSON},
     {HTTP_GET, "/api/webhooks/{id}/attempts", attempts_list, ROUTE_QUERY},
     {HTTP_GET, "/api/dead-letters", dead_letters_list, ROUTE_QUERY},
-    {HTTP_POST, "/api/dead-letters/replay", dead_letters_replay, ROUTE_JSON},
-    {HTTP_DELETE, "/api/dead-letters", dead_letters_discard, ROUTE_JSON},
+    {HTTP_POST, "/api/webhooks/{id}/replay", jobs_replay_webhook, ROUTE_JSON},
+    {HTTP_POST, "/api/dead-letters/replay", jobs_replay_dead, ROUTE_JSON},
+    {HTTP_DELETE, "/api/dead-letters", jobs_discard_dead, ROUTE_JSON},
+    {HTTP_GET, "/api/jobs", jobs_list, ROUTE_QUERY},
+    {HTTP_GET, "/api/jobs/{id}", jobs_get, 0},
+    {HTTP_DELETE, "/api/jobs/{id}", jobs_delete, 0},
     {HTTP_GET, "/healthz", health_alive, ROUTE_OPEN},
     {HTTP_GET, "/readyz", health_ready, ROUTE_OPEN},
     {HTTP_GET, "/metrics", health_metrics, ROUTE_OPEN},

@@ -116,6 +116,9 @@ struct config {
         uint64_t open_for_max_ms;
     } breaker;
     struct {
+        uint64_t rate; /* deliveries a second; 0: no limit */
+    } jobs;
+    struct {
         uint64_t connect_timeout_ms;
         uint64_t command_timeout_ms;
         uint64_t max_memory_bytes; /* 0: none */

@@ -516,6 +516,14 @@ const struct config_option config_options[] = {
      .max = 24 * HOURS,
      .help = "The longest that it grows to: no less than breaker.openFor."},
 
+    {.name = "jobs.rate",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(jobs.rate),
+     .fallback = "1000",
+     .max = 1000000,
+     .unit = "deliveries a second",
+     .help = "Put back into the schedule by a replay that names no rate of its own. 0: no limit."},
+
     {.name = "redisOptions.connectTimeout",
      .type = CONFIG_TYPE_DURATION,
      FIELD(redis_options.connect_timeout_ms),

@@ -51,6 +51,7 @@ void serve_core_options(const struct config *config, struct core_options *option
         .disable_after_ms = config->disable.after_ms,
         .disable_on_exhausted = config->disable.on_exhausted,
         .backlog_threshold = config->backlog.threshold,
+        .job_rate = config->jobs.rate,
     };
     serve_breaker_rules(config, &options->breaker);
 }

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "core/outcome.h"
 #include "core/schedule.h"
+#include "core/store_jobs.h"
 #include "core/store_schedule.h"
 #include "net/redis_script.h"
 
@@ -166,16 +167,13 @@ static enum status discard_dead(struct item *item, const struct delivery_state *
     outcome_write(outcome, &(struct outcome){.status = OUTCOME_CANCELLED,
                                              .attempts = outcome_attempts(state->attempts),
                                              .at_ms = store_redis_ms(core->store)});
-    struct store_dead args = {
-        .event = &item->event,
-        .event_id = item->event_id,
-        .endpoint_id = item->job->endpoint->id_text,
-        .lane = item->job->endpoint->lane,
-        .discard = true,
-        .ordinal = state->ordinal,
-        .outcome = slice_of(outcome, sizeof(outcome)),
-    };
-    return store_dead_replay(core->store, &args, on_item_done, item);
+    struct store_step_event dead = {.event = &item->event,
+                                    .event_id = item->event_id,
+                                    .ordinal = state->ordinal,
+                                    .outcome = slice_of(outcome, sizeof(outcome))};
+    const struct endpoint *endpoint = item->job->endpoint;
+    return store_dead_replay(core->store, endpoint->id_text, endpoint->lane, true, &dead, 1, NULL,
+                             on_item_done, item);
 }
 
 static void on_item_read(void *arg, enum status status, const struct redis_value *reply)

@@ -16,6 +16,7 @@
 #include "core/gate.h"
 #include "core/health_store.h"
 #include "core/history.h"
+#include "core/jobs.h"
 #include "core/journal.h"
 #include "core/notice.h"
 #include "core/publish.h"
@@ -30,6 +31,7 @@ static void begin(struct core *core)
     replica_store_ready(core->replica);
     schedule_store_ready(core->schedule);
     publish_store_ready(core->publish);
+    jobs_store_ready(core->jobs);
 }
 
 /* False: they are not loaded. */
@@ -103,12 +105,13 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->replica = replica_new(core);
     core->history = history_new(core);
     core->clear = clear_new(core);
+    core->jobs = jobs_new(core);
     core->endpoints = endpoint_store_new(core);
     core->health = health_store_new(core);
     core->notice = notice_new(core);
     if (!core->reload || !core->publish || !core->gate || !core->journal || !core->dispatch ||
         !core->attempts || !core->settle || !core->schedule || !core->replica || !core->history ||
-        !core->clear || !core->endpoints || !core->health || !core->notice) {
+        !core->clear || !core->endpoints || !core->jobs || !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
@@ -124,6 +127,7 @@ void core_free(struct core *core)
     dispatch_free(core->dispatch);
     journal_free(core->journal);
     gate_free(core->gate);
+    jobs_free(core->jobs);
     clear_free(core->clear);
     history_free(core->history);
     replica_free(core->replica);

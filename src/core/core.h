@@ -49,6 +49,7 @@ struct core_options {
     uint64_t lease_ms, heartbeat_ms;
     bool sole_owner; /* the Redis is ours alone (embedded): other incarnations are dead */
     size_t endpoints_max;
+    uint64_t job_rate; /* deliveries a second of a replay that names no rate; 0: no limit */
     /* Endpoints that do not do well. */
     uint64_t disable_after_ms; /* of nothing but failure; 0: never */
     bool disable_on_exhausted;
@@ -68,7 +69,8 @@ struct core_stats {
     uint64_t endpoints_limited;  /* now: they have work and wait for their rate limit's slot */
     uint64_t endpoints_disabled; /* not by hand */
     uint64_t notices_published, notices_dropped, notices_suppressed;
-    struct hist publish_us; /* accepted to answered */
+    uint64_t jobs_deliveries; /* put back into the schedule by jobs */
+    struct hist publish_us;   /* accepted to answered */
     struct hist attempt_us;
     struct hist delivery_us; /* accepted (or deliverAt, if that is later) to sent; no replays */
     struct hist batch_events, batch_bytes;
@@ -96,6 +98,7 @@ struct core {
     struct replica *replica;
     struct history *history;
     struct clear *clear;
+    struct jobs *jobs;
     struct endpoint_store *endpoints;
     struct health_store *health;
     struct notice *notice;

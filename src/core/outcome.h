@@ -23,6 +23,10 @@ enum outcome_status {
 };
 enum { OUTCOME_BYTES = 12 };
 
+/* The ordinal of a delivery that its batch does not know of, because it was replayed to an endpoint
+ * that had not subscribed at the time: its outcome is kept nowhere. */
+#define ORDINAL_NONE UINT32_MAX
+
 struct outcome {
     enum outcome_status status;
     uint8_t attempts; /* 255: that many or more */

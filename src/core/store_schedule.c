@@ -62,6 +62,7 @@ enum status store_settle(struct store *store, const struct store_settle *settle,
         store_key(store, &text[7], "outcome", batch),
     };
     struct store_number lease, delay, offset, kept;
+    bool kept_nowhere = settle->ordinal == ORDINAL_NONE;
     struct slice args[] = {
         slice_str(settle->event_id),
         slice_str(endpoint),
@@ -69,8 +70,8 @@ enum status store_settle(struct store *store, const struct store_settle *settle,
         slice_str(kinds[settle->kind]),
         store_u64(&delay, settle->delay_ms),
         settle->state,
-        store_u64(&offset, (uint64_t)settle->ordinal * OUTCOME_BYTES),
-        settle->outcome,
+        store_u64(&offset, kept_nowhere ? 0 : (uint64_t)settle->ordinal * OUTCOME_BYTES),
+        kept_nowhere ? SLICE("") : settle->outcome,
         settle->attempt,
         store_u64(&kept, settle->attempts_kept),
     };
@@ -183,32 +184,6 @@ enum status store_set_score(struct store *store, enum store_set set, const char 
     struct slice args[] = {SLICE("ZSCORE"), store_key(store, &key, set_name(set), endpoint_id),
                            slice_str(event_id)};
     return store_query(store, args, COUNT(args), fn, arg);
-}
-
-enum status store_dead_replay(struct store *store, const struct store_dead *dead,
-                              store_reply_fn *fn, void *arg)
-{
-    char batch[BATCH_ID_TEXT];
-    batch_name_of(dead->event, batch);
-    struct store_key text[7];
-    struct slice keys[] = {
-        store_key(store, &text[0], "dead", dead->endpoint_id),
-        store_key(store, &text[1], "due", dead->endpoint_id),
-        store_key_lane(store, &text[2], dead->lane),
-        store_key(store, &text[3], "event", dead->event_id),
-        store_key(store, &text[4], "dead", NULL),
-        store_key(store, &text[5], "batch", batch),
-        store_key(store, &text[6], "outcome", batch),
-    };
-    struct store_number offset;
-    struct slice args[] = {slice_str(dead->event_id),
-                           slice_str(dead->endpoint_id),
-                           dead->discard ? SLICE("discard") : SLICE("replay"),
-                           dead->state,
-                           store_u64(&offset, (uint64_t)dead->ordinal * OUTCOME_BYTES),
-                           dead->outcome};
-    return store_call(store, store_script(store, "dead_replay"), keys, COUNT(keys), args,
-                      COUNT(args), fn, arg);
 }
 
 enum status store_attempts_read(struct store *store, const char *endpoint_id, size_t most,

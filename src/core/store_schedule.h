@@ -81,20 +81,6 @@ MUST_CHECK enum status store_set_score(struct store *store, enum store_set set,
                                        const char *endpoint_id, const char *event_id,
                                        store_reply_fn *fn, void *arg);
 
-/* One dead letter back into the schedule, or away. Reply: dead_replay.lua's. */
-struct store_dead {
-    const struct id *event;
-    const char *event_id;
-    const char *endpoint_id;
-    uint32_t lane;
-    bool discard;
-    struct slice state; /* replay */
-    uint32_t ordinal;   /* discard */
-    struct slice outcome;
-};
-MUST_CHECK enum status store_dead_replay(struct store *store, const struct store_dead *dead,
-                                         store_reply_fn *fn, void *arg);
-
 /* The newest attempts of an endpoint; and adding to them. */
 MUST_CHECK enum status store_attempts_read(struct store *store, const char *endpoint_id,
                                            size_t most, store_reply_fn *fn, void *arg);

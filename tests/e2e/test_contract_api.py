@@ -196,9 +196,9 @@ def test_disabling_makes_dead_letters_that_enabling_and_replay_deliver(client, s
     settled(client, events[0], webhook, "sent")
     assert client.post_event(event_type).expect(202).json["deliveries"] == 0
     replay = {"webhookId": webhook["id"]}
-    assert client.post("/api/dead-letters/replay", replay).expect(202).json == {"replayed": 0}
+    assert client.replay(**replay)["done"] == 0
     client.post(f"/api/webhooks/{webhook['id']}/enable").expect(200)
-    assert client.post("/api/dead-letters/replay", replay).expect(202).json == {"replayed": 3}
+    assert client.replay(**replay)["done"] == 3
     for event in events[1:]:
         settled(client, event, webhook, "sent")
     assert client.dead_letters(webhookId=webhook["id"]) == []
@@ -268,7 +268,7 @@ def test_pages_of_dead_letters_neither_skip_nor_repeat(client, sink, event_type)
     for limit in (7, 50, 115, 500):
         letters = client.dead_letters(webhookId=webhook["id"], limit=limit)
         assert sorted(letter["eventId"] for letter in letters) == sorted(events)
-    client.delete("/api/dead-letters", {"webhookId": webhook["id"]}).expect(200)
+    assert client.discard(webhookId=webhook["id"])["done"] == 115
     assert delivery_of(client, events[0], webhook)["status"] == "cancelled"
 
 

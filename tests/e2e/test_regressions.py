@@ -53,9 +53,9 @@ def test_a_replay_replays_each_letter_once(client, sink, event_type):
         client.event_id(event_type, {"n": n})
     wait_until(lambda: len(client.dead_letters(webhookId=webhook["id"])) == 400, 20)
     sink.clear()
-    answer = client.post("/api/dead-letters/replay", {"webhookId": webhook["id"]}).expect(202)
+    assert client.replay(webhookId=webhook["id"])["done"] == 400
     sink.wait_quiet(0.5)
-    assert answer.json == {"replayed": 400} and sink.count() == 400
+    assert sink.count() == 400
 
 
 def test_a_delivery_that_failed_is_never_shown_as_sent(server, sink, event_type):

@@ -170,12 +170,58 @@ class Store:
 
     @verb
     def dead_replay(self, event, endpoint, what="replay", ordinal=0, state=None):
-        batch = batch_of(event)[0]
+        """One letter, for no job."""
+        return self.dead_step.later(endpoint, [(event, ordinal, state)], what, job=None)
+
+    @verb
+    def dead_step(self, endpoint, letters, what="replay", job=None, step=1, cursor="x", skipped=0):
+        """`letters`: (event, ordinal, state or None)."""
         keys = [self.key("dead", endpoint), self.key("due", endpoint),
-                self.key("lane", lane_of(endpoint)), self.key("event", event), self.key("dead"),
-                self.key("batch", batch), self.key("outcome", batch)]
-        return Call("dead_replay", keys, [event, endpoint, what, state or pack_state(ordinal),
-                                          ordinal * OUTCOME_BYTES, pack_outcome("cancelled")])
+                self.key("lane", lane_of(endpoint)), self.key("dead")]
+        args = [endpoint, what, self.me if job else "", step, cursor, skipped]
+        for event, ordinal, state in letters:
+            batch = batch_of(event)[0]
+            keys += [self.key("event", event), self.key("batch", batch), self.key("outcome", batch)]
+            args += [event, state or pack_state(ordinal) if what == "replay" else
+                     pack_outcome("cancelled"), ordinal * OUTCOME_BYTES]
+        return Call("dead_replay", keys + ([self.key("job", job)] if job else []), args)
+
+    @verb
+    def event_step(self, endpoint, events, job, step=1, cursor="x", skipped=0):
+        """`events`: (event, record or "" for a dead letter, state)."""
+        keys = [self.key("due", endpoint), self.key("lane", lane_of(endpoint)),
+                self.key("dead", endpoint), self.key("dead"), self.key("job", job)]
+        args = [endpoint, self.me, step, cursor, skipped]
+        for event, record, state in events:
+            keys.append(self.key("event", event))
+            args += [event, record, state]
+        return Call("event_replay", keys, args)
+
+    @verb
+    def page(self, *name, lowest=0, score="", member="", most=10):
+        return Call("page", [self.key(*name)], [lowest, score, member, most])
+
+    # ---- jobs ----------------------------------------------------------------------------------
+
+    @verb
+    def job_put(self, job, spec=b"s", most=1000, drop="", status="running"):
+        keys = [self.key("jobs"), self.key("job", job)]
+        keys += [self.key("job", drop)] if drop else []
+        return Call("job_put", keys, [job, self.me, spec, most, drop, status])
+
+    @verb
+    def job_take(self, job):
+        return Call("job_take", [self.key("job", job), self.key("replicas")], [self.me])
+
+    @verb
+    def job_step(self, job, step=1, cursor="x", skipped=0, total=""):
+        return Call("job_step", [self.key("job", job)], [self.me, step, cursor, skipped, total])
+
+    @verb
+    def job_end(self, job, status="done", owner=None, error="", keep=60_000):
+        owner = self.me if owner is None else owner
+        return Call("job_end", [self.key("jobs"), self.key("job", job)],
+                    [job, status, owner, error, keep])
 
     @verb
     def attempts_add(self, endpoint, *records, kept=100):

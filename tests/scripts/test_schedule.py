@@ -333,8 +333,8 @@ def test_replay(a, dump):
     event, = buried(a).events
     state = pack_state(0, attempts=4, replayed_at=4)
     call = a.dead_replay.later(event, ONE, state=state)
-    status, now = a.make(call)
-    assert status == b"ok" and score(a, ONE, event) == now == lane(a)
+    status, now, taken, _, _ = a.make(call)
+    assert status == b"ok" and taken == 1 and score(a, ONE, event) == now == lane(a)
     assert a.redis.call("HGET", a.key("event", event), ONE) == state
     before = dump()
     assert a.make(call)[0] == b"gone"

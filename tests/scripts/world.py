@@ -317,13 +317,16 @@ class Replica:
         if not names:
             return
         endpoint = self.rng.choice(names)
-        event = redis.call("ZRANGE", key("dead", endpoint), 0, 0)[0].decode()
-        state = read_state(redis.call("HGET", key("event", event), endpoint))
+        events = [raw.decode() for raw in
+                  redis.call("ZRANGE", key("dead", endpoint), 0, self.rng.randrange(4))]
+        ordinals = [read_state(redis.call("HGET", key("event", event), endpoint))["ordinal"]
+                    for event in events]
         discard = self.rng.random() < 0.2 and not self.world.draining
         if discard:
-            self.world.discarded.add((event, endpoint))
-        self.call(self.store.dead_replay.later(event, endpoint, "discard" if discard else "replay",
-                                               state["ordinal"], pack_state(state["ordinal"])))
+            self.world.discarded.update((event, endpoint) for event in events)
+        self.call(self.store.dead_step.later(
+            endpoint, [(event, ordinal, None) for event, ordinal in zip(events, ordinals)],
+            "discard" if discard else "replay"))
 
     # ---- replicas ------------------------------------------------------------------------------
 

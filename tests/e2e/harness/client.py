@@ -6,6 +6,8 @@ import select
 import socket
 import time
 
+from .wait import wait_until
+
 
 class Answer:
     """Status, headers (list of pairs, as they came) and body of one response."""
@@ -173,6 +175,27 @@ class Client:
             cursor = page.json.get("cursor")
             if not cursor:
                 return letters
+
+    def job(self, answer, timeout=20.0):
+        """The job that an answer of 202 tells of, when it is finished."""
+        job = answer.expect(202).json
+
+        def finished():
+            now = self.get(f"/api/jobs/{job['id']}").expect(200).json
+            return now if now["finishedAt"] else None
+        return wait_until(finished, timeout, f"{job} to finish")
+
+    def replay(self, timeout=20.0, **selection):
+        """Replays dead letters and returns the finished job."""
+        job = self.job(self.post("/api/dead-letters/replay", selection), timeout)
+        assert job["status"] == "done", job
+        return job
+
+    def discard(self, timeout=20.0, **selection):
+        """Discards dead letters and returns the finished job."""
+        job = self.job(self.delete("/api/dead-letters", selection), timeout)
+        assert job["status"] == "done", job
+        return job
 
     # ---- bytes ----------------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ Batches
 Deliveries
   D1  An event's hash has its record `e`, at least one endpoint's state, and no expiry.
   D2  A state's endpoint has the event in exactly one of `due:` and `dead:`, as the state says; and
-      every entry of `due:` and `dead:` has its state.
+      every entry of `due:` and `dead:` has its state. Its ordinal is the one in its batch, or none
+      when the batch has no such delivery (replayed to an endpoint that came later).
   D3  A state of an open batch's event has its progress bit: a recovery sees both or neither.
   D4  An endpoint with a non-empty `due:` is in its lane, not later than the earliest entry.
   D5  A lane's members are endpoints of that lane with a non-empty `due:`.
@@ -35,6 +36,8 @@ Deliveries
 Keys
   K1  Every key is one that is known here, of its type.
   K2  `idem` and `idem:ids` have the same members; `uid` and `uid:ids` too.
+  K3  `jobs` lists every job. One that is not finished has the score "inf", no expiry and an owner; one
+      that is finished expires at its score.
 """
 
 import json
@@ -44,14 +47,16 @@ from .formats import (LANES, OUTCOME_BYTES, FormatError, batch_of, bits, lane_of
                       read_outcome, read_record, read_state, unpack)
 
 ORPHAN_MS = 600_000
+ORDINAL_NONE = 2**32 - 1
 SLACK_MS = 1000  # between an expiry and the score that repeats it
 
 # kind -> type, of keys with a name behind it, and of those without
 NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": "string",
-         "event": "hash", "due": "zset", "dead": "zset", "lane": "zset", "attempts": "list"}
+         "event": "hash", "due": "zset", "dead": "zset", "lane": "zset", "attempts": "list",
+         "job": "hash"}
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
           "dead": "zset", "idem": "zset", "idem:ids": "hash", "uid": "zset", "uid:ids": "hash",
-          "config": "hash", "config:endpoints": "hash", "health": "hash"}
+          "config": "hash", "config:endpoints": "hash", "health": "hash", "jobs": "zset"}
 
 DUMP = """
 local time = redis.call('TIME')
@@ -242,7 +247,10 @@ def _state(snapshot, event, endpoint, data, say):
         return
     stored = snapshot.batches[batch][index]
     ordinal = state["ordinal"] - stored.first_ordinal
-    if stored.id != event or not 0 <= ordinal < len(stored.targets):
+    if state["ordinal"] == ORDINAL_NONE:
+        if endpoint in stored.targets and batch not in snapshot.owner:
+            say(f"D2 {event} for {endpoint} has no ordinal, and its batch has")
+    elif stored.id != event or not 0 <= ordinal < len(stored.targets):
         say(f"D2 {event} for {endpoint} has ordinal {state['ordinal']}")
     elif stored.targets[ordinal] != endpoint:
         say(f"D2 {event} for {endpoint} has the ordinal of {stored.targets[ordinal]}")
@@ -326,6 +334,24 @@ def _keys(snapshot, say):
             say(f"K2 {member.hex()} is in {has} and not in {lacks}")
 
 
+def _jobs(snapshot, say):
+    listed, there = snapshot.one("jobs"), snapshot.all("job")
+    for job, expiry in listed.items():
+        if job not in there and expiry > snapshot.now_ms + SLACK_MS:
+            say(f"K3 {job} is listed and is gone before its time")
+    for job, fields in there.items():
+        status, ttl = fields.get("status", b"").decode(), snapshot.ttl[f"job:{job}"]
+        if job not in listed:
+            say(f"K3 {job} is not listed")
+        elif status in ("queued", "running"):
+            if listed[job] != float("inf") or ttl != -1 or not fields.get("owner"):
+                say(f"K3 {job} is {status}, and its expiry is {listed[job]:g} ({ttl} ms)")
+        elif status not in ("done", "failed", "cancelled"):
+            say(f"K3 {job} is {status!r}")
+        elif ttl < 0 or abs(snapshot.now_ms + ttl - listed[job]) > SLACK_MS:
+            say(f"K3 {job} is {status} and expires in {ttl} ms, listed at {listed[job]:g}")
+
+
 # ---- the whole -------------------------------------------------------------------------------------
 
 def deliveries(snapshot):
@@ -355,7 +381,7 @@ def deliveries(snapshot):
 def problems(snapshot, attempts_kept=None, documents=True, idle=False, settled=False):
     """What is wrong, as sentences. documents=False: endpoints are not stored (D7)."""
     found = list(snapshot.problems)
-    for part in (_journals, _closed, _progress, _outcomes, _events, _lanes, _keys):
+    for part in (_journals, _closed, _progress, _outcomes, _events, _lanes, _keys, _jobs):
         part(snapshot, found.append)
     _endpoints(snapshot, found.append, attempts_kept, documents)
     if idle:

@@ -165,7 +165,7 @@ def test_events_that_were_sent_are_sent_again(a, redis, dump):
     before = dump()
     assert a.make(call)[2:] == [0, 2, 0] and dump() == before
     lease = a.lease(ONE)
-    assert {event.decode() for event in lease[3:]} == set(batch.events)
+    assert {event.decode() for event in lease[4:]} == set(batch.events)
     again = a.event_step(ONE, [(batch.events[0], record, pack_state(1))], JOB, step=2)
     assert again[2:] == [0, 2, 1], "it waits already"
     cancelled = pack_outcome("cancelled")

@@ -5,6 +5,8 @@
 
 #include "api/api.h"
 #include "api/reply.h"
+#include "base/log.h"
+#include "core/archive.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
 #include "core/publish.h"
@@ -171,6 +173,16 @@ static void write_failures(const struct api *api, struct buf *out)
     }
 }
 
+static void write_log_drops(const struct api *api, struct buf *out)
+{
+    const char *name = "trotline_log_dropped_total";
+    buf_addf(out,
+             "# HELP %s Lines of the log and of the archive that were lost.\n# TYPE %s counter\n"
+             "%s{stream=\"log\"} %llu\n%s{stream=\"archive\"} %llu\n",
+             name, name, name, (unsigned long long)log_dropped(), name,
+             (unsigned long long)archive_dropped(api->core->archive));
+}
+
 static void write_hist(struct buf *out, const char *name, const char *help, const struct hist *hist)
 {
     static const uint64_t bounds_us[] = {500,     1000,     2500,     5000,    10000,   25000,
@@ -194,6 +206,7 @@ void health_metrics(struct api *api, struct http_request *request, struct slice 
         buf_addf(&out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", rows[i].name, rows[i].help,
                  rows[i].name, rows[i].type, rows[i].name, (unsigned long long)rows[i].get(api));
     write_failures(api, &out);
+    write_log_drops(api, &out);
     const struct core_stats *stats = &api->core->stats;
     write_hist(&out, "trotline_publish_seconds", "From a producer's request to its answer.",
                &stats->publish_us);

@@ -4,6 +4,7 @@
 #include "api/dead_letters.h"
 #include "api/events.h"
 #include "api/health.h"
+#include "api/log_levels.h"
 #include "api/test_send.h"
 #include "api/webhooks.h"
 
@@ -24,6 +25,8 @@ const struct route api_routes[] = {
     {HTTP_GET, "/api/dead-letters", dead_letters_list, ROUTE_QUERY},
     {HTTP_POST, "/api/dead-letters/replay", dead_letters_replay, ROUTE_JSON},
     {HTTP_DELETE, "/api/dead-letters", dead_letters_discard, ROUTE_JSON},
+    {HTTP_GET, "/api/log", log_levels_read, ROUTE_UNLOADED},
+    {HTTP_PUT, "/api/log", log_levels_put, ROUTE_JSON | ROUTE_UNLOADED},
     {HTTP_GET, "/healthz", health_alive, ROUTE_OPEN},
     {HTTP_GET, "/readyz", health_ready, ROUTE_OPEN},
     {HTTP_GET, "/metrics", health_metrics, ROUTE_OPEN},

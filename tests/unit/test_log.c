@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/log_levels.h"
 
 enum { TEXT_BYTES = 2 * 1024 * 1024 };
 
@@ -30,7 +31,7 @@ static int setup(void **state)
         return -1;
     reading = ends[0];
     text_len = 0;
-    log_threshold = LOG_INFO;
+    log_levels_apply(&(struct log_levels){.level = LOG_INFO});
     return dup2(ends[1], STDERR_FILENO) < 0 || close(ends[1]) != 0 ? -1 : 0;
 }
 
@@ -105,10 +106,10 @@ static void test_threshold(void **state)
     int formatted = 0;
     log_debug("hidden", "n=%d", ++formatted);
     assert_int_equal(formatted, 0);
-    log_threshold = LOG_DEBUG;
+    log_levels_apply(&(struct log_levels){.level = LOG_DEBUG});
     log_debug("shown", "n=%d", ++formatted);
     assert_non_null(strstr(flushed(), "debug shown n=1\n"));
-    log_threshold = LOG_ERROR;
+    log_levels_apply(&(struct log_levels){.level = LOG_ERROR});
     log_warn("hidden", "n=%d", ++formatted);
     assert_string_equal(flushed(), "");
 }

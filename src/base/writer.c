@@ -1,6 +1,6 @@
 /* writer.c - see writer.h.
  *
- *      start --> RUNNING --EPIPE--> DEAD --reaped, a second since the start--> RUNNING
+ *      start --> RUNNING --EPIPE, or reaped--> DEAD --a second since the start--> RUNNING
  *                   |
  *                 stop: rest into the pipe, close it, wait
  *
@@ -39,6 +39,8 @@ enum {
     STOP_POLL_MS = 2,
     HIGH_FD = 10 /* out of the way of the numbers that the process uses */
 };
+
+const char *writer_program = "/proc/self/exe";
 
 struct writer {
     struct writer_options options;
@@ -88,7 +90,6 @@ static bool make_pipe(int *read_end, int *write_end)
 /* Returns an errno. All signals are blocked in the new process from its first moment. */
 static int spawn(struct writer *writer, int read_end, pid_t *pid)
 {
-    const char *program = writer->options.program ? writer->options.program : "/proc/self/exe";
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t all;
@@ -105,7 +106,8 @@ static int spawn(struct writer *writer, int read_end, pid_t *pid)
                 0 &&
             (error = posix_spawnattr_setsigmask(&attributes, &all)) == 0 &&
             (error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK)) == 0)
-            error = posix_spawn(pid, program, &actions, &attributes, writer->options.argv, environ);
+            error = posix_spawn(pid, writer_program, &actions, &attributes, writer->options.argv,
+                                environ);
         posix_spawnattr_destroy(&attributes);
     }
     posix_spawn_file_actions_destroy(&actions);
@@ -131,41 +133,38 @@ static bool launch(struct writer *writer)
     return true;
 }
 
-static uint64_t lines_settled(const struct writer *writer)
+/* Lines in the hands of the process. */
+static uint64_t lines_outstanding(const struct writer *writer)
 {
-    return atomic_load(&writer->page->lines_written) + atomic_load(&writer->page->lines_lost);
+    uint64_t done = atomic_load(&writer->page->lines_written) +
+                    atomic_load(&writer->page->lines_lost) + writer->lines_died;
+    return writer->lines_handed > done ? writer->lines_handed - done : 0;
 }
 
 /* The pipe has no reader any more. */
-static void died(struct writer *writer)
+static void hang_up(struct writer *writer)
 {
     close(writer->fd);
     writer->fd = -1;
     writer->sent = 0;
 }
 
-/* Reaps and, when it is time, starts again. Lines about that go into the buffer behind the others.
- */
-static void revive(struct writer *writer)
+/* Is the process gone? Then what it had is counted: only now can it change the page no more. A line
+ * about that goes into the buffer behind the others. */
+static void reap(struct writer *writer)
 {
     int status;
-    if (writer->pid && waitpid(writer->pid, &status, WNOHANG) != writer->pid)
-        return; /* it has closed its end, but not ended yet */
-    if (writer->pid) {
-        /* Only now can it change the page no more. */
-        uint64_t left = lines_settled(writer) + writer->lines_died;
-        uint64_t lost = writer->lines_handed > left ? writer->lines_handed - left : 0;
-        writer->lines_died += lost;
-        writer->pid = 0;
-        log_error("writer.died", "writer=%s %s=%d lines_lost=%llu", writer->options.name,
-                  WIFSIGNALED(status) ? "signal" : "status",
-                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-                  (unsigned long long)lost);
-    }
-    if (clock_now_us() - writer->started_us < RESTART_US)
+    if (!writer->pid || waitpid(writer->pid, &status, WNOHANG) != writer->pid)
         return;
-    if (!launch(writer))
-        log_error("writer.not_started", "writer=%s errno=%d", writer->options.name, errno);
+    uint64_t lost = lines_outstanding(writer);
+    writer->lines_died += lost;
+    writer->pid = 0;
+    if (writer->fd >= 0)
+        hang_up(writer);
+    log_error("writer.died", "writer=%s %s=%d lines_lost=%llu", writer->options.name,
+              WIFSIGNALED(status) ? "signal" : "status",
+              WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+              (unsigned long long)lost);
 }
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
@@ -210,24 +209,32 @@ static bool push(struct writer *writer)
             handed(writer, (size_t)len);
         } else if (len == 0 || errno != EINTR) {
             if (len < 0 && errno != EAGAIN)
-                died(writer);
+                hang_up(writer);
             return false;
         }
     }
     return true;
 }
 
+/* When it is time. */
+static void restart(struct writer *writer)
+{
+    if (writer->pid || clock_now_us() - writer->started_us < RESTART_US)
+        return;
+    if (launch(writer))
+        (void)push(writer);
+    else
+        log_error("writer.not_started", "writer=%s errno=%d", writer->options.name, errno);
+}
+
 void writer_flush(struct writer *writer)
 {
-    if (writer->buffer.len == 0)
-        return;
-    if (writer->fd >= 0 && !push(writer) && writer->fd >= 0)
-        return; /* full */
-    if (writer->fd < 0) {
-        revive(writer);
-        if (writer->fd >= 0)
-            push(writer);
-    }
+    if (writer->buffer.len > 0 && writer->fd >= 0)
+        (void)push(writer);
+    if (writer->fd < 0 || lines_outstanding(writer) > 0)
+        reap(writer);
+    if (writer->fd < 0)
+        restart(writer);
 }
 
 bool writer_has_room(const struct writer *writer)

@@ -21,10 +21,13 @@
 
 struct writer;
 
+/* What the processes are: "/proc/self/exe", this very program, even when its file has been replaced
+ * meanwhile. Under valgrind that is valgrind, so tests put their own path here. */
+extern const char *writer_program;
+
 /* Borrowed until writer_stop(). */
 struct writer_options {
     const char *name;    /* in our own log lines: "log", "archive" */
-    const char *program; /* NULL: this very program, /proc/self/exe */
     char *const *argv;   /* of the process, NULL at the end: a name, WRITER_COMMAND, … */
     size_t buffer_bytes; /* at most this much waits in our memory */
 };

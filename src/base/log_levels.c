@@ -7,11 +7,18 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+static struct log_levels now = {.level = LOG_INFO};
 
 extern struct log_site *const __start_log_sites[] __attribute__((weak));
 extern struct log_site *const __stop_log_sites[] __attribute__((weak));
 
-static struct log_levels now = {.level = LOG_INFO};
+/* As numbers, because C knows two arrays here. */
+static size_t site_count(void)
+{
+    return ((uintptr_t)__stop_log_sites - (uintptr_t)__start_log_sites) / sizeof(struct log_site *);
+}
 
 static struct slice component_of(const struct log_site *site)
 {
@@ -40,8 +47,8 @@ static bool before(struct slice a, struct slice b)
 size_t log_components(struct slice components[LOG_COMPONENTS_MAX])
 {
     size_t count = 0;
-    for (struct log_site *const *site = __start_log_sites; site < __stop_log_sites; site++) {
-        struct slice component = component_of(*site);
+    for (size_t i = 0; i < site_count(); i++) {
+        struct slice component = component_of(__start_log_sites[i]);
         size_t at = 0;
         while (at < count && before(components[at], component))
             at++;
@@ -108,9 +115,10 @@ void log_levels_apply(const struct log_levels *levels)
 {
     if (levels != &now)
         now = *levels;
-    for (struct log_site *const *site = __start_log_sites; site < __stop_log_sites; site++) {
-        const struct log_component_level *own = find(levels, component_of(*site));
-        (*site)->threshold = own ? own->level : levels->level;
+    for (size_t i = 0; i < site_count(); i++) {
+        struct log_site *site = __start_log_sites[i];
+        const struct log_component_level *own = find(levels, component_of(site));
+        site->threshold = own ? own->level : levels->level;
     }
 }
 

@@ -42,7 +42,7 @@ def test_every_line_is_json(start_daemon, sink):
     assert (sent["level"], sent["attempt"], sent["status"]) == ("debug", 1, 200)
     assert isinstance(sent["duration_ms"], int)
     failed = next(line for line in named(daemon, "delivery.failed") if line["endpoint"] == down)
-    assert (failed["level"], failed["status"], failed["verdict"]) == ("info", 503, "dead_letter")
+    assert (failed["level"], failed["status"], failed["verdict"]) == ("info", 503, "exhausted")
     daemon.stop()
     everything = lines(daemon)
     assert all(TIME.fullmatch(line["time"]) for line in everything)

@@ -114,7 +114,7 @@ void api_handle(void *arg, struct http_request *request)
         return;
     if ((route->flags & ROUTE_JSON) && !check_json(request))
         return;
-    if (!(route->flags & ROUTE_OPEN) && !check_loaded(api, request))
+    if (!(route->flags & (ROUTE_OPEN | ROUTE_UNLOADED)) && !check_loaded(api, request))
         return;
     char decoded[LIMIT_UID_BYTES + 1]; /* handlers take what they need before they return */
     if (id.ptr && memchr(id.ptr, '%', id.len)) {

@@ -18,6 +18,8 @@
 #include "api/exposition.h"
 #include "api/health.h"
 #include "api/reply.h"
+#include "base/log.h"
+#include "core/archive.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
 #include "core/jobs.h"
@@ -40,6 +42,7 @@ struct now {
     uint64_t endpoints_active, endpoints_disabled;
     uint64_t redis_up, redis_calls, redis_bytes;
     uint64_t jobs;
+    uint64_t log_dropped, archive_dropped;
     uint64_t http_connections, http_bytes;
 };
 
@@ -266,6 +269,10 @@ static const struct row rows[] = {
     {"trotline_loop_hooks_seconds_total", COUNTER, "Time spent in the hooks of turns.",
      LOOP(busy_us), SECONDS_US},
 
+    {"trotline_log_dropped_total", COUNTER, "Lines of the log and of the archive that were lost.",
+     NOW(log_dropped), LABEL("stream", "log")},
+    {ALSO, NOW(archive_dropped), LABEL("stream", "archive")},
+
     /* The process: names that all Prometheus clients share. */
     {"trotline_build_info", GAUGE, "1; the label tells the version.", NOW(one),
      LABEL("version", TROTLINE_VERSION)},
@@ -296,6 +303,8 @@ static struct now look(const struct api *api)
         .bytes_max = core->options.bytes_max,
         .batches = journal_count(core->journal),
         .jobs = jobs_running(core->jobs),
+        .log_dropped = log_dropped(),
+        .archive_dropped = archive_dropped(core->archive),
         .schedule_lag_ms = schedule_lag_ms(core->schedule),
         .endpoints_active = active,
         .endpoints_disabled = endpoints - active,

@@ -16,9 +16,10 @@ struct http_request;
 typedef void route_fn(struct api *api, struct http_request *request, struct slice id);
 
 enum {
-    ROUTE_OPEN = 1,  /* needs no key: health, metrics, and what checks signatures itself */
-    ROUTE_JSON = 2,  /* takes a JSON body: other media types are 415 */
-    ROUTE_QUERY = 4, /* reads the query itself; without this, any parameter is 400 */
+    ROUTE_OPEN = 1,     /* needs no key: health, metrics, and what checks signatures itself */
+    ROUTE_JSON = 2,     /* takes a JSON body: other media types are 415 */
+    ROUTE_QUERY = 4,    /* reads the query itself; without this, any parameter is 400 */
+    ROUTE_UNLOADED = 8, /* works while the endpoints are not in memory */
 };
 
 /* One row. `path` may have one segment "{id}", which stands for any segment that is not empty. A

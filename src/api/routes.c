@@ -5,6 +5,7 @@
 #include "api/events.h"
 #include "api/health.h"
 #include "api/jobs.h"
+#include "api/log_levels.h"
 #include "api/test_send.h"
 #include "api/webhooks.h"
 
@@ -29,6 +30,8 @@ const struct route api_routes[] = {
     {HTTP_GET, "/api/jobs", jobs_list, ROUTE_QUERY},
     {HTTP_GET, "/api/jobs/{id}", jobs_get, 0},
     {HTTP_DELETE, "/api/jobs/{id}", jobs_delete, 0},
+    {HTTP_GET, "/api/log", log_levels_read, ROUTE_UNLOADED},
+    {HTTP_PUT, "/api/log", log_levels_put, ROUTE_JSON | ROUTE_UNLOADED},
     {HTTP_GET, "/healthz", health_alive, ROUTE_OPEN},
     {HTTP_GET, "/readyz", health_ready, ROUTE_OPEN},
     {HTTP_GET, "/metrics", health_metrics, ROUTE_OPEN},

@@ -312,12 +312,13 @@ static const struct cli_option arguments[] = {
     {"redis", "WHERE", "Short for --set redis=WHERE."},
     {"data", "DIR", "Short for --set data=DIR."},
     {"log-level", "LEVEL", "Short for --set log.level=LEVEL."},
+    {"log-format", "FORMAT", "Short for --set log.format=FORMAT."},
     {"dev", NULL, "Short for --set dev=true."},
 };
 enum { ARGUMENT_CONFIG, ARGUMENT_SET, ARGUMENTS = sizeof(arguments) / sizeof(arguments[0]) };
 
-static const char *const shorthands[ARGUMENTS] = {NULL,   NULL,        "listen", "redis",
-                                                  "data", "log.level", "dev"};
+static const char *const shorthands[ARGUMENTS] = {NULL,   NULL,        "listen",     "redis",
+                                                  "data", "log.level", "log.format", "dev"};
 
 void config_print_arguments(struct buf *out)
 {

@@ -46,8 +46,15 @@ struct config {
     uint64_t shutdown_timeout_ms;
     uint64_t drain_delay_ms;
     struct {
+        enum log_format format;
         enum log_level level;
+        struct config_strings levels; /* "delivery=debug", each checked */
     } log;
+    struct {
+        char *file; /* "": none */
+        uint64_t max_bytes;
+        uint64_t files;
+    } archive;
     struct {
         uint64_t max_connections;
         uint64_t max_body_bytes;

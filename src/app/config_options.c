@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log_levels.h"
 #include "net/netguard.h"
 
 #define MS      UINT64_C(1)
@@ -27,6 +28,7 @@
 #define TIB     (1024 * GIB)
 
 static const char *const durability_names[] = {"always", "everysec", "memory", NULL};
+static const char *const log_format_names[] = {"logfmt", "json", NULL};
 static const char *const log_level_names[] = {"error", "warn", "info", "debug", NULL};
 
 static bool valid_not_empty(const char *text)
@@ -69,6 +71,12 @@ static bool valid_cidr(const char *text)
 {
     struct netguard guard = {.allow_count = 0};
     return strchr(text, '/') && netguard_add_cidr(&guard, slice_str(text)) == ST_OK;
+}
+
+static bool valid_log_level(const char *text)
+{
+    struct log_levels levels = {.count = 0};
+    return log_levels_add(&levels, slice_str(text)) == ST_OK;
 }
 
 /* A header's value without the characters that could end it. RFC 9110 section 5.5. */
@@ -173,13 +181,50 @@ const struct config_option config_options[] = {
      .help = "How long a stopping server still accepts requests while /readyz already says no, so "
              "that a load balancer can notice."},
 
+    {.name = "log.format",
+     .type = CONFIG_TYPE_ENUM,
+     FIELD(log.format),
+     .fallback = "logfmt",
+     .choices = log_format_names,
+     .help = "One line for each event, \"time level event name=value\" (logfmt) or a JSON object."},
     {.name = "log.level",
      .type = CONFIG_TYPE_ENUM,
      FIELD(log.level),
      .fallback = "info",
      .choices = log_level_names,
      .help = "Lines below this level are not written. \"info\" has a line for every failed "
-             "attempt; successful ones are counted only (/metrics)."},
+             "attempt and every change of a state, \"debug\" for successful attempts too."},
+    {.name = "log.levels",
+     .type = CONFIG_TYPE_STRING_LIST,
+     FIELD(log.levels),
+     .fallback = "",
+     .max = LOG_COMPONENTS_MAX,
+     .valid = valid_log_level,
+     .form = "COMPONENT=LEVEL such as delivery=debug; the components are in GET /api/log",
+     .help = "Levels of single components, which is what the first part of an event's name says. "
+             "PUT /api/log changes them while the server runs."},
+
+    {.name = "archive.file",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(archive.file),
+     .fallback = "",
+     .help = "JSON Lines file with one line for each finished delivery; a relative path starts in "
+             "the data directory. Empty: none."},
+    {.name = "archive.maxBytes",
+     .type = CONFIG_TYPE_SIZE,
+     FIELD(archive.max_bytes),
+     .fallback = "256MiB",
+     .min = 64 * KIB,
+     .max = 1 * TIB,
+     .help = "A file of this size is renamed to FILE.1, FILE.1 to FILE.2 and so on."},
+    {.name = "archive.files",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(archive.files),
+     .fallback = "4",
+     .min = 1,
+     .max = 1000,
+     .unit = "files",
+     .help = "Renamed files that are kept besides the one that is written."},
 
     {.name = "http.maxConnections",
      .type = CONFIG_TYPE_NUMBER,

@@ -14,6 +14,7 @@
 
 /* Enumerations are written through this type. */
 static_assert(sizeof(enum log_level) == sizeof(unsigned) &&
+                  sizeof(enum log_format) == sizeof(unsigned) &&
                   sizeof(enum config_durability) == sizeof(unsigned),
               "an enum of the configuration must be as large as unsigned");
 

@@ -1,10 +1,13 @@
 /* main.c - which subcommand? Everything else is theirs. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/commands.h"
 #include "base/suggest.h"
+#include "base/writer_child.h"
 
 static int help_command(int argc, char **argv);
 
@@ -71,8 +74,22 @@ static int help_command(int argc, char **argv)
     return cli_finish(&out);
 }
 
+/* A descriptor of ours must never become what others take for standard error. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc >= 2 && strcmp(argv[1], WRITER_COMMAND) == 0)
+        return writer_child_main(argc - 1, argv + 1);
+    open_standard_descriptors();
     if (argc < 2) {
         struct buf out;
         buf_init(&out, 16 * 1024);

@@ -16,6 +16,7 @@
 #include "app/serve.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,13 +31,15 @@
 #include "app/config_command.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_levels.h"
 #include "base/rng.h"
+#include "core/archive.h"
 #include "core/replica.h"
 #include "core/store.h"
 #include "net/redis_server.h"
 #include "net/signals.h"
 
-enum { TICK_MS = 20, CUT_MS = 3000 };
+enum { TICK_MS = 20, CUT_MS = 3000, WRITTEN_MS = 2000 /* the last lines, at the end */ };
 
 enum phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_FINISHING, PHASE_LEAVING, PHASE_STOPPED };
 
@@ -52,6 +55,7 @@ struct serve {
     struct registry *registry;
     struct outbound *outbound;
     struct core *core;
+    struct archive *archive;
     struct auth *auth;
     struct api api;
     struct http_server *http;
@@ -135,8 +139,9 @@ static void on_signal(void *arg, int number)
     struct serve *serve = arg;
     if (serve->phase != PHASE_RUNNING) {
         log_warn("serve.stopped_at_once", "signal=%d", number);
-        log_flush_all();
         redis_server_stop(serve->redis);
+        archive_free(serve->archive, WRITTEN_MS);
+        log_writer_stop(WRITTEN_MS);
         _exit(1);
     }
     log_info("serve.stopping", "signal=%d", number);
@@ -173,24 +178,40 @@ static void print_next_steps(struct serve *serve)
     address_add_url(&url, &serve->config->listen, http_server_port(serve->http));
     buf_add_char(&url, '\0');
     const char *at = buf_status(&url) == ST_OK ? url.ptr : "";
-    fprintf(stderr,
-            "\n"
-            "  Trotline " TROTLINE_VERSION " listens on %s\n"
-            "  API key: %.*s  (in %s/api-key)\n"
-            "\n"
-            "  Try it, in another terminal:\n"
-            "    export TROTLINE_URL=%s TROTLINE_API_KEY=$(cat %s/api-key)\n"
-            "    curl \"$TROTLINE_URL/api/webhooks\" -H \"Authorization: Bearer "
-            "$TROTLINE_API_KEY\" \\\n"
-            "        -H 'Content-Type: application/json' \\\n"
-            "        -d '{\"url\":\"http://127.0.0.1:9000/\",\"events\":[\"order.*\"]}'\n"
-            "    %s sink --secret SECRET &     # a receiver; SECRET is in curl's answer\n"
-            "    %s send order.created '{\"order\":17}'\n"
-            "\n",
-            at, SLICE_ARGS(buf_slice(&serve->api_key)), data, at, data, program, program);
+    struct buf text;
+    buf_init(&text, 16 * 1024);
+    buf_addf(&text,
+             "\n"
+             "  Trotline " TROTLINE_VERSION " listens on %s\n"
+             "  API key: %.*s  (in %s/api-key)\n"
+             "\n"
+             "  Try it, in another terminal:\n"
+             "    export TROTLINE_URL=%s TROTLINE_API_KEY=$(cat %s/api-key)\n"
+             "    curl \"$TROTLINE_URL/api/webhooks\" -H \"Authorization: Bearer "
+             "$TROTLINE_API_KEY\" \\\n"
+             "        -H 'Content-Type: application/json' \\\n"
+             "        -d '{\"url\":\"http://127.0.0.1:9000/\",\"events\":[\"order.*\"]}'\n"
+             "    %s sink --secret SECRET &     # a receiver; SECRET is in curl's answer\n"
+             "    %s send order.created '{\"order\":17}'\n"
+             "\n",
+             at, SLICE_ARGS(buf_slice(&serve->api_key)), data, at, data, program, program);
+    if (buf_status(&text) == ST_OK)
+        log_plain(buf_slice(&text));
+    buf_free(&text);
     buf_free(&url);
     free(program_path);
     free(data_path);
+}
+
+static void print_key(struct serve *serve)
+{
+    struct buf text;
+    buf_init(&text, 8192);
+    buf_addf(&text, "API key: %.*s (also in %s/api-key)\n", SLICE_ARGS(buf_slice(&serve->api_key)),
+             serve->config->data);
+    if (buf_status(&text) == ST_OK)
+        log_plain(buf_slice(&text));
+    buf_free(&text);
 }
 
 /* Hook: looks whether the endpoints are loaded, and says so once; writes the log. */
@@ -200,12 +221,10 @@ static void on_turn(void *arg)
     if (!serve->announced && serve->core->loaded && !serve->not_ready[0]) {
         serve->announced = true;
         log_info("serve.ready", "port=%u", http_server_port(serve->http));
-        log_flush_all();
         if (serve->config->dev)
             print_next_steps(serve);
         else if (serve->key_made)
-            fprintf(stderr, "API key: %.*s (also in %s/api-key)\n",
-                    SLICE_ARGS(buf_slice(&serve->api_key)), serve->config->data);
+            print_key(serve);
         print_ready(serve);
     }
     log_flush();
@@ -323,7 +342,7 @@ static bool start_data(struct serve *serve, struct buf *error)
     if (api_key_open(data, &serve->api_key, &serve->key_made, error) != ST_OK)
         return false;
     if (serve->key_made)
-        log_info("serve.api_key_made", "file=%s/api-key", data);
+        log_info("serve.api_key_made", "data=%s", log_quote(slice_str(data)));
     return true;
 }
 
@@ -383,6 +402,49 @@ static bool start_core(struct serve *serve, struct buf *error)
     return serve->core != NULL;
 }
 
+/* Behind the core, whose hooks end what the lines are about. */
+static bool start_archive(struct serve *serve, struct buf *error)
+{
+    const struct config *config = serve->config;
+    const char *file = config->archive.file;
+    char path[PATH_MAX], text[PATH_MAX + 256];
+    if (!file[0])
+        return true;
+    int len = file[0] == '/' ? snprintf(path, sizeof(path), "%s", file)
+                             : snprintf(path, sizeof(path), "%s/%s", config->data, file);
+    if (len >= (int)sizeof(path)) {
+        buf_add_str(error, "archive.file: the path is too long");
+        return false;
+    }
+    struct archive_options options = {
+        .file = path, .max_bytes = config->archive.max_bytes, .files = config->archive.files};
+    serve->archive = archive_new(serve->reactor, &options, text, sizeof(text));
+    if (!serve->archive)
+        buf_add_str(error, text);
+    serve->core->archive = serve->archive;
+    return serve->archive != NULL;
+}
+
+/* From here on nothing of ours waits for standard error. */
+static bool start_log(struct serve *serve, struct buf *error)
+{
+    const struct config *config = serve->config;
+    struct log_levels levels = {.level = config->log.level};
+    for (size_t i = 0; i < config->log.levels.count; i++) {
+        const char *text = config->log.levels.items[i];
+        if (log_levels_add(&levels, slice_str(text)) != ST_OK) {
+            buf_addf(error, "log.levels: \"%s\" is not COMPONENT=LEVEL", text);
+            return false;
+        }
+    }
+    log_levels_apply(&levels);
+    log_set_format(config->log.format);
+    if (log_writer_start() == ST_OK)
+        return true;
+    buf_addf(error, "cannot start the log's writer: %s", strerror(errno));
+    return false;
+}
+
 static bool start_http(struct serve *serve, struct buf *error)
 {
     struct http_server_options options;
@@ -413,6 +475,8 @@ static bool start(struct serve *serve, struct buf *error)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     signal(SIGPIPE, SIG_IGN); /* a peer or a log reader that has gone is an error of that write */
+    if (!start_log(serve, error))
+        return false;
     raise_descriptor_limit(serve->config);
     serve->reactor = reactor_new();
     if (serve->reactor) {
@@ -424,7 +488,7 @@ static bool start(struct serve *serve, struct buf *error)
         return false;
     }
     if (!start_data(serve, error) || !start_auth(serve, error) || !start_schemes(serve, error) ||
-        !start_core(serve, error) || !start_http(serve, error))
+        !start_core(serve, error) || !start_archive(serve, error) || !start_http(serve, error))
         return false;
     reactor_add_hook(serve->reactor, "serve", on_turn, serve);
     if (serve->config->dev)
@@ -439,6 +503,7 @@ static void finish(struct serve *serve)
     http_server_free(serve->http);
     store_free(serve->store);
     core_free(serve->core);
+    archive_free(serve->archive, WRITTEN_MS);
     outbound_free(serve->outbound);
     registry_free(serve->registry);
     scheme_set_free(serve->schemes);
@@ -451,19 +516,34 @@ static void finish(struct serve *serve)
     buf_free(&serve->api_key);
 }
 
+/* Behind the lines that led to it. */
+static void report_failure(const struct config *config, const struct buf *error)
+{
+    struct buf text;
+    if (config->log.format == LOG_JSON) {
+        log_error("serve.not_started", "reason=%s", log_quote(buf_slice(error)));
+        return;
+    }
+    buf_init(&text, 8192);
+    buf_addf(&text, "trotline: %.*s\n", SLICE_ARGS(buf_slice(error)));
+    if (buf_status(&text) == ST_OK)
+        log_plain(buf_slice(&text));
+    buf_free(&text);
+}
+
 static int run(struct serve *serve)
 {
     struct buf error;
     int code = CLI_EXIT_FAILED;
     buf_init(&error, 4096);
     if (!start(serve, &error)) {
-        log_flush_all(); /* what led to it stands before it */
-        fprintf(stderr, "trotline: %.*s\n", SLICE_ARGS(buf_slice(&error)));
+        report_failure(serve->config, &error);
     } else if (reactor_run(serve->reactor) == ST_OK) {
         code = CLI_EXIT_OK;
     }
     log_info("serve.stopped", "code=%d", code);
     finish(serve);
+    log_writer_stop(WRITTEN_MS);
     log_flush_all();
     buf_free(&error);
     return code;
@@ -479,7 +559,6 @@ static int serve_main(const struct config *config)
     serve->config = config;
     buf_init(&serve->redis_url, 4096);
     buf_init(&serve->api_key, 4096);
-    log_threshold = config->log.level;
     int code = run(serve);
     free(serve);
     return code;

@@ -12,7 +12,9 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/log.h"
+#include "core/archive.h"
 #include "core/outcome.h"
 #include "core/schedule.h"
 #include "core/store_jobs.h"
@@ -37,6 +39,8 @@ struct item {
     struct job *job;
     struct id event;
     char event_id[ID_TEXT_MAX];
+    struct archive_record record; /* ARCHIVE_NOT for a dead letter: its end was another */
+    char type[LIMIT_TYPE_BYTES];  /* of which the record speaks */
 };
 
 struct clear {
@@ -121,10 +125,36 @@ static void on_item_done(void *arg, enum status status, const struct redis_value
 {
     struct item *item = arg;
     struct job *job = item->job;
-    if (status == ST_OK && reply_is(reply, 0, "ok"))
+    if (status == ST_OK && reply_is(reply, 0, "ok")) {
         job->progress++;
+        archive_write(job->clear->core->archive, &item->record);
+    }
     free(item);
     page_answered(job, status == ST_STOPPED);
+}
+
+/* What the archive will say when it has been done. */
+static void note_end(struct item *item, const struct delivery_state *state, struct slice event)
+{
+    bool deleted = item->job->endpoint->deleted;
+    struct mp_reader reader;
+    struct event_record record;
+    mp_reader_init(&reader, event);
+    event_record_read(&reader, &record);
+    size_t len = mp_at_end(&reader) ? record.type.len : 0;
+    if (len > sizeof(item->type))
+        len = sizeof(item->type);
+    memcpy(item->type, len > 0 ? record.type.ptr : "", len);
+    item->record = (struct archive_record){
+        .end = {.status = deleted ? ARCHIVE_CANCELLED : ARCHIVE_DEAD,
+                .status_code = state->status_code,
+                .error = deleted ? "" : "endpoint_disabled"},
+        .event_id = slice_str(item->event_id),
+        .type = slice_of(item->type, len),
+        .endpoint_id = slice_str(item->job->endpoint->id_text),
+        .attempts = state->attempts,
+        .accepted_at_ms = state->accepted_at_ms,
+    };
 }
 
 static enum status cancel_due(struct item *item, const struct delivery_state *state)
@@ -186,6 +216,8 @@ static void on_item_read(void *arg, enum status status, const struct redis_value
         status = ST_AGAIN; /* enabled meanwhile: the page's end sees that too */
     if (status == ST_OK && bytes.ptr && delivery_state_read(bytes, &state) != ST_OK)
         state = (struct delivery_state){.ordinal = 0};
+    if (status == ST_OK && job->step == CLEAR_DUE)
+        note_end(item, &state, reply_text(reply, 0));
     if (status == ST_OK)
         status = job->step == CLEAR_DUE ? cancel_due(item, &state) : discard_dead(item, &state);
     if (status != ST_OK) {

@@ -82,7 +82,8 @@ struct core {
     struct store *store;
     struct registry *registry;
     struct outbound *outbound;
-    struct rng rng; /* jitter */
+    struct archive *archive; /* NULL: none. Its maker sets it and frees it after the core */
+    struct rng rng;          /* jitter */
     struct core_stats stats;
     bool loaded; /* the endpoints are in the registry */
     bool stopping;

@@ -12,11 +12,11 @@
  */
 #include "core/settle.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/archive.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
 #include "core/gate.h"
@@ -38,7 +38,7 @@ struct settlement {
     bool counted;      /* an attempt was made: it is recorded */
     uint64_t delay_ms; /* RETRY_LATER */
     struct attempt_record record;
-    char error[32];
+    const char *error; /* static memory */
     char body[LIMIT_ATTEMPT_BODY_BYTES];
 };
 
@@ -49,14 +49,16 @@ struct waiting {
     struct core *core;
     struct delivery *delivery;
     bool to_schedule; /* it goes on in the schedule: its due time is noted */
+    struct archive_end end;
 };
 
-static struct waiting *waiting_new(struct core *core, struct delivery *delivery, bool to_schedule)
+static struct waiting *waiting_new(struct core *core, struct delivery *delivery, bool to_schedule,
+                                   const struct archive_end *end)
 {
     struct waiting *waiting = malloc(sizeof(*waiting));
     if (!waiting)
         return NULL;
-    *waiting = (struct waiting){core, delivery, to_schedule};
+    *waiting = (struct waiting){core, delivery, to_schedule, *end};
     core->settle->pending++;
     return waiting;
 }
@@ -76,6 +78,8 @@ static void on_moved(void *arg, enum status status, const struct redis_value *re
     if (status == ST_OK) {
         store_saw_time(core->store, reply_integer(reply, 1));
         core->stats.deliveries_moved++;
+        if (!reply_is(reply, 0, "gone")) /* whoever has adopted the batch delivers it again */
+            archive_delivery(core->archive, delivery, &waiting->end);
         if (waiting->to_schedule)
             schedule_note_due(core->schedule, delivery->endpoint, reply_integer(reply, 2));
         journal_moved(core->journal, delivery->message->batch, delivery->ordinal);
@@ -92,7 +96,10 @@ static void on_settled(void *arg, enum status status, const struct redis_value *
     core->settle->pending--;
     if (status == ST_OK) {
         store_saw_time(core->store, reply_integer(reply, 1));
-        if (reply_is(reply, 0, "stale"))
+        bool stale = reply_is(reply, 0, "stale");
+        if (!stale || waiting->end.status == ARCHIVE_SENT) /* it was, though others go on with it */
+            archive_delivery(core->archive, delivery, &waiting->end);
+        if (stale)
             core->stats.leases_lost++;
         else if (waiting->to_schedule)
             schedule_note_due(core->schedule, delivery->endpoint, reply_integer(reply, 2));
@@ -121,10 +128,11 @@ static void write_state(struct buf *buf, const struct delivery *delivery, bool d
 
 /* Moves a delivery of the memory path. */
 static void move(struct core *core, struct delivery *delivery, enum store_move_kind kind,
-                 uint64_t value, struct slice state, struct slice attempt)
+                 uint64_t value, struct slice state, const struct archive_end *end,
+                 struct slice attempt)
 {
     struct message *message = delivery->message;
-    struct waiting *waiting = waiting_new(core, delivery, kind != STORE_MOVE_DEAD);
+    struct waiting *waiting = waiting_new(core, delivery, kind != STORE_MOVE_DEAD, end);
     struct store_move args = {
         .batch = message->batch->id_text,
         .ordinal = delivery->ordinal,
@@ -149,10 +157,10 @@ static void move(struct core *core, struct delivery *delivery, enum store_move_k
 /* Settles a leased delivery. */
 static void settle_leased(struct core *core, struct delivery *delivery, enum store_settle_kind kind,
                           uint64_t delay_ms, struct slice state, struct slice outcome,
-                          struct slice attempt)
+                          const struct archive_end *end, struct slice attempt)
 {
     struct message *message = delivery->message;
-    struct waiting *waiting = waiting_new(core, delivery, kind == STORE_SETTLE_RETRY);
+    struct waiting *waiting = waiting_new(core, delivery, kind == STORE_SETTLE_RETRY, end);
     struct store_settle args = {
         .event = &message->id,
         .event_id = message->id_text,
@@ -180,7 +188,13 @@ static void settle_leased(struct core *core, struct delivery *delivery, enum sto
 static void finish(struct core *core, struct delivery *delivery, const struct outcome *outcome,
                    struct slice attempt)
 {
-    if (outcome->status == OUTCOME_SENT)
+    bool sent = outcome->status == OUTCOME_SENT;
+    struct archive_end end = {.status = sent ? ARCHIVE_SENT : ARCHIVE_CANCELLED,
+                              .status_code = outcome->status_code,
+                              .timed = sent,
+                              .duration_ms = outcome->duration_ms,
+                              .error = ""};
+    if (sent)
         core->stats.deliveries_sent++;
     else
         core->stats.deliveries_cancelled++;
@@ -189,9 +203,10 @@ static void finish(struct core *core, struct delivery *delivery, const struct ou
         uint8_t bytes[OUTCOME_BYTES];
         outcome_write(bytes, outcome);
         settle_leased(core, delivery, STORE_SETTLE_DONE, 0, SLICE(""),
-                      slice_of(bytes, sizeof(bytes)), attempt);
+                      slice_of(bytes, sizeof(bytes)), &end, attempt);
         return;
     }
+    archive_delivery(core->archive, delivery, &end);
     struct batch *batch = delivery->message->batch;
     batch_get(batch);
     uint32_t ordinal = delivery->ordinal;
@@ -202,34 +217,35 @@ static void finish(struct core *core, struct delivery *delivery, const struct ou
 }
 
 static void postpone(struct core *core, struct delivery *delivery, enum store_move_kind kind,
-                     uint64_t value, const char *error, int status_code, struct slice attempt)
+                     uint64_t value, const struct archive_end *end, struct slice attempt)
 {
     struct buf state;
     buf_init(&state, 512);
-    write_state(&state, delivery, kind == STORE_MOVE_DEAD, error, status_code);
+    write_state(&state, delivery, kind == STORE_MOVE_DEAD, end->error, end->status_code);
     delivery->phase = DELIVERY_SETTLING;
     if (delivery->lease == 0) {
-        move(core, delivery, kind, value, buf_slice(&state), attempt);
+        move(core, delivery, kind, value, buf_slice(&state), end, attempt);
     } else {
         uint64_t now_ms = store_redis_ms(core->store);
         uint64_t in_ms = kind == STORE_MOVE_AT ? (value > now_ms ? value - now_ms : 0) : value;
         settle_leased(core, delivery,
                       kind == STORE_MOVE_DEAD ? STORE_SETTLE_DEAD : STORE_SETTLE_RETRY, in_ms,
-                      buf_slice(&state), SLICE(""), attempt);
+                      buf_slice(&state), SLICE(""), end, attempt);
     }
     buf_free(&state);
 }
 
 void settle_postpone(struct settle *settle, struct delivery *delivery, uint64_t due_at_ms)
 {
-    postpone(settle->core, delivery, due_at_ms ? STORE_MOVE_AT : STORE_MOVE_IN, due_at_ms, "", 0,
-             SLICE(""));
+    postpone(settle->core, delivery, due_at_ms ? STORE_MOVE_AT : STORE_MOVE_IN, due_at_ms,
+             &(struct archive_end){.error = ""}, SLICE(""));
 }
 
 void settle_dead(struct settle *settle, struct delivery *delivery, const char *reason)
 {
     settle->core->stats.deliveries_dead++;
-    postpone(settle->core, delivery, STORE_MOVE_DEAD, 0, reason, 0, SLICE(""));
+    postpone(settle->core, delivery, STORE_MOVE_DEAD, 0,
+             &(struct archive_end){.status = ARCHIVE_DEAD, .error = reason}, SLICE(""));
 }
 
 void settle_cancel(struct settle *settle, struct delivery *delivery)
@@ -279,6 +295,9 @@ static void finish_success(struct core *core, struct settlement *settlement)
     };
     if (delivery->replayed_at == 0)
         hist_record(&core->stats.delivery_us, since_accepted_us(core, delivery));
+    log_debug("delivery.sent", "endpoint=%s event=%s attempt=%u status=%u duration_ms=%u",
+              delivery->endpoint->id_text, delivery->message->id_text, delivery->attempts,
+              record->status_code, record->duration_ms);
     if (delivery->lease == 0) {
         history_note_success(core->history, delivery->endpoint, record);
         finish(core, delivery, &outcome, SLICE(""));
@@ -300,9 +319,13 @@ static void finish_failure(struct core *core, struct settlement *settlement)
     bool retry = settlement->verdict == RETRY_LATER && delivery->endpoint->config->active;
     core->stats.deliveries_retried += retry;
     core->stats.deliveries_dead += !retry;
+    struct archive_end end = {.status = retry ? ARCHIVE_NOT : ARCHIVE_DEAD,
+                              .status_code = settlement->record.status_code,
+                              .timed = true,
+                              .duration_ms = settlement->record.duration_ms,
+                              .error = settlement->error};
     postpone(core, delivery, retry ? STORE_MOVE_IN : STORE_MOVE_DEAD,
-             retry ? settlement->delay_ms : 0, settlement->error, settlement->record.status_code,
-             buf_slice(&attempt));
+             retry ? settlement->delay_ms : 0, &end, buf_slice(&attempt));
     buf_free(&attempt);
 }
 
@@ -358,7 +381,7 @@ static void judge(struct core *core, struct settlement *settlement,
     const char *error = outbound_error_name(result->error);
     if (!error[0] && decision.verdict != RETRY_SUCCESS)
         error = "http_status";
-    snprintf(settlement->error, sizeof(settlement->error), "%s", error);
+    settlement->error = error;
     size_t len = result->body_head.len < sizeof(settlement->body) ? result->body_head.len
                                                                   : sizeof(settlement->body);
     if (len > 0)
@@ -394,7 +417,6 @@ void settle_attempt(struct settle *settle, struct delivery *delivery,
         return;
     }
     *delivery->held = settlement;
-    delivery->held->record.error = slice_str(delivery->held->error);
     delivery->held->record.body.ptr = delivery->held->body;
     settle->pending++;
 }
@@ -442,7 +464,7 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
 {
     struct core *core = settle->core;
     struct message *message = delivery->message;
-    struct waiting *waiting = waiting_new(core, delivery, true);
+    struct waiting *waiting = waiting_new(core, delivery, true, &(struct archive_end){.error = ""});
     if (!waiting)
         return; /* the next tick tries again */
     struct buf state;

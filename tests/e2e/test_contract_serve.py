@@ -25,7 +25,7 @@ def serve(*arguments, env=None, timeout=20):
 def test_first_start(start_daemon):
     daemon = start_daemon()
     assert daemon.output == f"ready on {daemon.url}\n", "one line, and the log is elsewhere"
-    assert "serve.ready" in daemon.log
+    daemon.wait_for_log(r"serve\.ready")
     key = daemon.data / "api-key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     before = key.read_text()

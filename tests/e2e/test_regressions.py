@@ -1,5 +1,6 @@
 """Faults that were found by trying, and mended: each test failed once."""
 
+import re
 import subprocess
 import threading
 import time
@@ -140,7 +141,7 @@ def test_percent_encoded_ids_are_the_same_ids(client, sink, event_type):
 
 def test_the_first_start_prints_the_key(start_daemon):
     daemon = start_daemon(dev=False)
-    assert daemon.api_key in daemon.log + daemon.output
+    daemon.wait_for_log(re.escape(daemon.api_key))
 
 
 def test_redis_out_of_memory_is_503_for_webhooks_too(redis_server, start_daemon):

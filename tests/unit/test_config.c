@@ -90,7 +90,12 @@ static void defaults_are_complete(void **state)
     assert_string_equal(c->schemes, "");
     assert_int_equal(c->shutdown_timeout_ms, 30000);
     assert_int_equal(c->drain_delay_ms, 0);
+    assert_int_equal(c->log.format, LOG_LOGFMT);
     assert_int_equal(c->log.level, LOG_INFO);
+    assert_int_equal(c->log.levels.count, 0);
+    assert_string_equal(c->archive.file, "");
+    assert_int_equal(c->archive.max_bytes, 256 << 20);
+    assert_int_equal(c->archive.files, 4);
     assert_int_equal(c->http.max_connections, 10000);
     assert_int_equal(c->http.max_body_bytes, 1 << 20);
     assert_int_equal(c->http.max_buffered_bytes, 256 << 20);
@@ -246,6 +251,17 @@ static void file_errors_are_exact(void **state)
         {"log:\n  level: infos\n",
          "f:2: log.level: \"infos\" is unknown; allowed: error, warn, info or debug; did you mean "
          "\"info\"?\n"},
+        {"log:\n  format: xml\n", "f:2: log.format: \"xml\" is unknown; allowed: logfmt or json\n"},
+        {"log:\n  levels: [writer=debug, nobody=debug]\n",
+         "f:2: log.levels: \"nobody=debug\" is not acceptable; allowed: a list of up to 64, each "
+         "COMPONENT=LEVEL such as delivery=debug; the components are in GET /api/log\n"},
+        {"log:\n  levels: [writer=loud]\n",
+         "f:2: log.levels: \"writer=loud\" is not acceptable; allowed: a list of up to 64, each "
+         "COMPONENT=LEVEL such as delivery=debug; the components are in GET /api/log\n"},
+        {"archive:\n  maxBytes: 1KiB\n",
+         "f:2: archive.maxBytes: \"1KiB\" is out of range; allowed: 64KiB to 1TiB\n"},
+        {"archive:\n  files: 0\n",
+         "f:2: archive.files: \"0\" is out of range; allowed: 1 to 1000 files\n"},
         {"durability: 1\n",
          "f:1: durability: \"1\" is unknown; allowed: always, everysec or memory\n"},
         {"listen: example.com:80\n",

@@ -7,12 +7,20 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/json_scan.h"
 #include "base/log.h"
+#include "base/log_levels.h"
+#include "base/writer.h"
+#include "base/writer_child.h"
 
 enum { TEXT_BYTES = 2 * 1024 * 1024 };
 
@@ -30,7 +38,7 @@ static int setup(void **state)
         return -1;
     reading = ends[0];
     text_len = 0;
-    log_threshold = LOG_INFO;
+    log_levels_apply(&(struct log_levels){.level = LOG_INFO});
     return dup2(ends[1], STDERR_FILENO) < 0 || close(ends[1]) != 0 ? -1 : 0;
 }
 
@@ -72,10 +80,10 @@ static const char *flushed(void)
     return text;
 }
 
-/* "2026-11-22T04:23:54.123Z " and so on: digits stand for 0. */
+/* "2026-11-22T04:23:54.123Z" and so on: digits stand for 0. */
 static void expect_time(const char *line)
 {
-    static const char form[] = "0000-00-00T00:00:00.000Z ";
+    static const char form[] = "0000-00-00T00:00:00.000Z";
     for (size_t i = 0; i + 1 < sizeof(form); i++) {
         char c = line[i] >= '0' && line[i] <= '9' ? '0' : line[i];
         assert_int_equal(c, form[i]);
@@ -105,10 +113,10 @@ static void test_threshold(void **state)
     int formatted = 0;
     log_debug("hidden", "n=%d", ++formatted);
     assert_int_equal(formatted, 0);
-    log_threshold = LOG_DEBUG;
+    log_levels_apply(&(struct log_levels){.level = LOG_DEBUG});
     log_debug("shown", "n=%d", ++formatted);
     assert_non_null(strstr(flushed(), "debug shown n=1\n"));
-    log_threshold = LOG_ERROR;
+    log_levels_apply(&(struct log_levels){.level = LOG_ERROR});
     log_warn("hidden", "n=%d", ++formatted);
     assert_string_equal(flushed(), "");
 }
@@ -153,9 +161,52 @@ static void test_quote(void **state)
         {{"a\nb\r\t\0c", 7}, "\"a\\x0ab\\x0d\\x09\\x00c\""},
         {{"\x1b[0m\x7f", 5}, "\"\\x1b[0m\\x7f\""},
         {{"gr\xc3\xbc\xc3\x9f", 6}, "\"gr\xc3\xbc\xc3\x9f\""},
+        {{"\xc3(\xff\xe2\x82", 5}, "\"\\xc3(\\xff\\xe2\\x82\""},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         assert_string_equal(log_quote(table[i].text), table[i].quoted);
+}
+
+/* Whatever stands in a value that its caller did not quote, a line stays a line. */
+static void test_controls(void **state)
+{
+    (void)state;
+    log_info("odd", "a=%s", "x\ny\x1b\x7fz");
+    assert_string_equal(flushed() + 25, "info odd a=x?y??z\n");
+}
+
+/* The same lines as JSON: valid however long they are and whatever they hold. */
+static void test_json(void **state)
+{
+    (void)state;
+    static char fields[20000];
+    log_set_format(LOG_JSON);
+    log_warn("some.event", "n=%d text=%s", 5, log_quote(SLICE("a \"b\"\n\xff")));
+    expect_time(flushed() + 9); /* behind {"time":" */
+    assert_string_equal(text + 33, "\",\"level\":\"warn\",\"event\":\"some.event\",\"n\":5,"
+                                   "\"text\":\"a \\\"b\\\"\\n\xef\xbf\xbd\"}\n");
+    log_error("bare", "%s", "");
+    assert_string_equal(flushed() + 33, "\",\"level\":\"error\",\"event\":\"bare\"}\n");
+    log_plain(SLICE("for people\n"));
+    assert_string_equal(flushed(), "");
+
+    memset(fields, '\1', sizeof(fields) - 1);
+    log_info("long", "%s", fields);
+    for (size_t i = 0; i + 4 < sizeof(fields); i += 4)
+        memcpy(fields + i, "\\x00", 4);
+    memcpy(fields, "f=\"", 3);
+    log_info("long", "%s", fields);
+    const char *line = flushed();
+    for (int i = 0; i < 2; i++) {
+        const char *end = strchr(line, '\n');
+        assert_non_null(end);
+        assert_int_equal(json_check(slice_of(line, (size_t)(end - line)), NULL), ST_OK);
+        line = end + 1;
+    }
+    assert_string_equal(line, "");
+    log_set_format(LOG_LOGFMT);
+    log_plain(SLICE("for people\n"));
+    assert_string_equal(flushed(), "for people\n");
 }
 
 /* However long a text is and whatever stands at the cut, the result fits its 512 bytes, is quoted,
@@ -250,6 +301,92 @@ static void test_lost_lines_are_told_at_the_end(void **state)
     assert_non_null(strstr(text, "warn log.dropped lines=1\n"));
 }
 
+/* ---- With a writer --------------------------------------------------------------------------- */
+
+static void read_until(const char *what)
+{
+    uint64_t end_us = clock_now_us() + 20 * 1000 * 1000;
+    while (!strstr(text, what)) {
+        assert_true(clock_now_us() < end_us);
+        log_flush();
+        read_pipe();
+        (void)poll(NULL, 0, 2);
+    }
+}
+
+/* Lines before, with and after the writer come in order; its stop has written everything. */
+static void test_writer(void **state)
+{
+    (void)state;
+    log_info("before", "n=1");
+    assert_int_equal(log_writer_start(), ST_OK);
+    log_info("with", "n=2");
+    log_plain(SLICE("for people\n"));
+    log_info("with", "n=3");
+    log_writer_stop(20000);
+    log_info("after", "n=4");
+    log_flush_all();
+    read_pipe();
+    static const char *const parts[] = {"info before n=1\n", "info with n=2\n", "for people\n",
+                                        "info with n=3\n", "info after n=4\n"};
+    const char *at = text;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        at = strstr(at, parts[i]);
+        assert_non_null(at);
+    }
+    log_writer_stop(0);
+}
+
+/* Nobody reads: every call comes back at once; when somebody does, one line says how many are
+ * missing, and every line that was not dropped is there. */
+static void test_writer_full(void **state)
+{
+    (void)state;
+    static char fields[1000];
+    uint64_t dropped_before = log_dropped(), lines = 0;
+    memset(fields, 'x', sizeof(fields) - 1);
+    assert_int_equal(log_writer_start(), ST_OK);
+    for (; log_dropped() < dropped_before + 10; lines++) {
+        log_info("filling", "n=%llu %s", (unsigned long long)lines, fields);
+        log_flush();
+        assert_true(lines < 100000);
+    }
+    uint64_t lost = log_dropped() - dropped_before;
+    read_until("warn log.dropped");
+    char expected[64];
+    snprintf(expected, sizeof(expected), "warn log.dropped lines=%llu\n", (unsigned long long)lost);
+    read_until(expected);
+    log_writer_stop(20000);
+    read_pipe();
+    uint64_t seen = 0;
+    for (const char *line = text; (line = strstr(line, "info filling")); line++)
+        seen++;
+    assert_int_equal(seen, lines - lost);
+    assert_int_equal(log_dropped() - dropped_before, lost);
+}
+
+/* An output that is gone is not told so again and again: one line at most tries. */
+static void test_writer_without_output(void **state)
+{
+    (void)state;
+    uint64_t dropped_before = log_dropped();
+    assert_int_equal(close(STDERR_FILENO), 0);
+    assert_int_equal(log_writer_start(), ST_OK);
+    log_info("into.nothing", "n=1");
+    uint64_t end_us = clock_now_us() + 20 * 1000 * 1000;
+    while (log_dropped() < dropped_before + 2) {
+        assert_true(clock_now_us() < end_us);
+        log_flush();
+        (void)poll(NULL, 0, 2);
+    }
+    for (int i = 0; i < 50; i++) {
+        log_flush();
+        (void)poll(NULL, 0, 2);
+    }
+    assert_int_equal(log_dropped(), dropped_before + 2); /* the line, and the report */
+    log_writer_stop(20000);
+}
+
 /* Standard error that is closed, or a pipe whose reader has gone, loses lines and nothing else. */
 static void test_nobody_there(void **state)
 {
@@ -265,18 +402,29 @@ static void test_nobody_there(void **state)
     log_flush_all(); /* where the line that waited goes */
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], WRITER_COMMAND) == 0)
+        return writer_child_main(argc - 1, argv + 1);
+    static char program[PATH_MAX];
+    if (!(writer_program = realpath(argv[0], program)))
+        return 1;
+    signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_form, setup, teardown),
         cmocka_unit_test_setup_teardown(test_threshold, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lines_wait_for_the_flush, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_quote, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_controls, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_json, setup, teardown),
         cmocka_unit_test_setup_teardown(test_quote_is_cut_to_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_eight_quotes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_lines_are_told_at_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_writer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_writer_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_writer_without_output, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

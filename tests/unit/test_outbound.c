@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_levels.h"
 #include "http_peer.h"
 #include "net/netguard.h"
 #include "net/outbound.h"
@@ -1016,7 +1017,7 @@ static void test_multi_failure(void **state)
     struct world world;
     struct answer answers[10];
     static const struct peer_reply silent = {"", PEER_SILENT, NULL};
-    log_threshold = LOG_ERROR - 1;
+    log_levels_apply(&(struct log_levels){.level = LOG_ERROR - 1});
     world_init(&world, &default_options);
     struct outbound_call call = call_of(peer_url(&world));
     for (int nth = 1; nth < 12; nth++) {
@@ -1037,7 +1038,7 @@ static void test_multi_failure(void **state)
             assert_int_equal(outbound_stats(world.outbound)->rebuilds, 1);
     }
     assert_int_equal(outbound_in_flight(world.outbound), 0);
-    log_threshold = LOG_INFO;
+    log_levels_apply(&(struct log_levels){.level = LOG_INFO});
     world_end(&world);
 }
 
@@ -1047,11 +1048,11 @@ static void test_bad_options(void **state)
     struct netguard guard = {.allow_private = true};
     struct outbound_options options = default_options;
     struct reactor *reactor = reactor_new();
-    log_threshold = LOG_ERROR - 1;
+    log_levels_apply(&(struct log_levels){.level = LOG_ERROR - 1});
     options.guard = &guard;
     options.ca_file = "/nonexistent/ca.pem";
     assert_null(outbound_new(reactor, &options));
-    log_threshold = LOG_INFO;
+    log_levels_apply(&(struct log_levels){.level = LOG_INFO});
     outbound_free(NULL);
     reactor_free(reactor);
 }

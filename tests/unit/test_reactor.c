@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_levels.h"
 #include "net/reactor.h"
 
 enum { FAR_MS = 3600 * 1000, TIMERS = 8 };
@@ -414,7 +415,7 @@ static void hook_slow(void *arg)
 static void test_stats(void **state)
 {
     (void)state;
-    log_threshold = LOG_ERROR; /* the slow hook is logged */
+    log_levels_apply(&(struct log_levels){.level = LOG_ERROR}); /* the slow hook is logged */
     reactor_add_hook(reactor, "slow", hook_slow, NULL);
     const struct reactor_stats *stats = reactor_stats(reactor);
     assert_true(stats->turns == 0 && stats->longest_us == 0);
@@ -424,7 +425,7 @@ static void test_stats(void **state)
     assert_true(stats->slow_turns >= 1);
     assert_true(stats->longest_us >= 25 * 1000);
     assert_true(stats->busy_us >= stats->longest_us + stats->last_turn_us);
-    log_threshold = LOG_INFO;
+    log_levels_apply(&(struct log_levels){.level = LOG_INFO});
 }
 
 /* A timer that fires while the loop is at work elsewhere is as late as that work is long. */

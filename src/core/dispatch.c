@@ -268,7 +268,7 @@ static void wait_for(struct dispatch *dispatch, struct endpoint *endpoint, uint6
         if (endpoint->backlog && opens_us != UINT64_MAX) /* peeks need not name it meanwhile */
             schedule_lease(core->schedule, endpoint, 0,
                            store_redis_ms(core->store) + (opens_us - now_us) / 1000);
-    } else if (wants_lease(dispatch, endpoint) && opens_us != UINT64_MAX) {
+    } else if (wants_lease(dispatch, endpoint) && !gate_waits_for_host(endpoint)) {
         lease_for(dispatch, endpoint);
         if (endpoint->claiming == 0 && endpoint->queued == 0 && opens_us - now_us > LEAD_US)
             opens_us -= LEAD_US; /* then its delivery is fetched */

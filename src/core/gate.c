@@ -5,10 +5,11 @@
  *          └── limited until its slot, breaker open, ─────────┘
  *              probe under way, host full
  *
- * An endpoint that is asleep is in `sleepers`, by the time at which it wakes. One that waits for
- * the end of an attempt sleeps for ever, and is woken: by its own probe's end, or by its place in
- * the list of its host. Waking is only a call of dispatch_endpoint_ready(): whoever is woken asks
- * anew.
+ * An endpoint that is asleep is in `sleepers`, by the time at which it wakes. One whose probe is
+ * under way sleeps for ever, and is woken by its end. One whose host is full is in the host's list
+ * too; each attempt there that ends wakes one of them, which may have nothing to send any more, so
+ * all look for themselves after HOST_WAIT_US. Waking is only a call of dispatch_endpoint_ready():
+ * whoever is woken asks anew.
  */
 #include "core/gate.h"
 
@@ -22,6 +23,8 @@
 #include "core/dispatch.h"
 #include "core/health_store.h"
 #include "core/notice.h"
+
+enum { HOST_WAIT_US = 1000 * 1000 };
 
 /* A destination: the host and port of a URL. */
 struct gate_host {
@@ -88,13 +91,18 @@ static void on_timer(void *arg)
 void gate_sleep(struct gate *gate, struct endpoint *endpoint, uint64_t until_us)
 {
     struct gate_entry *entry = &endpoint->gate;
-    bool limited = until_us != UINT64_MAX && !gate_closed(endpoint);
+    bool limited = !gate_waits_for_host(endpoint) && !gate_closed(endpoint);
     gate->core->stats.endpoints_limited += limited - (uint64_t)entry->limited;
     entry->limited = limited;
     heap_remove(&gate->sleepers, &entry->sleep);
     heap_insert(&gate->sleepers, &entry->sleep, until_us);
     if (heap_first(&gate->sleepers) == &entry->sleep)
         arm(gate);
+}
+
+bool gate_waits_for_host(const struct endpoint *endpoint)
+{
+    return list_linked(&endpoint->gate.host_waiter);
 }
 
 bool gate_asleep(const struct endpoint *endpoint)
@@ -328,13 +336,15 @@ uint64_t gate_opens_us(struct gate *gate, struct endpoint *endpoint, uint64_t no
     if (host_full(gate, entry->host)) {
         if (!list_linked(&entry->host_waiter))
             list_push_back(&entry->host->waiting, &entry->host_waiter);
-        return UINT64_MAX;
+        return now_us + HOST_WAIT_US;
     }
     return gcra_slot_us(&entry->rate, limit_of(endpoint), now_us);
 }
 
 size_t gate_room(const struct endpoint *endpoint, uint64_t within_us)
 {
+    if (endpoint->gate.breaker.state != BREAKER_CLOSED)
+        return 1; /* the probe */
     if (limit_of(endpoint)->limit == 0)
         return SIZE_MAX;
     uint64_t now_us = clock_now_us();

@@ -61,10 +61,12 @@ void gate_restore(struct gate *gate, struct endpoint *endpoint);
 size_t gate_most(const struct endpoint *endpoint);
 
 /* When the next attempt may start, in monotonic us: not above `now_us` means now, UINT64_MAX when
- * only the end of an attempt can tell (a probe, or its host is full). */
+ * only the end of the probe can tell. When its host is full that is a guess, and it waits there
+ * from now on: it must sleep. */
 uint64_t gate_opens_us(struct gate *gate, struct endpoint *endpoint, uint64_t now_us);
 
-/* How many attempts its rate limit lets start within so long; SIZE_MAX without one. */
+/* How many attempts its rate limit lets start within so long; SIZE_MAX without one. 1 when its
+ * breaker is not closed. */
 size_t gate_room(const struct endpoint *endpoint, uint64_t within_us);
 
 /* The breaker is open, or waits for its probe: what comes now waits in the schedule. */
@@ -73,6 +75,7 @@ bool gate_closed(const struct endpoint *endpoint);
 /* It sleeps until then (a time of gate_opens_us(), or earlier); UINT64_MAX: until it is woken. */
 void gate_sleep(struct gate *gate, struct endpoint *endpoint, uint64_t until_us);
 bool gate_asleep(const struct endpoint *endpoint);
+bool gate_waits_for_host(const struct endpoint *endpoint);
 void gate_wake(struct gate *gate, struct endpoint *endpoint);
 
 /* An attempt starts: only when gate_opens_us() says now. */

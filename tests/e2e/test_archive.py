@@ -95,7 +95,8 @@ def test_a_replayed_delivery_ends_again(start_daemon, sink):
 
 
 def test_rotation_keeps_every_line(start_daemon, sink):
-    daemon = start(start_daemon, "--set", "archive.maxBytes=64KiB", "--set", "archive.files=20")
+    daemon = start(start_daemon, "--set", "archive.maxBytes=64KiB", "--set", "archive.files=20",
+                   "--set", "breaker.enabled=false")
     sink.script("/down", [503])
     with daemon.client() as client:
         client.create_webhook(sink.url("/"), ["*"])
@@ -118,7 +119,7 @@ def test_the_oldest_file_goes(start_daemon, sink):
         client.create_webhook(sink.url("/"), ["*"])
         events = [client.event_id("order.created") for _ in range(1000)]
         wait_until(lambda: len(archive(daemon)) and archive(daemon)[-1]["eventId"] in events[-100:] and
-                   client.metric("trotline_deliveries_sent_total") == 1000, 20, "the last lines")
+                   client.metric('trotline_deliveries_total{outcome="sent"}') == 1000, 20, "the last lines")
     daemon.stop()
     assert {file.name for file in daemon.data.glob("archive.jsonl*")} == \
         {"archive.jsonl", "archive.jsonl.1"}
@@ -164,7 +165,7 @@ def test_an_archive_that_cannot_be_rotated_costs_lines_only(start_daemon, sink):
             assert sent < 3000
         daemon.wait_for_log(r'warn archive\.dropped lines=\d+ last_error="Is a directory"')
         assert (daemon.data / "archive.jsonl").stat().st_size <= 64 * 1024
-        wait_until(lambda: client.metric("trotline_deliveries_sent_total") == sent, 10, "the rest")
+        wait_until(lambda: client.metric('trotline_deliveries_total{outcome="sent"}') == sent, 10, "the rest")
         (daemon.data / "archive.jsonl.1").rmdir()
         last = client.event_id("order.created")
         wait_until(lambda: archive(daemon)[-1]["eventId"] == last, 10, "the last line")

@@ -50,7 +50,8 @@ def wait_kept(redis, webhook, there=True):
 def test_health_is_shown_with_one_webhook_alone(client, sink, event_type):
     webhook = client.create_webhook(sink.url("/"), [event_type])
     assert webhook["health"] == {"failingSince": None, "consecutiveFailures": 0,
-                                 "disabledReason": None}
+                                 "disabledReason": None, "breaker": {"state": "closed"},
+                                 "inFlight": 0, "inFlightAllowed": 8}
     assert health(client, webhook) == webhook["health"]
     listed = client.get("/api/webhooks?limit=500").expect(200).json["webhooks"]
     assert all("health" not in shown for shown in listed)
@@ -207,7 +208,8 @@ def test_enabling_starts_anew(start_daemon, redis_server, sink, how):
         else:
             client.put(path, {"url": webhook["url"], "events": ["a"], "retryPolicy": OFTEN}).expect(200)
         assert health(client, webhook) == {"failingSince": None, "consecutiveFailures": 0,
-                                           "disabledReason": None}
+                                           "disabledReason": None, "breaker": {"state": "closed"},
+                                           "inFlight": 0, "inFlightAllowed": 8}
         wait_kept(redis_server, webhook, False)
         client.event_id("a")
         before = sink.count()

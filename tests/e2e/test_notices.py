@@ -167,7 +167,7 @@ def test_a_backlog(start_daemon, sink):
             sink.wait_for(before + 70, "/slow", timeout=20)
             sink.wait_for(crossing, "/watch")
             sink.script("/slow", 200)
-            wait_until(lambda: client.metric("trotline_deliveries_sent_total") == 61 * crossing, 30)
+            wait_until(lambda: client.metric('trotline_deliveries_total{outcome="sent"}') == 61 * crossing, 30)
         assert sink.count("/watch") == 2
         for request in sink.requests("/watch"):
             schemes.standard(request, watcher["secret"])

@@ -27,9 +27,9 @@ void breaker_rules_default(struct breaker_rules *rules)
 {
     *rules = (struct breaker_rules){
         .enabled = true,
-        .consecutive = 20,
+        .consecutive = 50,
         .ratio = 0.5,
-        .minimum = 40,
+        .minimum = 100,
         .window_ms = 60 * 1000,
         .open_ms = 2 * 1000,
         .open_max_ms = 5 * 60 * 1000,

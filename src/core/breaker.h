@@ -39,7 +39,7 @@ struct breaker_rules {
     double jitter;        /* 0..1: d becomes d * (1 +- jitter), uniformly */
 };
 
-/* 20 failures in a row, or half of at least 40 within 60 s; 2 s, doubled each time up to 5 min,
+/* 50 failures in a row, or half of at least 100 within 60 s; 2 s, doubled each time up to 5 min,
  * +-20 %. */
 void breaker_rules_default(struct breaker_rules *rules);
 

@@ -506,10 +506,19 @@ def test_memory_does_not_grow_with_the_number_of_dead_letters(redis_server, star
     ({"all": False}, "invalid_all", "all"),
     ({"all": True, "type": "a"}, "invalid_all", "all"),
     ({"what": "events"}, "unknown_field", "what"),
+    ({"webhookId": None}, "invalid_webhook_id", "webhookId"),
+    ({"all": None}, "invalid_all", "all"),
+    ({"rate": None}, "invalid_rate", "rate"),
+    ({"colour": 1}, "unknown_field", "colour"),
+    (b'{"rate":1e400}', "invalid_json", None),
+    (b'{"rate":1,"rate":2}', "invalid_json", None),
+    (b'{"x":' + b"[" * 70 + b"]" * 70 + b"}", "json_too_deep", None),
+    (b"{", "invalid_json", None),
     ([], "invalid_json", None)])
 def test_bad_selections(client, body, code, field):
     for method, path in (("POST", "/api/dead-letters/replay"), ("DELETE", "/api/dead-letters")):
-        client.request(method, path, body).expect(400, code, field)
+        given = {"body": body} if isinstance(body, bytes) else {"json_body": body}
+        client.request(method, path, **given).expect(400, code, field)
 
 
 @pytest.mark.parametrize("body", [None, {}, {"rate": 5}])
@@ -539,6 +548,10 @@ def test_what_there_is_not(client):
             client.request(method, f"/api/jobs/{job}").expect(404, "not_found")
     client.get("/api/jobs?limit=0").expect(400, "invalid_limit", "limit")
     client.get("/api/jobs?cursor=x").expect(400, "invalid_cursor", "cursor")
+    other = f"webhookId=ep_{'1' * 27}&cursor=ep_{unknown}.2"
+    client.get(f"/api/dead-letters?{other}").expect(400, "invalid_cursor", "cursor")
+    client.get(f"/api/dead-letters?cursor=ep_{unknown}.2").expect(200)
+    client.get(f"/api/dead-letters?webhookId=ep_{unknown}&cursor=ep_{unknown}.2").expect(200)
     assert client.replay(webhookId=f"ep_{unknown}")["done"] == 0
 
 

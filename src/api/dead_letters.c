@@ -74,6 +74,7 @@ static bool take_endpoint(struct dead_walk_options *options, const char *text)
     return true;
 }
 
+/* A cursor of all dead letters, or of another webhook, is none for one webhook's. */
 static bool read_cursor(const struct query_param *cursor, struct dead_walk_options *options)
 {
     const char *dot = strchr(cursor->value, '.');
@@ -82,7 +83,9 @@ static bool read_cursor(const struct query_param *cursor, struct dead_walk_optio
         return false;
     memcpy(options->start_endpoint, cursor->value, len);
     struct id id;
-    return id_parse(slice_str(options->start_endpoint), "ep_", &id) == ST_OK &&
+    bool other =
+        options->only_endpoint[0] && strcmp(options->only_endpoint, options->start_endpoint) != 0;
+    return !other && id_parse(slice_str(options->start_endpoint), "ep_", &id) == ST_OK &&
            parse_u64(slice_str(dot + 1), &options->start_position) == ST_OK;
 }
 

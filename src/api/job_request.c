@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 
+#include "base/json_scan.h"
 #include "base/timefmt.h"
 #include "core/endpoint_config.h"
 #include "core/json_field.h"
@@ -172,17 +173,33 @@ static enum status take_members(json_t *body, enum job_request_form form, struct
     return status;
 }
 
+static enum status parse(struct slice text, json_t **body, struct field_error *error)
+{
+    struct json_error problem;
+    json_error_t json;
+    *body = NULL;
+    if (json_check(text, &problem))
+        return field_refuse(error, json_field_fault(text), "",
+                            "The body must be a JSON object: %s at byte %zu.", problem.reason,
+                            problem.offset);
+    *body = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &json);
+    if (!*body)
+        return field_refuse(error, "invalid_json", "", "This JSON cannot be read: %s (line %d).",
+                            json.text, json.line);
+    return json_is_object(*body)
+               ? ST_OK
+               : field_refuse(error, "invalid_json", "", "The body must be a JSON object.");
+}
+
 enum status job_request_read(struct slice text, enum job_request_form form, uint64_t default_rate,
                              struct job_spec *spec, struct field_error *error)
 {
-    json_error_t json;
+    json_t *body;
     job_spec_init(spec, form == JOB_REQUEST_DISCARD ? JOB_DISCARD : JOB_REPLAY);
     spec->rate = spec->kind == JOB_REPLAY ? default_rate : 0;
-    struct slice given = text.len > 0 ? text : SLICE("{}");
-    json_t *body = json_loadb(given.ptr, given.len, JSON_REJECT_DUPLICATES, &json);
-    enum status status = json_is_object(body) ? take_members(body, form, spec, error)
-                                              : field_refuse(error, "invalid_json", "",
-                                                             "The body must be a JSON object.");
+    enum status status = parse(text.len > 0 ? text : SLICE("{}"), &body, error);
+    if (status == ST_OK)
+        status = take_members(body, form, spec, error);
     json_decref(body);
     if (status != ST_OK)
         job_spec_free(spec);

@@ -8,6 +8,7 @@
 #include "base/json_out.h"
 #include "base/json_scan.h"
 #include "base/log_levels.h"
+#include "core/json_field.h"
 
 enum { MEMBERS_MAX = 16, ANSWER_BYTES_MAX = 64 * 1024, SENTENCE_BYTES = 2048 };
 
@@ -116,11 +117,12 @@ static bool read_body(struct http_request *request, struct log_levels *levels)
     struct json_member members[MEMBERS_MAX];
     struct json_error error;
     size_t count;
-    if (json_members(http_request_body(request), members, MEMBERS_MAX, &count, &error) != ST_OK) {
+    struct slice body = http_request_body(request);
+    if (json_members(body, members, MEMBERS_MAX, &count, &error) != ST_OK) {
         char message[256];
         snprintf(message, sizeof(message), "The body must be a JSON object: %s at byte %zu.",
                  error.reason, error.offset);
-        reply_error(request, 400, "invalid_json", NULL, message);
+        reply_error(request, 400, json_field_fault(body), NULL, message);
         return false;
     }
     for (size_t i = 0; i < count; i++) {

@@ -18,6 +18,7 @@
 #include "base/json_scan.h"
 #include "core/attempt.h"
 #include "core/endpoint_store.h"
+#include "core/json_field.h"
 
 enum { MEMBERS_MAX = 16, CONFIG_BYTES_MAX = 64 * 1024 };
 
@@ -131,7 +132,7 @@ static enum status read_asked(struct slice body, bool any_url, struct asked *ask
     if (body.len == 0 && !any_url)
         return ST_OK;
     if (json_members(body, members, MEMBERS_MAX, &count, &json) != ST_OK)
-        return field_refuse(error, "invalid_json", "",
+        return field_refuse(error, json_field_fault(body), "",
                             "The body must be a JSON object: %s at byte %zu.", json.reason,
                             json.offset);
     for (size_t i = 0; i < count; i++) {

@@ -203,15 +203,23 @@ static void print_next_steps(struct serve *serve)
     free(data_path);
 }
 
+/* Whatever the log's level is. */
 static void print_key(struct serve *serve)
 {
-    struct buf text;
+    struct slice key = buf_slice(&serve->api_key);
+    struct buf file, text;
+    buf_init(&file, 8192);
     buf_init(&text, 8192);
-    buf_addf(&text, "API key: %.*s (also in %s/api-key)\n", SLICE_ARGS(buf_slice(&serve->api_key)),
-             serve->config->data);
-    if (buf_status(&text) == ST_OK)
+    buf_addf(&file, "%s/api-key", serve->config->data);
+    buf_addf(&text, "API key: %.*s (also in %.*s)\n", SLICE_ARGS(key),
+             SLICE_ARGS(buf_slice(&file)));
+    if (serve->config->log.format == LOG_JSON)
+        log_line(LOG_INFO, "serve.api_key", "key=%.*s file=%s", SLICE_ARGS(key),
+                 log_quote(buf_slice(&file)));
+    else if (buf_status(&text) == ST_OK)
         log_plain(buf_slice(&text));
     buf_free(&text);
+    buf_free(&file);
 }
 
 /* Hook: looks whether the endpoints are loaded, and says so once; writes the log. */
@@ -221,7 +229,7 @@ static void on_turn(void *arg)
     if (!serve->announced && serve->core->loaded && !serve->not_ready[0]) {
         serve->announced = true;
         log_info("serve.ready", "port=%u", http_server_port(serve->http));
-        if (serve->config->dev)
+        if (serve->config->dev && serve->config->log.format != LOG_JSON)
             print_next_steps(serve);
         else if (serve->key_made)
             print_key(serve);

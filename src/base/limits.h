@@ -54,6 +54,10 @@
 #define LIMIT_BATCH_DELIVERIES (1024 * 1024)      /* resolved deliveries of one batch */
 #define LIMIT_BATCH_BYTES      (16 * 1024 * 1024) /* packed size */
 
+/* ---- Matching ------------------------------------------------------------------------------- */
+#define LIMIT_MATCHING_BYTES                                                                       \
+    (32 * 1024 * 1024) /* events whose filters did not fit in a turn; more is 503 `overloaded` */
+
 /* ---- Redis ---------------------------------------------------------------------------------- */
 #define LIMIT_REDIS_REPLY_BYTES                                                                    \
     (64 * 1024 * 1024) /* one reply; more ends the connection: page big reads */

@@ -26,10 +26,12 @@ struct build {
     size_t place_len;
     struct buf texts;
     unsigned conditions;
-    uint16_t node_count, test_count, value_count, step_count;
+    uint16_t node_count, test_count, equal_count, step_count;
+    unsigned values; /* in all tests */
     struct filter_node nodes[FILTER_NODES_MAX];
     struct filter_test tests[LIMIT_FILTER_CONDITIONS];
-    struct filter_value values[LIMIT_FILTER_VALUES];
+    uint16_t node_of[LIMIT_FILTER_CONDITIONS]; /* each test's */
+    struct filter_equal equals[LIMIT_FILTER_VALUES];
     struct filter_step steps[FILTER_STEPS_MAX];
 };
 
@@ -190,9 +192,8 @@ static void end_step(struct build *b, uint16_t step)
 static void add_test(struct build *b, uint16_t node, enum filter_op op, bool negated)
 {
     uint16_t test = b->test_count++;
-    b->tests[test] = (struct filter_test){
-        .op = op, .next = b->nodes[node].first_test, .first_value = b->value_count};
-    b->nodes[node].first_test = test;
+    b->tests[test] = (struct filter_test){.op = op};
+    b->node_of[test] = node;
     if (op != FILTER_EXISTS)
         b->nodes[node].asks_elements = true;
     uint16_t negation = negated ? begin_step(b, FILTER_NOT, 0) : 0;
@@ -206,7 +207,7 @@ static enum status add_value(struct build *b, struct slice json, enum json_type 
 {
     if (type == JSON_OBJECT || type == JSON_ARRAY)
         return REFUSE(b, "Give a string, a number, true, false or null.");
-    if (b->value_count == LIMIT_FILTER_VALUES)
+    if (b->values++ == LIMIT_FILTER_VALUES)
         return REFUSE(b, "A filter has at most %d values.", LIMIT_FILTER_VALUES);
     struct filter_value value = {.type = type};
     if (type == JSON_STRING)
@@ -218,14 +219,17 @@ static enum status add_value(struct build *b, struct slice json, enum json_type 
             value.number.exponent == -DECIMAL_EXPONENT_MAX)
             return REFUSE(b, "This number is too far from 1 to be compared.");
     }
-    b->values[b->value_count++] = value;
-    b->tests[b->test_count - 1].value_count++;
+    uint16_t test = b->test_count - 1;
+    if (b->tests[test].op == FILTER_IN)
+        b->equals[b->equal_count++] =
+            (struct filter_equal){value, b->node_of[test], UINT64_C(1) << test};
+    else
+        b->tests[test].value = value;
     return ST_OK;
 }
 
-static int compare_values(const void *left, const void *right)
+static int compare_values(const struct filter_value *a, const struct filter_value *b)
 {
-    const struct filter_value *a = left, *b = right;
     if (a->type != b->type)
         return a->type < b->type ? -1 : 1;
     if (a->type == JSON_STRING)
@@ -284,7 +288,6 @@ static enum status take_list(struct build *b, const struct operator_row *row,
     if (status || count == 0)
         return REFUSE(b, "Give a list of 1 to %d values.", LIMIT_FILTER_VALUES);
     add_test(b, operand.where.node, (enum filter_op)row->what, row->negated);
-    uint16_t first = b->value_count;
     for (size_t i = 0; i < count; i++) {
         size_t mark = enter_item(b, i);
         status = add_value(b, items[i].value, items[i].type);
@@ -292,7 +295,6 @@ static enum status take_list(struct build *b, const struct operator_row *row,
             return status;
         leave(b, mark);
     }
-    qsort(b->values + first, count, sizeof(b->values[0]), compare_values);
     return ST_OK;
 }
 
@@ -438,25 +440,100 @@ static enum status compile_expression(struct build *b, struct operand operand)
 
 /* ---- The whole ------------------------------------------------------------------------------ */
 
+static int compare_equals(const void *left, const void *right)
+{
+    const struct filter_equal *a = left, *b = right;
+    return a->node != b->node ? (int)a->node - (int)b->node : compare_values(&a->value, &b->value);
+}
+
+/* Brings the values in order, and makes one of equal ones at a node. */
+static void arrange_equals(struct build *b)
+{
+    qsort(b->equals, b->equal_count, sizeof(b->equals[0]), compare_equals);
+    uint16_t count = 0;
+    for (uint16_t i = 0; i < b->equal_count; i++) {
+        if (count > 0 && compare_equals(&b->equals[count - 1], &b->equals[i]) == 0) {
+            b->equals[count - 1].tests |= b->equals[i].tests;
+            continue;
+        }
+        struct filter_node *node = &b->nodes[b->equals[i].node];
+        if (node->equal_count++ == 0)
+            node->first_equal = count;
+        b->equals[count++] = b->equals[i];
+    }
+    b->equal_count = count;
+}
+
+static bool is_ordered(enum filter_op op)
+{
+    return op >= FILTER_GT && op <= FILTER_LTE;
+}
+
+/* Do both ask the same of the same, so that one may ask more than the other? */
+static bool same_kind(const struct build *b, uint16_t left, uint16_t right)
+{
+    const struct filter_test *x = &b->tests[left], *y = &b->tests[right];
+    return b->node_of[left] == b->node_of[right] && x->op == y->op && is_ordered(x->op) &&
+           x->value.type == y->value.type;
+}
+
+/* By node and kind; of a kind those first that are easier to fulfil. */
+static int compare_tests(const void *left, const void *right, void *arg)
+{
+    const struct build *b = arg;
+    uint16_t i = *(const uint16_t *)left, j = *(const uint16_t *)right;
+    const struct filter_test *x = &b->tests[i], *y = &b->tests[j];
+    if (b->node_of[i] != b->node_of[j])
+        return (int)b->node_of[i] - (int)b->node_of[j];
+    if (x->op != y->op)
+        return (int)x->op - (int)y->op;
+    if (!is_ordered(x->op))
+        return (int)i - (int)j;
+    int order = compare_values(&x->value, &y->value);
+    return x->op == FILTER_LT || x->op == FILTER_LTE ? -order : order;
+}
+
+/* Links the tests of each node that are not for equality, from the last to the first. */
+static void link_tests(struct build *b)
+{
+    uint16_t order[LIMIT_FILTER_CONDITIONS];
+    size_t count = 0;
+    for (uint16_t i = 0; i < b->test_count; i++)
+        if (b->tests[i].op != FILTER_IN)
+            order[count++] = i;
+    qsort_r(order, count, sizeof(order[0]), compare_tests, b);
+    while (count-- > 0) {
+        struct filter_test *test = &b->tests[order[count]];
+        struct filter_node *node = &b->nodes[b->node_of[order[count]]];
+        test->next = node->first_test;
+        test->beyond = test->next != FILTER_NONE && same_kind(b, order[count], test->next)
+                           ? b->tests[test->next].beyond
+                           : test->next;
+        node->first_test = order[count];
+    }
+}
+
 /* Copies the arrays into one block with the filter, and takes over the texts. */
 static enum status assemble(struct build *b, struct filter **out)
 {
+    arrange_equals(b);
+    link_tests(b);
     size_t nodes_bytes = b->node_count * sizeof(b->nodes[0]);
-    size_t values_bytes = b->value_count * sizeof(b->values[0]);
+    size_t equals_bytes = b->equal_count * sizeof(b->equals[0]);
     size_t tests_bytes = b->test_count * sizeof(b->tests[0]);
     size_t steps_bytes = b->step_count * sizeof(b->steps[0]);
     struct filter *filter =
-        malloc(sizeof(*filter) + nodes_bytes + values_bytes + tests_bytes + steps_bytes);
+        malloc(sizeof(*filter) + nodes_bytes + equals_bytes + tests_bytes + steps_bytes);
     if (!filter)
         return ST_NOMEM;
     *filter = (struct filter){
         .texts = b->texts.ptr, .node_count = b->node_count, .test_count = b->test_count};
     filter->nodes = (struct filter_node *)(filter + 1);
-    filter->values = (struct filter_value *)(filter->nodes + b->node_count);
-    filter->tests = (struct filter_test *)(filter->values + b->value_count);
+    filter->equals = (struct filter_equal *)(filter->nodes + b->node_count);
+    filter->tests = (struct filter_test *)(filter->equals + b->equal_count);
     filter->steps = (struct filter_step *)(filter->tests + b->test_count);
     memcpy(filter->nodes, b->nodes, nodes_bytes);
-    memcpy(filter->values, b->values, values_bytes);
+    memcpy(filter->equals, b->equals, equals_bytes);
     memcpy(filter->tests, b->tests, tests_bytes);
     memcpy(filter->steps, b->steps, steps_bytes);
     b->texts.ptr = NULL;

@@ -5,6 +5,7 @@
  *     nodes   the names of all paths, as a tree        root ─┬─ order ── total: tests 0, 1
  *                                                            └─ id: tests 2, 3
  *     tests   what is asked of the value at a node     0: > 5   1: < 9   2: = 1   3: exists
+ *     values  what tests for equality compare with     id: 1 (answers test 2)
  *     steps   how the answers go together              and(and(0, 1), or(2, not(3)))
  *
  * A walk over the payload collects the tests that hold, one bit each; then the steps are worked
@@ -34,14 +35,14 @@ enum {
 _Static_assert(LIMIT_FILTER_CONDITIONS <= 64, "the tests that hold are bits of one word");
 
 enum filter_op {
-    FILTER_IN, /* $eq is a list of one */
+    FILTER_IN,     /* $eq is a list of one */
+    FILTER_EXISTS, /* before the others in a node's list */
     FILTER_GT,
     FILTER_GTE,
     FILTER_LT,
     FILTER_LTE,
     FILTER_STARTS,
-    FILTER_ENDS,
-    FILTER_EXISTS
+    FILTER_ENDS
 };
 
 struct filter_value {
@@ -50,10 +51,21 @@ struct filter_value {
     struct decimal number; /* of the text */
 };
 
+/* One of the values that the tests for equality at a node ask for: which of them it answers. */
+struct filter_equal {
+    struct filter_value value;
+    uint16_t node;
+    uint64_t tests;
+};
+
+/* Those at a node, but for FILTER_IN, are a list in which what is easier to fulfil comes first:
+ * of > 5 and > 7 the first. Where it does not hold, those that ask more of the same cannot either,
+ * and are passed over, so that a value is compared once for each kind and not for each test. */
 struct filter_test {
     enum filter_op op;
-    uint16_t next; /* test at the same node */
-    uint16_t first_value, value_count;
+    uint16_t next;   /* test at the same node */
+    uint16_t beyond; /* the next one that may hold although this one does not */
+    struct filter_value value;
 };
 
 struct filter_node {
@@ -61,6 +73,7 @@ struct filter_node {
     uint32_t index; /* the name as a number; FILTER_NO_INDEX: it is none */
     uint16_t first_child, next;
     uint16_t first_test;
+    uint16_t first_equal, equal_count;
     uint16_t name_count, index_count; /* children without and with an index */
     bool asks_elements;               /* there are tests that an array's element can answer */
 };
@@ -76,10 +89,10 @@ struct filter_step {
 
 struct filter {
     char *texts; /* that nodes and values refer to */
-    uint16_t node_count, test_count, value_count, step_count;
+    uint16_t node_count, test_count;
     struct filter_node *nodes; /* these four are one block */
     struct filter_test *tests;
-    struct filter_value *values; /* each test's in order: by type, then by value */
+    struct filter_equal *equals; /* by node, then by type, then by value; each once at a node */
     struct filter_step *steps;
 };
 

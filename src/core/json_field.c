@@ -4,8 +4,15 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/json_scan.h"
 #include "base/parse.h"
 #include "base/suggest.h"
+
+const char *json_field_fault(struct slice body)
+{
+    struct json_error problem;
+    return json_check(body, &problem) == ST_LIMIT ? "json_too_deep" : "invalid_json";
+}
 
 struct slice json_field_text(const json_t *string)
 {

@@ -11,6 +11,9 @@
 
 struct json_t;
 
+/* What a body is refused with that cannot be read as JSON: `json_too_deep` or `invalid_json`. */
+const char *json_field_fault(struct slice body);
+
 /* The text of a JSON string. */
 struct slice json_field_text(const struct json_t *string);
 

@@ -1,6 +1,6 @@
 /* publish.c - from an accepted event to a stored batch.
  *
- *   publish_event() --> building --seal, once a turn--> sealed --at most 2--> storing --> dispatch
+ *   publish_event() --> matching --> building --seal, once a turn--> sealed --at most 2--> storing
  *                                                          |                    |
  *                                                    deadline: 503        deadline: "unknown"
  *
@@ -22,8 +22,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/dispatch.h"
-#include "core/filter.h"
 #include "core/journal.h"
+#include "core/matching.h"
 #include "core/publish_key.h"
 #include "core/store_batch.h"
 
@@ -65,7 +65,7 @@ struct publish {
     uint32_t refusals;                 /* since then */
     uint64_t nonce_high;               /* this process's half of a batch's nonce */
     uint32_t sequence;
-    struct buf targets;
+    struct matching *matching;
     struct reactor_timer *deadline;
 };
 
@@ -100,6 +100,23 @@ static void answer_all(struct shipment *shipment, enum publish_verdict verdict)
 {
     for (uint32_t i = 0; i < shipment->count; i++)
         answer(shipment->publish, &shipment->waiters[i], verdict, "", 0);
+}
+
+/* Of an event that waited to be matched and is in no batch. */
+static void refuse_waiting(struct publish *publish, struct matching_waiter waiter,
+                           enum publish_verdict verdict)
+{
+    publish->core->stats.events[verdict]++;
+    waiter.fn(waiter.arg, verdict, "", 0);
+}
+
+/* Those that wait to be matched since then or longer. */
+static void give_up_matching(struct publish *publish, uint64_t since_ms,
+                             enum publish_verdict verdict)
+{
+    struct matching_waiter waiter;
+    while (matching_give_up(publish->matching, since_ms, &waiter))
+        refuse_waiting(publish, waiter, verdict);
 }
 
 /* Ends a shipment; the batch goes on without it, or was put by the caller. */
@@ -313,6 +330,7 @@ static void seal(struct publish *publish)
 static void on_turn(void *arg)
 {
     struct publish *publish = arg;
+    matching_go_on(publish->matching);
     if (publish->storing_count < STORING_MAX && list_empty(&publish->sealed))
         seal(publish);
     LIST_FOREACH(node, &publish->sealed)
@@ -325,6 +343,7 @@ static void on_turn(void *arg)
 
 void publish_store_lost(struct publish *publish)
 {
+    give_up_matching(publish, UINT64_MAX, PUBLISH_UNAVAILABLE);
     seal(publish);
     for (struct list *node; (node = list_pop_front(&publish->sealed));)
         shipment_refuse(CONTAINER_OF(node, struct shipment, node), PUBLISH_UNAVAILABLE);
@@ -347,6 +366,9 @@ static void on_deadline(void *arg)
 {
     struct publish *publish = arg;
     uint64_t now_ms = clock_mono_ms();
+    uint64_t timeout_ms = publish->core->options.publish_timeout_ms;
+    if (now_ms >= timeout_ms)
+        give_up_matching(publish, now_ms - timeout_ms, PUBLISH_OVERLOADED);
     if (publish->building && publish->building->deadline_ms <= now_ms)
         seal(publish);
     LIST_FOREACH(node, &publish->sealed)
@@ -365,36 +387,11 @@ static void on_deadline(void *arg)
         if (shipment->waiting && store_ready(publish->core->store))
             (void)send_shipment(shipment); /* refused for lack of room: the next tick */
     }
-    if (publish->building || !list_empty(&publish->sealed) || !list_empty(&publish->storing))
+    if (publish_unanswered(publish) > 0)
         reactor_timer_set(publish->deadline, 100);
 }
 
 /* ---- Taking events -------------------------------------------------------------------------- */
-
-struct matching {
-    struct buf *targets;
-    struct slice data;
-    const struct endpoint *about; /* of an operational event: it is not told about itself */
-};
-
-static void collect_target(void *arg, struct endpoint *endpoint)
-{
-    const struct matching *matching = arg;
-    const struct filter *filter = endpoint->config->filter;
-    if (endpoint != matching->about && (!filter || filter_matches(filter, matching->data)))
-        buf_add(matching->targets, endpoint->id.bytes, sizeof(endpoint->id.bytes));
-}
-
-static void collect_targets(struct publish *publish, const struct publish_item *item)
-{
-    struct registry *registry = publish->core->registry;
-    struct matching matching = {&publish->targets, item->record.data, item->about};
-    buf_clear(&publish->targets);
-    if (item->about)
-        registry_match_named(registry, item->record.type, collect_target, &matching);
-    else
-        registry_match(registry, item->record.type, collect_target, &matching);
-}
 
 static struct shipment *building(struct publish *publish)
 {
@@ -459,32 +456,25 @@ static enum status add_waiter(struct shipment *shipment, const struct publish_it
 }
 
 static enum status add_event(struct publish *publish, const struct publish_item *item,
-                             publish_fn *fn, void *arg)
+                             struct slice targets, struct matching_waiter waiter)
 {
     struct shipment *shipment = building(publish);
     if (!shipment)
         return ST_NOMEM;
-    struct slice targets = buf_slice(&publish->targets);
     enum status status =
-        add_waiter(shipment, item, fn, arg, (uint32_t)(targets.len / TARGET_BYTES));
+        add_waiter(shipment, item, waiter.fn, waiter.arg, (uint32_t)(targets.len / TARGET_BYTES));
     struct id id;
     return status == ST_OK ? batch_add(shipment->batch, &item->record, targets, &id) : status;
 }
 
-static enum status take_event(struct publish *publish, const struct publish_item *item,
-                              publish_fn *fn, void *arg, enum publish_verdict *why)
+/* It is known who gets the event: it joins the batch. */
+static enum status pack_event(struct publish *publish, const struct publish_item *item,
+                              struct slice targets, struct matching_waiter waiter)
 {
-    if (refused_now(publish, why))
-        return ST_REFUSED;
-    *why = PUBLISH_OVERLOADED;
-    collect_targets(publish, item);
-    if (buf_status(&publish->targets) != ST_OK)
-        return buf_status(&publish->targets);
-
-    enum status status = add_event(publish, item, fn, arg);
+    enum status status = add_event(publish, item, targets, waiter);
     if (status == ST_LIMIT && publish->building->count > 0) {
         seal(publish); /* it has no room for this one; the next has */
-        status = add_event(publish, item, fn, arg);
+        status = add_event(publish, item, targets, waiter);
     }
     if (status != ST_OK)
         return status;
@@ -496,10 +486,37 @@ static enum status take_event(struct publish *publish, const struct publish_item
     return ST_OK;
 }
 
+static enum status take_event(struct publish *publish, const struct publish_item *item,
+                              struct matching_waiter waiter, enum publish_verdict *why)
+{
+    if (refused_now(publish, why))
+        return ST_REFUSED;
+    *why = PUBLISH_OVERLOADED;
+    struct slice targets;
+    enum status status = matching_begin(publish->matching, item, waiter, &targets);
+    if (status == ST_OK)
+        return pack_event(publish, item, targets, waiter);
+    if (status != ST_AGAIN)
+        return status;
+    if (!reactor_timer_armed(publish->deadline))
+        reactor_timer_set(publish->deadline, 100);
+    return ST_OK;
+}
+
+static void on_matched(void *arg, enum status status, const struct publish_item *item,
+                       struct slice targets, struct matching_waiter waiter)
+{
+    struct publish *publish = arg;
+    if (status == ST_OK)
+        status = pack_event(publish, item, targets, waiter);
+    if (status != ST_OK)
+        refuse_waiting(publish, waiter, PUBLISH_OVERLOADED);
+}
+
 enum status publish_event(struct publish *publish, const struct publish_item *item, publish_fn *fn,
                           void *arg, enum publish_verdict *why)
 {
-    enum status status = take_event(publish, item, fn, arg, why);
+    enum status status = take_event(publish, item, (struct matching_waiter){fn, arg}, why);
     if (status != ST_OK)
         publish->core->stats.events[*why]++;
     return status;
@@ -516,9 +533,11 @@ struct publish *publish_new(struct core *core)
     publish->nonce_high = rng_u64() << 32;
     list_init(&publish->sealed);
     list_init(&publish->storing);
-    buf_init(&publish->targets, (size_t)LIMIT_BATCH_DELIVERIES * TARGET_BYTES);
+    publish->matching = matching_new(core, on_matched, publish);
     publish->deadline = reactor_timer_new(core->reactor, on_deadline, publish);
-    if (!publish->deadline) {
+    if (!publish->matching || !publish->deadline) {
+        reactor_timer_free(publish->deadline);
+        matching_free(publish->matching);
         free(publish);
         return NULL;
     }
@@ -530,19 +549,20 @@ void publish_free(struct publish *publish)
 {
     if (!publish)
         return;
+    give_up_matching(publish, UINT64_MAX, PUBLISH_STOPPING);
     seal(publish);
     LIST_FOREACH(node, &publish->sealed)
     shipment_refuse(CONTAINER_OF(node, struct shipment, node), PUBLISH_STOPPING);
     LIST_FOREACH(node, &publish->storing) /* those that waited for Redis to come back */
     shipment_refuse(CONTAINER_OF(node, struct shipment, node), PUBLISH_UNKNOWN);
     reactor_timer_free(publish->deadline);
-    buf_free(&publish->targets);
+    matching_free(publish->matching);
     free(publish);
 }
 
 size_t publish_unanswered(const struct publish *publish)
 {
-    size_t count = publish->building ? 1 : 0;
+    size_t count = matching_waiting(publish->matching) + (publish->building ? 1 : 0);
     LIST_FOREACH(sealed, &publish->sealed)
     count++;
     LIST_FOREACH(storing, &publish->storing)

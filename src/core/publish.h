@@ -54,7 +54,7 @@ void publish_store_lost(struct publish *publish);
 /* Redis is back: outcomes that were left open are asked for again. */
 void publish_store_ready(struct publish *publish);
 
-/* Batches not yet answered by Redis. */
+/* Batches not yet answered by Redis, and events that wait to be matched. */
 size_t publish_unanswered(const struct publish *publish);
 
 #endif

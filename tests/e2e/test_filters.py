@@ -82,6 +82,22 @@ def test_a_repeated_key_is_answered_with_the_first_count(client, sink, event_typ
     assert first["deliveries"] == 1
 
 
+def test_more_filters_than_fit_in_a_turn(client, sink, event_type):
+    """Each has to look at 60,000 numbers: the event waits for some turns of the loop, and nothing is left out."""
+    count = 60
+    for number in range(count):
+        wanted = 7 if number % 3 == 0 else -number - 1
+        client.create_webhook(sink.url(path_of(event_type, number)), [event_type],
+                              filter={"n": wanted, "$not": {"n": -number - 1}})
+    body = b'{"type":"%s","data":{"n":[%s7]}}' % (event_type.encode(), b"1,2," * 30000)
+    for key in ("a", "a"):
+        answer = client.post("/api/events", body=body, headers={"Idempotency-Key": event_type + key})
+        assert answer.expect(202).json["deliveries"] == count / 3
+    sink.wait_for(count // 3)
+    for number in range(count):
+        assert sink.count(path_of(event_type, number)) == (number % 3 == 0), number
+
+
 # ---- changing ----------------------------------------------------------------------------------
 
 def taken(client, event_type, *payloads):

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import wait_until
+from harness import Daemon, wait_until
 from harness.formats import id_text, pack_record, pack_state, time_bytes
 from harness.invariants import Snapshot, check, problems
 from harness.sink import hang
@@ -23,6 +23,18 @@ def rfc3339(when):
 
 def now():
     return datetime.datetime.now(datetime.timezone.utc)
+
+
+# Dead letters in hundreds, one right after the other, are what a breaker is there to prevent.
+NO_BREAKER = ("--set", "breaker.enabled=false")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    daemon = Daemon(tmp_path_factory.mktemp("server"), *NO_BREAKER)
+    daemon.start()
+    yield daemon
+    daemon.finish()
 
 
 def bury(client, sink, event_type, count, path="/", **members):
@@ -69,7 +81,7 @@ def test_a_job_is_shown_from_its_beginning_to_its_end(client, sink, event_type):
 
 
 def test_jobs_are_listed_newest_first(start_daemon):
-    with start_daemon().client() as client:
+    with start_daemon(*NO_BREAKER).client() as client:
         assert client.get("/api/jobs").expect(200).json == {"jobs": [], "cursor": None}
         made = []
         for _ in range(5):
@@ -85,7 +97,7 @@ def test_jobs_are_listed_newest_first(start_daemon):
 
 
 def test_a_job_expires_with_the_history(start_daemon):
-    with start_daemon(config="history: {ttl: 1s}\n").client() as client:
+    with start_daemon(*NO_BREAKER, config="history: {ttl: 1s}\n").client() as client:
         job = client.replay()
         wait_until(lambda: client.get(f"/api/jobs/{job['id']}").status == 404, 10, "its end")
         assert client.get("/api/jobs").json["jobs"] == []
@@ -157,7 +169,7 @@ def test_events_are_named_by_their_uids_too(client, sink, event_type):
 
 
 def test_everything_but_of_disabled_webhooks(start_daemon, sink):
-    with start_daemon().client() as client:
+    with start_daemon(*NO_BREAKER).client() as client:
         hooks = [bury(client, sink, f"t{n}", 2, f"/{n}")[0] for n in range(4)]
         client.post(f"/api/webhooks/{hooks[1]['id']}/disable").expect(200)
         assert client.job(client.post("/api/dead-letters/replay"))["done"] == 6
@@ -294,7 +306,7 @@ def test_a_webhook_that_is_deleted_ends_its_job(client, sink, event_type):
 def test_an_event_kept_by_itself_is_found_and_what_is_unknown_is_passed_over(redis_server,
                                                                              start_daemon, sink):
     """An event whose batch has left the history; and members of `closed` that nobody knows."""
-    with start_daemon(redis=redis_server).client() as client:
+    with start_daemon(*NO_BREAKER, redis=redis_server).client() as client:
         webhook = client.create_webhook(sink.url("/"), ["t"])
         for name in ("what is this", "x" * 200, "msg_x:5", ":", "00:1"):
             redis_server.call("ZADD", "tl:{0}:closed", 5, name)
@@ -342,7 +354,7 @@ def test_a_cancelled_job_leaves_the_rest(client, sink, event_type):
 
 
 def test_four_run_and_others_wait_for_them(start_daemon, sink):
-    with start_daemon().client() as client:
+    with start_daemon(*NO_BREAKER).client() as client:
         webhook, _ = bury(client, sink, "t", 30)
         started = [client.post("/api/dead-letters/replay", {"webhookId": webhook["id"], "rate": 1})
                    for _ in range(6)]
@@ -364,7 +376,7 @@ def test_four_run_and_others_wait_for_them(start_daemon, sink):
 @pytest.mark.parametrize("graceful", [False, True])
 def test_a_restart_midway(start_daemon, sink, graceful):
     """The job goes on where it was, and each dead letter is replayed once."""
-    daemon = start_daemon()
+    daemon = start_daemon(*NO_BREAKER)
     with daemon.client() as client:
         webhook, events = bury(client, sink, "t", 200)
         started = client.post("/api/dead-letters/replay", {"webhookId": webhook["id"], "rate": 60})
@@ -387,7 +399,7 @@ def test_a_restart_midway(start_daemon, sink, graceful):
 
 
 def test_a_job_of_the_history_goes_on_after_a_kill(start_daemon, sink):
-    daemon = start_daemon()
+    daemon = start_daemon(*NO_BREAKER)
     with daemon.client() as client:
         since = rfc3339(now() - datetime.timedelta(milliseconds=5))
         other = client.create_webhook(sink.url("/other"), ["t"])
@@ -407,7 +419,7 @@ def test_a_job_of_the_history_goes_on_after_a_kill(start_daemon, sink):
 
 
 def test_a_job_waits_for_redis(redis_server, start_daemon, sink):
-    daemon = start_daemon(redis=redis_server)
+    daemon = start_daemon(*NO_BREAKER, redis=redis_server)
     with daemon.client() as client:
         webhook, events = bury(client, sink, "t", 100)
         started = client.post("/api/dead-letters/replay", {"webhookId": webhook["id"], "rate": 50})
@@ -429,13 +441,13 @@ def test_a_job_waits_for_redis(redis_server, start_daemon, sink):
 
 def test_a_successor_takes_over_when_the_lease_has_ended(redis_server, start_daemon, sink):
     """With a Redis of its own nobody knows at once that the other is dead."""
-    first = start_daemon(redis=redis_server)
+    first = start_daemon(*NO_BREAKER, redis=redis_server)
     with first.client() as client:
         webhook, _ = bury(client, sink, "t", 60)
         started = client.post("/api/dead-letters/replay", {"webhookId": webhook["id"], "rate": 20})
         sink.wait_for(10)
     first.kill9()
-    with start_daemon(redis=redis_server).client() as client:
+    with start_daemon(*NO_BREAKER, redis=redis_server).client() as client:
         job = client.job(started, timeout=40)
         assert (job["status"], job["done"]) == ("done", 60)
 
@@ -468,7 +480,7 @@ def test_memory_does_not_grow_with_the_number_of_dead_letters(redis_server, star
     sink.script("/", hang())
     # Without the memory that AddressSanitizer keeps back from being used again.
     sanitizer = "detect_leaks=1:exitcode=99:quarantine_size_mb=0:thread_local_quarantine_size_kb=0"
-    daemon = start_daemon(redis=redis_server, config="shutdownTimeout: 1s\n",
+    daemon = start_daemon(*NO_BREAKER, redis=redis_server, config="shutdownTimeout: 1s\n",
                           env={"ASAN_OPTIONS": sanitizer})
     with daemon.client() as client, redis_server.connect(timeout=60) as redis:
         webhook = client.create_webhook(sink.url("/"), ["t"], maxInFlight=1, timeout="60s")
@@ -506,10 +518,19 @@ def test_memory_does_not_grow_with_the_number_of_dead_letters(redis_server, star
     ({"all": False}, "invalid_all", "all"),
     ({"all": True, "type": "a"}, "invalid_all", "all"),
     ({"what": "events"}, "unknown_field", "what"),
+    ({"webhookId": None}, "invalid_webhook_id", "webhookId"),
+    ({"all": None}, "invalid_all", "all"),
+    ({"rate": None}, "invalid_rate", "rate"),
+    ({"colour": 1}, "unknown_field", "colour"),
+    (b'{"rate":1e400}', "invalid_json", None),
+    (b'{"rate":1,"rate":2}', "invalid_json", None),
+    (b'{"x":' + b"[" * 70 + b"]" * 70 + b"}", "json_too_deep", None),
+    (b"{", "invalid_json", None),
     ([], "invalid_json", None)])
 def test_bad_selections(client, body, code, field):
     for method, path in (("POST", "/api/dead-letters/replay"), ("DELETE", "/api/dead-letters")):
-        client.request(method, path, body).expect(400, code, field)
+        given = {"body": body} if isinstance(body, bytes) else {"json_body": body}
+        client.request(method, path, **given).expect(400, code, field)
 
 
 @pytest.mark.parametrize("body", [None, {}, {"rate": 5}])
@@ -539,12 +560,16 @@ def test_what_there_is_not(client):
             client.request(method, f"/api/jobs/{job}").expect(404, "not_found")
     client.get("/api/jobs?limit=0").expect(400, "invalid_limit", "limit")
     client.get("/api/jobs?cursor=x").expect(400, "invalid_cursor", "cursor")
+    other = f"webhookId=ep_{'1' * 27}&cursor=ep_{unknown}.2"
+    client.get(f"/api/dead-letters?{other}").expect(400, "invalid_cursor", "cursor")
+    client.get(f"/api/dead-letters?cursor=ep_{unknown}.2").expect(200)
+    client.get(f"/api/dead-letters?webhookId=ep_{unknown}&cursor=ep_{unknown}.2").expect(200)
     assert client.replay(webhookId=f"ep_{unknown}")["done"] == 0
 
 
 def test_a_broken_job_fails_and_the_others_run(redis_server, start_daemon):
     """Written by another version: it is not run, and not thrown away."""
-    daemon = start_daemon(redis=redis_server)
+    daemon = start_daemon(*NO_BREAKER, redis=redis_server)
     with daemon.client() as client:
         job = client.replay()["id"]
         redis_server.call("HSET", f"tl:{{0}}:job:{job}", "status", "queued", "spec", "?")

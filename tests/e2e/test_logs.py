@@ -50,6 +50,19 @@ def test_every_line_is_json(start_daemon, sink):
     assert any(line["event"] == "serve.stopped" for line in everything[-3:])
 
 
+@pytest.mark.parametrize("dev", [True, False])
+def test_the_first_start_tells_the_key(start_daemon, dev):
+    """At every level: it is no message of the log, but what the start is asked for."""
+    daemon = start_daemon("--log-format", "json", "--log-level=error", dev=dev)
+    wait_until(lambda: named(daemon, "serve.api_key"), 10, "the key")
+    line, = named(daemon, "serve.api_key")
+    assert line["key"] == daemon.api_key == (daemon.data / "api-key").read_text().strip()
+    assert line["file"] == str(daemon.data / "api-key")
+    before = len(lines(daemon))
+    daemon.restart()
+    assert not [line for line in lines(daemon)[before:] if line["event"] == "serve.api_key"]
+
+
 def test_a_failed_start_is_json_too(tmp_path):
     done = subprocess.run([binary(), "serve", "--data", tmp_path / "no" / "where", "--log-format=json"],
                           capture_output=True, text=True, timeout=20, check=False)

@@ -328,6 +328,9 @@ def test_send_a_test_event_to_any_url(client, sink):
     (request,) = sink.requests("/any")
     assert request.json()["data"] == {"x": 1.0}
     client.post("/api/webhooks/test", {"event": "a.b"}).expect(400, "missing_field", "url")
+    deep = b'{"url":' + b"[" * 70 + b"]" * 70 + b"}"
+    client.post("/api/webhooks/test", body=deep).expect(400, "json_too_deep")
+    client.put("/api/log", body=deep).expect(400, "json_too_deep")
 
 
 # ---- who may, and what is there ------------------------------------------------------------------

@@ -392,7 +392,7 @@ def test_retries_survive_a_restart(start_daemon, sink):
 def test_attempts_longer_than_a_lease_arrive_once(start_daemon, sink):
     """After a second an attempt's delivery moves to the schedule, leased, so that its batch can close;
     the lease (10 s) is renewed as long as the attempt lasts."""
-    daemon = start_daemon()
+    daemon = start_daemon("--set", "outbound.adaptiveConcurrency=false")
     sink.script("/", delayed(13))
     with daemon.client() as client:
         webhook = client.create_webhook(sink.url("/"), ["a"], timeout="30s", retryPolicy=ONCE)

@@ -127,10 +127,12 @@ void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms)
 void schedule_note_due(struct schedule *schedule, struct endpoint *endpoint, int64_t due_at_ms)
 {
     bool due = due_at_ms > 0 && (uint64_t)due_at_ms <= store_redis_ms(schedule->core->store);
-    if (due && gate_asleep(endpoint))
-        endpoint->backlog = true; /* it is looked at when it wakes */
-    else
+    if (!due || endpoint->deleted || !endpoint->config->active) {
         schedule_note(schedule, endpoint->lane, due_at_ms);
+        return;
+    }
+    endpoint->backlog = true; /* a peek would say no more */
+    dispatch_endpoint_ready(schedule->core->dispatch, endpoint);
 }
 
 /* ---- Peek ----------------------------------------------------------------------------------- */

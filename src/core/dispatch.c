@@ -248,7 +248,7 @@ static void lease_for(struct dispatch *dispatch, struct endpoint *endpoint)
     bool limited = room != SIZE_MAX;
     size_t count = least(slots_for(dispatch, endpoint), LEASE_MOST);
     count = least(count, room > endpoint->queued ? room - endpoint->queued : 0);
-    if (count > 0)
+    if (count > 0 && endpoint->queued <= room / 2) /* else a lease for each that leaves */
         schedule_lease(core->schedule, endpoint, count,
                        limited ? store_redis_ms(core->store) + LEAD_US / 1000 : 0);
 }

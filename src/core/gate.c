@@ -172,11 +172,12 @@ static void host_leave(struct gate *gate, struct gate_pass *pass)
     if (!host)
         return;
     host->in_flight--;
-    struct list *node = list_pop_front(&host->waiting);
-    if (node) {
+    for (struct list *node; (node = list_pop_front(&host->waiting));) {
         struct endpoint *waiter = CONTAINER_OF(node, struct endpoint, gate.host_waiter);
         gate_wake(gate, waiter);
         dispatch_endpoint_ready(gate->core->dispatch, waiter);
+        if (list_linked(&waiter->ready))
+            break; /* else it has nothing to send any more */
     }
     host_put(gate, host);
 }
@@ -333,12 +334,15 @@ uint64_t gate_opens_us(struct gate *gate, struct endpoint *endpoint, uint64_t no
         uint64_t next_ms = breaker_next_ms(&entry->breaker);
         return next_ms == UINT64_MAX ? UINT64_MAX : next_ms * 1000;
     }
+    uint64_t slot_us = gcra_slot_us(&entry->rate, limit_of(endpoint), now_us);
+    if (slot_us > now_us)
+        return slot_us; /* in its host's list it would be given a slot that it may not use */
     if (host_full(gate, entry->host)) {
         if (!list_linked(&entry->host_waiter))
             list_push_back(&entry->host->waiting, &entry->host_waiter);
         return now_us + HOST_WAIT_US;
     }
-    return gcra_slot_us(&entry->rate, limit_of(endpoint), now_us);
+    return now_us;
 }
 
 size_t gate_room(const struct endpoint *endpoint, uint64_t within_us)

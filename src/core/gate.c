@@ -230,14 +230,28 @@ void gate_restore(struct gate *gate, struct endpoint *endpoint)
     const struct health_record *kept = &endpoint->health.kept;
     struct breaker *breaker = &endpoint->gate.breaker;
     gcra_reset_empty(&endpoint->gate.rate, limit_of(endpoint), clock_now_us());
-    if (!kept->breaker[0] || !gate->core->options.breaker.enabled)
+    if (!kept->breaker[0])
         return;
+    endpoint->backlog = true; /* perhaps: the schedule does not name it before its probe's time */
+    if (!gate->core->options.breaker.enabled) {
+        endpoint->told.breaker_open = false;
+        keep(gate, endpoint);
+        dispatch_endpoint_ready(gate->core->dispatch, endpoint);
+        return;
+    }
     enum breaker_reason reason = BREAKER_CONSECUTIVE_FAILURES;
     while (reason < BREAKER_PROBE_FAILED && strcmp(breaker_reason_name(reason), kept->reason) != 0)
         reason++;
-    breaker_restore_open(breaker, reason, kept->opened > 0 ? (uint16_t)kept->opened : 1,
-                         mono_time(gate, kept->opened_at_ms), mono_time(gate, kept->probe_at_ms));
+    uint32_t opened = kept->opened < UINT16_MAX ? kept->opened : UINT16_MAX;
+    uint64_t probe_at_ms = mono_time(gate, kept->probe_at_ms);
+    uint64_t latest_ms = clock_mono_ms() + gate->core->options.breaker.open_max_ms;
+    breaker_restore_open(breaker, reason, opened > 0 ? (uint16_t)opened : 1,
+                         mono_time(gate, kept->opened_at_ms),
+                         probe_at_ms < latest_ms ? probe_at_ms : latest_ms);
     count_state(gate, BREAKER_CLOSED, breaker->state);
+    if (probe_at_ms > latest_ms)
+        keep(gate, endpoint); /* the configuration has another maximum now */
+    dispatch_endpoint_ready(gate->core->dispatch, endpoint);
 }
 
 static void close_breaker(struct gate *gate, struct endpoint *endpoint)
@@ -246,8 +260,13 @@ static void close_breaker(struct gate *gate, struct endpoint *endpoint)
     bool closed = breaker->state == BREAKER_CLOSED;
     count_state(gate, breaker->state, BREAKER_CLOSED);
     breaker_close(breaker);
-    if (!closed && !endpoint->deleted)
-        keep(gate, endpoint);
+    if (closed || endpoint->deleted)
+        return;
+    keep(gate, endpoint);
+    endpoint->backlog = true; /* perhaps: the schedule does not name it before its probe's time */
+    if (endpoint->config->active)
+        notice_breaker(gate->core, endpoint, false, "", 0);
+    endpoint->told.breaker_open = false; /* of one that is disabled something else is told */
 }
 
 /* An attempt's end as the breaker sees it. */

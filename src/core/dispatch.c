@@ -339,6 +339,8 @@ void dispatch_endpoint_changed(struct dispatch *dispatch, struct endpoint *endpo
         list_remove(&endpoint->ready);
         clear_queue(dispatch, endpoint);
     } else {
+        if (endpoint->queued > gate_room(endpoint, HOLD_US)) /* its limit is a lower one now */
+            dispatch_slow(dispatch, endpoint);
         dispatch_endpoint_ready(dispatch, endpoint);
     }
     endpoint_put(endpoint);
@@ -350,6 +352,20 @@ void dispatch_slow(struct dispatch *dispatch, struct endpoint *endpoint)
         return;
     endpoint->backlog = true;
     clear_queue(dispatch, endpoint);
+}
+
+void dispatch_release_batches(struct dispatch *dispatch, struct endpoint *endpoint)
+{
+    LIST_FOREACH(node, &endpoint->queue)
+    {
+        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+        if (delivery->lease > 0)
+            continue;
+        list_remove(node);
+        endpoint->queued--;
+        endpoint->backlog = true;
+        place(dispatch, delivery);
+    }
 }
 
 void dispatch_breaker_changed(struct dispatch *dispatch, struct endpoint *endpoint)

@@ -7,9 +7,10 @@
  *
  * An endpoint that is asleep is in `sleepers`, by the time at which it wakes. One whose probe is
  * under way sleeps for ever, and is woken by its end. One whose host is full is in the host's list
- * too; each attempt there that ends wakes one of them, which may have nothing to send any more, so
- * all look for themselves after HOST_WAIT_US. Waking is only a call of dispatch_endpoint_ready():
- * whoever is woken asks anew.
+ * too; each attempt there that ends wakes the first of them that has something to send. It may find
+ * that another was faster, so all look for themselves after HOST_WAIT_US; and what they hold in
+ * memory goes to the schedule then, for it keeps batches open. Waking is only a call of
+ * dispatch_endpoint_ready(): whoever is woken asks anew.
  */
 #include "core/gate.h"
 
@@ -82,7 +83,10 @@ static void on_timer(void *arg)
     struct heap_node *first;
     while ((first = heap_first(&gate->sleepers)) && first->key <= now_us) {
         struct endpoint *endpoint = endpoint_of(first);
+        bool host_slow = gate_waits_for_host(endpoint);
         gate_wake(gate, endpoint);
+        if (host_slow)
+            dispatch_release_batches(gate->core->dispatch, endpoint);
         dispatch_endpoint_ready(gate->core->dispatch, endpoint);
     }
     arm(gate);

@@ -160,7 +160,7 @@ def test_limited_endpoints_do_not_waste_their_hosts_slots(start_daemon, sink):
 
 # ---- what it costs ----------------------------------------------------------------------------------------
 
-def test_limited_endpoints_with_backlogs_ask_redis_for_little(start_daemon, redis_server, sink):
+def test_limited_endpoints_with_backlogs_ask_redis_for_little(redis_server, start_daemon, sink):
     """50 endpoints that may send once a minute."""
     server = start_daemon(redis=redis_server)
     with server.client() as client:
@@ -173,7 +173,7 @@ def test_limited_endpoints_with_backlogs_ask_redis_for_little(start_daemon, redi
         assert scripts_in(redis_server, 5) <= 10
 
 
-def test_a_limited_endpoint_is_fed_in_portions(start_daemon, redis_server, sink):
+def test_a_limited_endpoint_is_fed_in_portions(redis_server, start_daemon, sink):
     """Not with one lease for each delivery."""
     server = start_daemon(redis=redis_server)
     with server.client() as client:
@@ -187,7 +187,7 @@ def test_a_limited_endpoint_is_fed_in_portions(start_daemon, redis_server, sink)
         assert spent < 1.35, "a settle for each, and few leases"
 
 
-def test_events_for_an_endpoint_whose_probe_hangs_cost_a_move_each(start_daemon, redis_server, sink):
+def test_events_for_an_endpoint_whose_probe_hangs_cost_a_move_each(redis_server, start_daemon, sink):
     """It may have one attempt only, so it is not asleep: all the same nobody looks for each event."""
     server = start_daemon(config=breaker(openFor="200ms"), redis=redis_server)
     with server.client() as client:
@@ -198,12 +198,12 @@ def test_events_for_an_endpoint_whose_probe_hangs_cost_a_move_each(start_daemon,
         before = scripts(redis_server)
         post(client, "t", 300)
         spent = (scripts(redis_server) - before) / 300
-        assert spent < 3.3, "publish, move, close"
+        assert spent < 2.7, "publish, move, and a share of a close"
 
 
 # ---- many that sleep --------------------------------------------------------------------------------------
 
-def test_many_that_sleep_do_not_hide_one_that_is_well(start_daemon, redis_server, sink):
+def test_many_that_sleep_do_not_hide_one_that_is_well(redis_server, start_daemon, sink):
     """A lane names 256 endpoints at a time. Those before it in its lane are due and may not send: here
     they are names that nobody knows, which stay for ever."""
     server = start_daemon(redis=redis_server)

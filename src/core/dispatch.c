@@ -248,7 +248,7 @@ static void lease_for(struct dispatch *dispatch, struct endpoint *endpoint)
     bool limited = room != SIZE_MAX;
     size_t count = least(slots_for(dispatch, endpoint), LEASE_MOST);
     count = least(count, room > endpoint->queued ? room - endpoint->queued : 0);
-    if (count > 0)
+    if (count > 0 && endpoint->queued <= room / 2) /* else a lease for each that leaves */
         schedule_lease(core->schedule, endpoint, count,
                        limited ? store_redis_ms(core->store) + LEAD_US / 1000 : 0);
 }
@@ -339,6 +339,8 @@ void dispatch_endpoint_changed(struct dispatch *dispatch, struct endpoint *endpo
         list_remove(&endpoint->ready);
         clear_queue(dispatch, endpoint);
     } else {
+        if (endpoint->queued > gate_room(endpoint, HOLD_US)) /* its limit is a lower one now */
+            dispatch_slow(dispatch, endpoint);
         dispatch_endpoint_ready(dispatch, endpoint);
     }
     endpoint_put(endpoint);
@@ -350,6 +352,20 @@ void dispatch_slow(struct dispatch *dispatch, struct endpoint *endpoint)
         return;
     endpoint->backlog = true;
     clear_queue(dispatch, endpoint);
+}
+
+void dispatch_release_batches(struct dispatch *dispatch, struct endpoint *endpoint)
+{
+    LIST_FOREACH(node, &endpoint->queue)
+    {
+        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+        if (delivery->lease > 0)
+            continue;
+        list_remove(node);
+        endpoint->queued--;
+        endpoint->backlog = true;
+        place(dispatch, delivery);
+    }
 }
 
 void dispatch_breaker_changed(struct dispatch *dispatch, struct endpoint *endpoint)

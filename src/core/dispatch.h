@@ -32,6 +32,10 @@ void dispatch_endpoint_changed(struct dispatch *dispatch, struct endpoint *endpo
  * does not keep the batches open that it came with. */
 void dispatch_slow(struct dispatch *dispatch, struct endpoint *endpoint);
 
+/* What the endpoint holds in memory has waited for long, and not for the endpoint: what came with a
+ * batch goes to the schedule, what was leased stays. */
+void dispatch_release_batches(struct dispatch *dispatch, struct endpoint *endpoint);
+
 /* The endpoint's breaker has opened or closed: what waits in memory goes to the schedule, or on. */
 void dispatch_breaker_changed(struct dispatch *dispatch, struct endpoint *endpoint);
 

@@ -7,9 +7,10 @@
  *
  * An endpoint that is asleep is in `sleepers`, by the time at which it wakes. One whose probe is
  * under way sleeps for ever, and is woken by its end. One whose host is full is in the host's list
- * too; each attempt there that ends wakes one of them, which may have nothing to send any more, so
- * all look for themselves after HOST_WAIT_US. Waking is only a call of dispatch_endpoint_ready():
- * whoever is woken asks anew.
+ * too; each attempt there that ends wakes the first of them that has something to send. It may find
+ * that another was faster, so all look for themselves after HOST_WAIT_US; and what they hold in
+ * memory goes to the schedule then, for it keeps batches open. Waking is only a call of
+ * dispatch_endpoint_ready(): whoever is woken asks anew.
  */
 #include "core/gate.h"
 
@@ -82,7 +83,10 @@ static void on_timer(void *arg)
     struct heap_node *first;
     while ((first = heap_first(&gate->sleepers)) && first->key <= now_us) {
         struct endpoint *endpoint = endpoint_of(first);
+        bool host_slow = gate_waits_for_host(endpoint);
         gate_wake(gate, endpoint);
+        if (host_slow)
+            dispatch_release_batches(gate->core->dispatch, endpoint);
         dispatch_endpoint_ready(gate->core->dispatch, endpoint);
     }
     arm(gate);
@@ -172,11 +176,12 @@ static void host_leave(struct gate *gate, struct gate_pass *pass)
     if (!host)
         return;
     host->in_flight--;
-    struct list *node = list_pop_front(&host->waiting);
-    if (node) {
+    for (struct list *node; (node = list_pop_front(&host->waiting));) {
         struct endpoint *waiter = CONTAINER_OF(node, struct endpoint, gate.host_waiter);
         gate_wake(gate, waiter);
         dispatch_endpoint_ready(gate->core->dispatch, waiter);
+        if (list_linked(&waiter->ready))
+            break; /* else it has nothing to send any more */
     }
     host_put(gate, host);
 }
@@ -229,14 +234,28 @@ void gate_restore(struct gate *gate, struct endpoint *endpoint)
     const struct health_record *kept = &endpoint->health.kept;
     struct breaker *breaker = &endpoint->gate.breaker;
     gcra_reset_empty(&endpoint->gate.rate, limit_of(endpoint), clock_now_us());
-    if (!kept->breaker[0] || !gate->core->options.breaker.enabled)
+    if (!kept->breaker[0])
         return;
+    endpoint->backlog = true; /* perhaps: the schedule does not name it before its probe's time */
+    if (!gate->core->options.breaker.enabled) {
+        endpoint->told.breaker_open = false;
+        keep(gate, endpoint);
+        dispatch_endpoint_ready(gate->core->dispatch, endpoint);
+        return;
+    }
     enum breaker_reason reason = BREAKER_CONSECUTIVE_FAILURES;
     while (reason < BREAKER_PROBE_FAILED && strcmp(breaker_reason_name(reason), kept->reason) != 0)
         reason++;
-    breaker_restore_open(breaker, reason, kept->opened > 0 ? (uint16_t)kept->opened : 1,
-                         mono_time(gate, kept->opened_at_ms), mono_time(gate, kept->probe_at_ms));
+    uint32_t opened = kept->opened < UINT16_MAX ? kept->opened : UINT16_MAX;
+    uint64_t probe_at_ms = mono_time(gate, kept->probe_at_ms);
+    uint64_t latest_ms = clock_mono_ms() + gate->core->options.breaker.open_max_ms;
+    breaker_restore_open(breaker, reason, opened > 0 ? (uint16_t)opened : 1,
+                         mono_time(gate, kept->opened_at_ms),
+                         probe_at_ms < latest_ms ? probe_at_ms : latest_ms);
     count_state(gate, BREAKER_CLOSED, breaker->state);
+    if (probe_at_ms > latest_ms)
+        keep(gate, endpoint); /* the configuration has another maximum now */
+    dispatch_endpoint_ready(gate->core->dispatch, endpoint);
 }
 
 static void close_breaker(struct gate *gate, struct endpoint *endpoint)
@@ -245,8 +264,13 @@ static void close_breaker(struct gate *gate, struct endpoint *endpoint)
     bool closed = breaker->state == BREAKER_CLOSED;
     count_state(gate, breaker->state, BREAKER_CLOSED);
     breaker_close(breaker);
-    if (!closed && !endpoint->deleted)
-        keep(gate, endpoint);
+    if (closed || endpoint->deleted)
+        return;
+    keep(gate, endpoint);
+    endpoint->backlog = true; /* perhaps: the schedule does not name it before its probe's time */
+    if (endpoint->config->active)
+        notice_breaker(gate->core, endpoint, false, "", 0);
+    endpoint->told.breaker_open = false; /* of one that is disabled something else is told */
 }
 
 /* An attempt's end as the breaker sees it. */
@@ -333,12 +357,15 @@ uint64_t gate_opens_us(struct gate *gate, struct endpoint *endpoint, uint64_t no
         uint64_t next_ms = breaker_next_ms(&entry->breaker);
         return next_ms == UINT64_MAX ? UINT64_MAX : next_ms * 1000;
     }
+    uint64_t slot_us = gcra_slot_us(&entry->rate, limit_of(endpoint), now_us);
+    if (slot_us > now_us)
+        return slot_us; /* in its host's list it would be given a slot that it may not use */
     if (host_full(gate, entry->host)) {
         if (!list_linked(&entry->host_waiter))
             list_push_back(&entry->host->waiting, &entry->host_waiter);
         return now_us + HOST_WAIT_US;
     }
-    return gcra_slot_us(&entry->rate, limit_of(endpoint), now_us);
+    return now_us;
 }
 
 size_t gate_room(const struct endpoint *endpoint, uint64_t within_us)

@@ -10,6 +10,9 @@
  * is kept by the replies of all scripts that add to a lane, so no polling is needed; a sweep over
  * all lanes every few seconds covers additions by other processes.
  *
+ * A lane names a number of endpoints in one peek, and the next ones in the next: those that are
+ * asleep (gate.h) stay due in their lane, and would keep the others from being named.
+ *
  * A claimed delivery's lease ends on its own; those in hand are renewed at half time. A lease that
  * was claimed and whose reply was lost simply ends.
  */
@@ -35,9 +38,10 @@ enum {
     LEASE_MS = 10 * 1000,
     LEASE_EVENTS = 4, /* where event ids begin in lease.lua's reply */
     SWEEP_MS = 5 * 1000,
-    NAMES_MOST = 256,     /* endpoints a lane names in one peek */
-    NAMES_AGAIN_MS = 200, /* when it named as many as it may */
-    TICK_MS = 250,        /* looking after attempts under way */
+    NAMES_MOST = 256,      /* endpoints a lane names in one peek */
+    NAMES_AGAIN_MS = 200,  /* when it named as many as it may */
+    ROUND_AGAIN_MS = 1000, /* when it has named all in several peeks */
+    TICK_MS = 250,         /* looking after attempts under way */
     TICKS_A_SECOND = 1000 / TICK_MS,
     LONG_ATTEMPT_MS = 1000 /* then its batch need not wait for it, and its endpoint is slow */
 };
@@ -47,7 +51,9 @@ struct schedule {
     uint64_t next_at_ms[STORE_LANES];
     uint64_t sweep_at_ms; /* monotonic */
     bool peeking;
+    uint32_t named[STORE_LANES]; /* of each lane by the peeks of this round through it */
     uint32_t peeked[STORE_LANES];
+    uint32_t skipped[STORE_LANES]; /* of each of `peeked` */
     size_t peeked_count;
     struct map in_hand; /* leased deliveries, by event and endpoint */
     struct reactor_timer *timer;
@@ -127,10 +133,12 @@ void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms)
 void schedule_note_due(struct schedule *schedule, struct endpoint *endpoint, int64_t due_at_ms)
 {
     bool due = due_at_ms > 0 && (uint64_t)due_at_ms <= store_redis_ms(schedule->core->store);
-    if (due && gate_asleep(endpoint))
-        endpoint->backlog = true; /* it is looked at when it wakes */
-    else
+    if (!due || endpoint->deleted || !endpoint->config->active) {
         schedule_note(schedule, endpoint->lane, due_at_ms);
+        return;
+    }
+    endpoint->backlog = true; /* a peek would say no more */
+    dispatch_endpoint_ready(schedule->core->dispatch, endpoint);
 }
 
 /* ---- Peek ----------------------------------------------------------------------------------- */
@@ -173,8 +181,12 @@ static void on_peeked(void *arg, enum status status, const struct redis_value *r
             named(schedule, reply_text(reply, at++));
         if (next_at_ms > 0)
             schedule_note(schedule, schedule->peeked[i], next_at_ms);
+        uint32_t *round = &schedule->named[schedule->peeked[i]];
         if (names >= NAMES_MOST)
             schedule_note(schedule, schedule->peeked[i], now_ms + NAMES_AGAIN_MS);
+        else if (*round > 0) /* some moved up meanwhile, and were passed over */
+            schedule_note(schedule, schedule->peeked[i], now_ms + ROUND_AGAIN_MS);
+        *round = names >= NAMES_MOST ? *round + (uint32_t)names : 0;
     }
     arm(schedule);
 }
@@ -192,6 +204,7 @@ static void on_timer(void *arg)
         if (!sweep && schedule->next_at_ms[lane] > now_ms)
             continue;
         schedule->next_at_ms[lane] = NEVER; /* the reply, and what comes meanwhile, sets it */
+        schedule->skipped[schedule->peeked_count] = schedule->named[lane];
         schedule->peeked[schedule->peeked_count++] = lane;
     }
     if (sweep)
@@ -201,8 +214,8 @@ static void on_timer(void *arg)
         return;
     }
     schedule->peeking = true;
-    if (store_peek(core->store, schedule->peeked, schedule->peeked_count, NAMES_MOST, on_peeked,
-                   schedule) != ST_OK) {
+    if (store_peek(core->store, schedule->peeked, schedule->skipped, schedule->peeked_count,
+                   NAMES_MOST, on_peeked, schedule) != ST_OK) {
         schedule->peeking = false;
         schedule->sweep_at_ms = 0;
         reactor_timer_set(schedule->timer, 1000);

@@ -22,7 +22,7 @@ void schedule_store_ready(struct schedule *schedule);
 /* A delivery of this lane is due at that time (Redis's ms), as a script's reply said. */
 void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms);
 
-/* The same for a delivery of this endpoint; one that sleeps needs no look before it wakes. */
+/* The same for a delivery of this endpoint: what is due already needs no peek. */
 void schedule_note_due(struct schedule *schedule, struct endpoint *endpoint, int64_t due_at_ms);
 
 /* Leases up to `count` due deliveries of the endpoint for dispatch; slots are reserved meanwhile.

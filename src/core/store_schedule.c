@@ -79,16 +79,19 @@ enum status store_settle(struct store *store, const struct store_settle *settle,
                       fn, arg);
 }
 
-enum status store_peek(struct store *store, const uint32_t *lanes, size_t count, size_t most,
-                       store_reply_fn *fn, void *arg)
+enum status store_peek(struct store *store, const uint32_t *lanes, const uint32_t *skip,
+                       size_t count, size_t most, store_reply_fn *fn, void *arg)
 {
     struct store_key text[STORE_LANES];
-    struct slice keys[STORE_LANES];
-    for (size_t i = 0; i < count; i++)
+    struct store_number numbers[STORE_LANES + 1];
+    struct slice keys[STORE_LANES], args[STORE_LANES + 1];
+    args[0] = store_u64(&numbers[0], most);
+    for (size_t i = 0; i < count; i++) {
         keys[i] = store_key_lane(store, &text[i], lanes[i]);
-    struct store_number number;
-    struct slice args[] = {store_u64(&number, most)};
-    return store_query_script(store, store_script(store, "peek"), keys, count, args, 1, fn, arg);
+        args[i + 1] = store_u64(&numbers[i + 1], skip[i]);
+    }
+    return store_query_script(store, store_script(store, "peek"), keys, count, args, count + 1, fn,
+                              arg);
 }
 
 enum status store_lease(struct store *store, const struct endpoint *endpoint, size_t count,

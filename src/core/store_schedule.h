@@ -46,9 +46,10 @@ struct store_settle {
 MUST_CHECK enum status store_settle(struct store *store, const struct store_settle *settle,
                                     store_reply_fn *fn, void *arg);
 
-/* Replies: peek.lua's, lease.lua's, renew.lua's (one delivery). */
-MUST_CHECK enum status store_peek(struct store *store, const uint32_t *lanes, size_t count,
-                                  size_t most, store_reply_fn *fn, void *arg);
+/* Replies: peek.lua's, lease.lua's, renew.lua's (one delivery). At most STORE_LANES lanes; of each
+ * `most` endpoints are named, after as many as `skip` has for it (by its place in `lanes`). */
+MUST_CHECK enum status store_peek(struct store *store, const uint32_t *lanes, const uint32_t *skip,
+                                  size_t count, size_t most, store_reply_fn *fn, void *arg);
 MUST_CHECK enum status store_lease(struct store *store, const struct endpoint *endpoint,
                                    size_t count, uint64_t lease_ms, uint64_t not_before_ms,
                                    store_reply_fn *fn, void *arg);

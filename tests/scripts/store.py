@@ -142,8 +142,9 @@ class Store:
                                    kept])
 
     @verb
-    def peek(self, lanes, most=100):
-        return Call("peek", [self.key("lane", lane) for lane in lanes], [most])
+    def peek(self, lanes, most=100, skip=0):
+        return Call("peek", [self.key("lane", lane) for lane in lanes],
+                    [most] + [skip] * len(lanes))
 
     @verb
     def lease(self, endpoint, count=10, length=10_000, not_before=0):

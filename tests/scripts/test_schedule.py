@@ -144,7 +144,9 @@ def test_peek_names_a_bounded_number(a):
         if lane_of(other) == same:
             chosen.append(other)
     waiting(a, chosen)
-    assert a.peek([same], most=3)[2] == 3
+    first, second = a.peek([same], most=3), a.peek([same], most=3, skip=3)
+    assert (first[2], second[2]) == (3, 2)
+    assert sorted(first[3:] + second[3:]) == sorted(endpoint.encode() for endpoint in chosen)
 
 
 # ---- lease -----------------------------------------------------------------------------------------

@@ -81,10 +81,10 @@ void gate_wake(struct gate *gate, struct endpoint *endpoint);
 /* An attempt starts: only when gate_opens_us() says now. */
 void gate_pass(struct gate *gate, struct endpoint *endpoint, struct gate_pass *pass);
 
-/* An attempt ended. For the breaker UNKNOWN says nothing about the endpoint: it was cancelled,
- * failed by our own fault, or got an answer that the policy's `retryOn` calls final, which is about
- * the event. The breaker may open or close, and whoever waited for its end is woken. `troubled`: no
- * answer, 429 or 5xx; a 404 is as good a sign of life as a success. */
+/* An attempt ended. For the breaker an answer that the policy's `retryOn` calls final is about the
+ * event and a sign of life, so GOOD; unless it is a sign of trouble, then UNKNOWN, like an attempt
+ * that was cancelled or failed by our own fault. The breaker may open or close, and whoever waited
+ * for its end is woken. `troubled`: no answer, 429 or 5xx. */
 enum gate_outcome { GATE_GOOD, GATE_BAD, GATE_UNKNOWN };
 struct gate_end {
     enum gate_outcome outcome;

@@ -349,6 +349,24 @@ static void conclude(struct core *core, struct settlement *settlement)
     endpoint_put(endpoint);
 }
 
+/* An attempt that was made, as the gate sees it. */
+static void tell_gate(struct core *core, struct delivery *delivery,
+                      const struct outbound_result *result, enum retry_verdict verdict)
+{
+    bool troubled =
+        result->error != OUTBOUND_OK || result->status_code == 429 || result->status_code >= 500;
+    enum gate_outcome outcome = GATE_BAD;
+    if (verdict == RETRY_SUCCESS || (verdict == RETRY_EXCLUDED && !troubled))
+        outcome = GATE_GOOD;
+    else if (verdict == RETRY_EXCLUDED)
+        outcome = GATE_UNKNOWN;
+    gate_passed(core->gate, delivery->endpoint, &delivery->pass,
+                &(struct gate_end){.outcome = outcome,
+                                   .answered = true,
+                                   .troubled = troubled,
+                                   .duration_us = result->duration_us});
+}
+
 static void judge(struct core *core, struct settlement *settlement,
                   const struct outbound_result *result, uint64_t started_at_ms)
 {
@@ -366,16 +384,7 @@ static void judge(struct core *core, struct settlement *settlement,
         retry_decide(&delivery->endpoint->config->retry, delivery->attempts - delivery->replayed_at,
                      result->error, result->status_code, result->retry_after_ms,
                      core->options.retry_after_max_ms, &core->rng);
-    struct gate_end end = {
-        .outcome = decision.verdict == RETRY_SUCCESS    ? GATE_GOOD
-                   : decision.verdict == RETRY_EXCLUDED ? GATE_UNKNOWN
-                                                        : GATE_BAD,
-        .answered = true,
-        .troubled = result->error != OUTBOUND_OK || result->status_code == 429 ||
-                    result->status_code >= 500,
-        .duration_us = result->duration_us,
-    };
-    gate_passed(core->gate, delivery->endpoint, &delivery->pass, &end);
+    tell_gate(core, delivery, result, decision.verdict);
     settlement->verdict = decision.verdict;
     settlement->delay_ms = decision.delay_ms;
     const char *error = outbound_error_name(result->error);

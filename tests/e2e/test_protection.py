@@ -171,13 +171,16 @@ def test_a_new_url_closes_it(start_daemon, sink):
         assert set(sink.ids("/alive")) == set(events)
 
 
-def test_an_open_breaker_survives_a_restart(start_daemon, sink):
-    server = start_daemon(config=breaker(openFor="1h", openForMax="1h"))
+def test_an_open_breaker_survives_a_restart(start_daemon, redis_server, sink):
+    server = start_daemon(config=breaker(openFor="1h", openForMax="1h"), redis=redis_server)
     with server.client() as client:
         client.create_webhook(sink.url("/"), ["t"], retryPolicy=QUICK)
         sink.script("/", 500)
         post(client, "t", 20)
         wait_until(lambda: client.metric('trotline_breakers{state="open"}') == 1, 10, "it to open")
+    with redis_server.connect() as redis:
+        wait_until(lambda: b'"open"' in b"".join(redis.call("HVALS", "tl:{0}:health")), 5,
+                   "that to be written")
     server.kill9()
     server.start()
     at = sink.count("/")

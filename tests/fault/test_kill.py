@@ -5,6 +5,7 @@ TROTLINE_FAULT_EVENTS (20,000 from the start) makes the runs longer.
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from harness import Daemon, Load, RedisServer, Sink, wait_until
@@ -83,7 +84,7 @@ def test_kill_9_with_idempotency_keys(start_daemon, sink):
 
 def test_kill_9_while_retries_wait(start_daemon, sink):
     """Failed deliveries are in the schedule; none is lost, none forgets its attempts."""
-    daemon = start_daemon()
+    daemon = start_daemon("--set", "breaker.enabled=false")
     sink.script("/", 500)
     webhook = listen(daemon, sink, retryPolicy={"schedule": ["4s", "4s", "4s"], "jitter": 0})
     with Load(daemon, "load", 300) as load:
@@ -214,7 +215,8 @@ def test_embedded_redis_dies(start_daemon, sink):
     listen(daemon, sink)
     with Load(daemon, "load", EVENTS // 4) as load:
         at(load, 0.3)
-        (redis, _), = daemon.children
+        redis, = (pid for pid, _ in daemon.children
+                  if b"redis-server" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(redis, signal.SIGKILL)
         wait_until(lambda: load.done() >= load.events * 0.6, 60, "the load to go on")
         load.wait()

@@ -387,7 +387,8 @@ static void on_deadline(void *arg)
         if (shipment->waiting && store_ready(publish->core->store))
             (void)send_shipment(shipment); /* refused for lack of room: the next tick */
     }
-    if (publish_unanswered(publish) > 0)
+    if (publish->building || !list_empty(&publish->sealed) || !list_empty(&publish->storing) ||
+        matching_waiting(publish->matching) > 0)
         reactor_timer_set(publish->deadline, 100);
 }
 

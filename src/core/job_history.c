@@ -20,8 +20,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/job.h"
 #include "core/filter.h"
+#include "core/job.h"
 #include "core/journal.h"
 #include "core/notice_data.h"
 #include "core/replica.h"

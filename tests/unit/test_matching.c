@@ -138,7 +138,7 @@ static void test_over_several_turns(void **state)
 {
     struct world *world = *state;
     put(world, 0, "", true);
-    for (uint8_t i = 1; i <= 3 * A_TURN - 1; i++)
+    for (int i = 1; i <= 3 * A_TURN - 1; i++)
         put(world, i, i % 2 ? "{\"n\":7}" : "{\"n\":8}", true);
     assert_int_equal(begin(world, "{\"n\":7}"), ST_AGAIN);
     assert_int_equal(matching_waiting(world->matching), 1);
@@ -155,7 +155,7 @@ static void test_over_several_turns(void **state)
         assert_false(got[world->targets[i]]); /* each once */
         got[world->targets[i]] = true;
     }
-    for (uint8_t i = 0; i <= 3 * A_TURN - 1; i++)
+    for (int i = 0; i <= 3 * A_TURN - 1; i++)
         assert_int_equal(got[i], i == 0 || i % 2 == 1);
     assert_int_equal(matching_waiting(world->matching), 0);
 }
@@ -164,11 +164,11 @@ static void test_over_several_turns(void **state)
 static void test_others_pass_by(void **state)
 {
     struct world *world = *state;
-    for (uint8_t i = 1; i <= 4 * A_TURN; i++)
+    for (int i = 1; i <= 4 * A_TURN; i++)
         put(world, i, "{\"n\":7}", true);
     assert_int_equal(begin(world, "{\"n\":7}"), ST_AGAIN);
     turn(world);
-    for (uint8_t i = 3; i <= 4 * A_TURN; i++) {
+    for (int i = 3; i <= 4 * A_TURN; i++) {
         struct id id = {{[19] = i}};
         registry_remove(world->core.registry, registry_find(world->core.registry, &id));
     }
@@ -183,7 +183,7 @@ static void test_others_pass_by(void **state)
 static void test_endpoints_that_change_meanwhile(void **state)
 {
     struct world *world = *state;
-    for (uint8_t i = 1; i <= A_TURN + 4; i++)
+    for (int i = 1; i <= A_TURN + 4; i++)
         put(world, i, "{\"n\":8}", true); /* asked in this order */
     assert_int_equal(begin(world, "{\"n\":7}"), ST_AGAIN);
     put(world, A_TURN + 1, "{\"n\":7}", true);
@@ -202,7 +202,7 @@ static void test_giving_up(void **state)
 {
     struct world *world = *state;
     struct matching_waiter waiter = {0};
-    for (uint8_t i = 1; i <= 2 * A_TURN; i++)
+    for (int i = 1; i <= 2 * A_TURN; i++)
         put(world, i, "{\"n\":7}", true);
     assert_int_equal(begin(world, "{}"), ST_AGAIN);
     assert_false(matching_give_up(world->matching, 0, &waiter));
@@ -217,7 +217,7 @@ static void test_too_much_waits(void **state)
 {
     struct world *world = *state;
     struct matching_waiter waiter = {NULL, world};
-    for (uint8_t i = 1; i <= 2 * A_TURN; i++)
+    for (int i = 1; i <= 2 * A_TURN; i++)
         put(world, i, "{\"n\":7}", true);
     static char data[LIMIT_MATCHING_BYTES / 4];
     memset(data, ' ', sizeof(data));

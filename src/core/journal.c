@@ -63,6 +63,14 @@ static void on_batch_free(void *arg, struct batch *batch)
     journal->bytes -= batch_bytes(batch);
 }
 
+static void forget(struct journal *journal, struct batch *batch)
+{
+    batch->state = BATCH_CLOSED;
+    map_remove(&journal->batches, &batch->by_id);
+    list_remove(&batch->node);
+    batch_put(batch);
+}
+
 static void on_closed(void *arg, enum status status, const struct redis_value *reply)
 {
     struct closing *closing = arg;
@@ -73,13 +81,8 @@ static void on_closed(void *arg, enum status status, const struct redis_value *r
         history_saw_closed(core->history, reply_integer(reply, 1));
         core->stats.batches_closed += (uint64_t)reply_integer(reply, 2);
     }
-    for (size_t i = 0; i < closing->count; i++) {
-        struct batch *batch = closing->batches[i];
-        batch->state = BATCH_CLOSED;
-        map_remove(&journal->batches, &batch->by_id);
-        list_remove(&batch->node);
-        batch_put(batch);
-    }
+    for (size_t i = 0; i < closing->count; i++)
+        forget(journal, closing->batches[i]);
     free(closing);
 }
 
@@ -108,6 +111,10 @@ static void close_if_done(struct journal *journal, struct batch *batch)
 {
     if (batch->pending > 0 || batch->state != BATCH_OPEN)
         return;
+    if (batch->taken_away) {
+        forget(journal, batch);
+        return;
+    }
     struct closing *closing = journal->closing;
     if (!closing) {
         closing = malloc(sizeof(*closing));
@@ -147,6 +154,12 @@ void journal_finished(struct journal *journal, struct batch *batch, uint32_t ord
 void journal_moved(struct journal *journal, struct batch *batch, uint32_t ordinal)
 {
     batch->slots[ordinal].marked = true;
+    settle_slot(journal, batch, ordinal, SLOT_MOVED);
+}
+
+void journal_lost(struct journal *journal, struct batch *batch, uint32_t ordinal)
+{
+    batch->taken_away = true;
     settle_slot(journal, batch, ordinal, SLOT_MOVED);
 }
 

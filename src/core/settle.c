@@ -82,7 +82,10 @@ static void on_moved(void *arg, enum status status, const struct redis_value *re
             archive_delivery(core->archive, delivery, &waiting->end);
         if (waiting->to_schedule)
             schedule_note_due(core->schedule, delivery->endpoint, reply_integer(reply, 2));
-        journal_moved(core->journal, delivery->message->batch, delivery->ordinal);
+        if (reply_is(reply, 0, "gone"))
+            journal_lost(core->journal, delivery->message->batch, delivery->ordinal);
+        else
+            journal_moved(core->journal, delivery->message->batch, delivery->ordinal);
     }
     drop(core, delivery);
     free(waiting);

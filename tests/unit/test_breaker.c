@@ -20,6 +20,8 @@ static struct rig rig_make(void)
     struct rig rig;
     breaker_init(&rig.breaker);
     breaker_rules_default(&rig.rules);
+    rig.rules.consecutive = 20;
+    rig.rules.minimum = 40;
     rig.rules.jitter = 0;
     rng_seed(&rig.rng, 1);
     return rig;

@@ -534,6 +534,7 @@ class World:
         while self.late:
             self.arrive()
         self.draining = True
+        self.live_ms = max(self.live_ms, 5000)  # on a slow machine nobody is taken for dead any more
         if self.full:
             self.memory()
         for endpoint in self.endpoints:

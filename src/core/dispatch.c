@@ -83,6 +83,14 @@ static void on_batch_free(void *arg, struct batch *batch)
     dispatch->bytes -= batch_bytes(batch);
 }
 
+static void forget_batch(struct dispatch *dispatch, struct batch *batch)
+{
+    batch->state = BATCH_CLOSED;
+    map_remove(&dispatch->batches, &batch->by_id);
+    list_remove(&batch->node);
+    batch_put(batch);
+}
+
 static void on_closed(void *arg, enum status status, const struct redis_value *reply)
 {
     struct closing *closing = arg;
@@ -93,13 +101,8 @@ static void on_closed(void *arg, enum status status, const struct redis_value *r
         history_saw_closed(core->history, reply_integer(reply, 1));
         core->stats.batches_closed += (uint64_t)reply_integer(reply, 2);
     }
-    for (size_t i = 0; i < closing->count; i++) {
-        struct batch *batch = closing->batches[i];
-        batch->state = BATCH_CLOSED;
-        map_remove(&dispatch->batches, &batch->by_id);
-        list_remove(&batch->node);
-        batch_put(batch);
-    }
+    for (size_t i = 0; i < closing->count; i++)
+        forget_batch(dispatch, closing->batches[i]);
     free(closing);
 }
 
@@ -128,6 +131,10 @@ static void close_if_done(struct dispatch *dispatch, struct batch *batch)
 {
     if (batch->pending > 0 || batch->state != BATCH_OPEN)
         return;
+    if (batch->taken_away) {
+        forget_batch(dispatch, batch);
+        return;
+    }
     struct closing *closing = dispatch->closing;
     if (!closing) {
         closing = malloc(sizeof(*closing));
@@ -167,6 +174,12 @@ void dispatch_finished(struct dispatch *dispatch, struct batch *batch, uint32_t 
 void dispatch_moved(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal)
 {
     batch->slots[ordinal].marked = true;
+    settle_slot(dispatch, batch, ordinal, SLOT_MOVED);
+}
+
+void dispatch_lost(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal)
+{
+    batch->taken_away = true;
     settle_slot(dispatch, batch, ordinal, SLOT_MOVED);
 }
 

@@ -41,6 +41,9 @@ void dispatch_endpoint_changed(struct dispatch *dispatch, struct endpoint *endpo
 void dispatch_finished(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal,
                        const struct outcome *outcome);
 void dispatch_moved(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal);
+/* A move found that the batch is another replica's: the delivery is that one's business, and so is
+ * the batch's end, even if it comes back to our journal, because then it is opened once more. */
+void dispatch_lost(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal);
 
 /* Our own limits are reached: refuse producers rather than hold more. */
 bool dispatch_overloaded(const struct dispatch *dispatch);

@@ -76,7 +76,10 @@ static void on_moved(void *arg, enum status status, const struct redis_value *re
         core->stats.deliveries_moved++;
         if (waiting->to_schedule)
             schedule_note(core->schedule, delivery->endpoint->lane, reply_integer(reply, 2));
-        dispatch_moved(core->dispatch, delivery->message->batch, delivery->ordinal);
+        if (reply_is(reply, 0, "gone"))
+            dispatch_lost(core->dispatch, delivery->message->batch, delivery->ordinal);
+        else
+            dispatch_moved(core->dispatch, delivery->message->batch, delivery->ordinal);
     }
     drop(core, delivery);
     free(waiting);

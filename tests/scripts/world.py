@@ -48,7 +48,7 @@ class Open:
     def __init__(self, name, deliveries, record, size):
         self.name, self.deliveries, self.record, self.size = name, deliveries, record, size
         self.slots = ["pending"] * len(deliveries)
-        self.marked, self.closing = set(), False
+        self.marked, self.closing, self.taken_away = set(), False, False
 
     def done(self):
         return not any(slot in ("pending", "busy") for slot in self.slots)
@@ -185,6 +185,7 @@ class Replica:
                 return
             opened.slots[ordinal] = "moved"
             opened.marked.add(ordinal)
+            opened.taken_away |= reply[0] == b"gone"
             if what == "long" and reply[2] > 0:
                 self.hand[event, endpoint] = (reply[2], ordinal)
 
@@ -204,6 +205,7 @@ class Replica:
 
     def close(self):
         """All that can be closed, or some of it, in one call."""
+        self.open = [opened for opened in self.open if not (opened.done() and opened.taken_away)]
         done = [opened for opened in self.open if opened.done() and not opened.closing]
         some = self.rng.sample(done, self.rng.randint(1, len(done))) if done else ()
         batches = []
@@ -242,6 +244,8 @@ class Replica:
         endpoint = self.rng.choice(names).decode()
         if not self.world.endpoints[endpoint]:
             self.clear(endpoint)
+            return
+        if self.world.others_call(self, endpoint, "settle", ""):
             return
 
         def claimed(reply):
@@ -282,6 +286,8 @@ class Replica:
     # ---- endpoints that take nothing any more --------------------------------------------------
 
     def clear(self, endpoint):
+        if self.world.others_call(self, endpoint, "lease"):
+            return
         redis, key = self.store.redis, self.store.key
         for family in ("due", "dead") if endpoint in self.world.deleted else ("due",):
             events = [raw.decode() for raw in redis.call("ZRANGE", key(family, endpoint), 0, 9)]
@@ -428,6 +434,14 @@ class World:
                    any(event in waiting.call.args and endpoint in waiting.call.args
                        for waiting in other.calls)
                    for other in (self.replicas if self.calm else [replica]))
+
+    def others_call(self, replica, endpoint, verb, *args):
+        """Calm: has another one such a call on its way? An endpoint has one owner, so whoever claims
+        deliveries knows what it has cleared, and whoever clears knows what it has claimed."""
+        return self.calm and any(
+            waiting.call.verb == verb and endpoint in waiting.call.args[:2] and
+            all(arg in waiting.call.args[2:3] for arg in args)
+            for other in self.replicas if other is not replica for waiting in other.calls)
 
     def forget(self, endpoint, reply):
         if reply == b"ok":

@@ -16,6 +16,7 @@
 #include "api/query.h"
 #include "api/reply.h"
 #include "base/json_out.h"
+#include "base/limits.h"
 #include "base/parse.h"
 #include "base/timefmt.h"
 #include "core/endpoint_store.h"
@@ -299,7 +300,7 @@ static enum status take_away(struct taking *taking, const struct dead_letter *le
     state.dead = false;
     state.replayed_at = state.attempts;
     struct buf bytes;
-    buf_init(&bytes, 512);
+    buf_init(&bytes, 512 + LIMIT_EVENT_LOG_BYTES);
     delivery_state_write(&bytes, &state);
     uint8_t outcome[OUTCOME_BYTES];
     outcome_write(outcome, &(struct outcome){.status = OUTCOME_CANCELLED,
@@ -314,6 +315,8 @@ static enum status take_away(struct taking *taking, const struct dead_letter *le
         .state = buf_slice(&bytes),
         .ordinal = state.ordinal,
         .outcome = slice_of(outcome, sizeof(outcome)),
+        .log = state.log,
+        .history_ttl_ms = core->options.history_ttl_ms,
     };
     enum status status = store_dead_replay(core->store, &args, on_taken, taken);
     buf_free(&bytes);

@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "core/outcome.h"
 #include "core/schedule.h"
@@ -137,7 +138,7 @@ static enum status cancel_due(struct item *item, const struct delivery_state *st
     dead.dead = true;
     dead.error = SLICE("endpoint_disabled");
     struct buf bytes;
-    buf_init(&bytes, 512);
+    buf_init(&bytes, 512 + LIMIT_EVENT_LOG_BYTES);
     delivery_state_write(&bytes, &dead);
     struct store_settle args = {
         .event = &item->event,
@@ -147,7 +148,9 @@ static enum status cancel_due(struct item *item, const struct delivery_state *st
         .state = buf_slice(&bytes),
         .ordinal = state->ordinal,
         .outcome = slice_of(outcome, sizeof(outcome)),
+        .log = state->log,
         .attempts_kept = core->options.attempts_kept,
+        .history_ttl_ms = core->options.history_ttl_ms,
     };
     if (deleted)
         core->stats.deliveries_cancelled++;
@@ -173,6 +176,8 @@ static enum status discard_dead(struct item *item, const struct delivery_state *
         .discard = true,
         .ordinal = state->ordinal,
         .outcome = slice_of(outcome, sizeof(outcome)),
+        .log = state->log,
+        .history_ttl_ms = core->options.history_ttl_ms,
     };
     return store_dead_replay(core->store, &args, on_item_done, item);
 }

@@ -36,6 +36,8 @@ struct delivery {
     bool held_in_hand;         /* it is in the schedule's table */
     bool renewing;             /* SENDING, and its lease is being renewed */
     struct attempt *attempt;   /* SENDING */
+    char *log;                 /* its earlier attempts (attempt_log.h); NULL: none. Owned */
+    size_t log_len;
     struct settlement
         *held; /* the attempt's result, while `moving` or `renewing` is not answered */
 };

@@ -10,4 +10,7 @@ void events_create(struct api *api, struct http_request *request, struct slice i
 /* GET /api/events/{id}: by our id or the producer's uid */
 void events_read(struct api *api, struct http_request *request, struct slice id);
 
+/* GET /api/events/{id}/attempts: of all its deliveries, newest first */
+void events_attempts(struct api *api, struct http_request *request, struct slice id);
+
 #endif

@@ -1,9 +1,9 @@
 /* journal.c - the batches of this process's journal, as they are in memory.
  *
- * A batch is OPEN while an ordinal is pending. `pending` falls by journal_finished() and
- * journal_moved() alone, once for each ordinal; at zero the batch is closed, together with others
- * that end within CLOSE_AFTER_MS: what is paid for a call of close.lua is paid once for all of
- * them.
+ * A batch is OPEN while an ordinal is pending. `pending` falls by journal_finished(),
+ * journal_moved() and journal_lost() alone, once for each ordinal; at zero the batch is closed,
+ * together with others that end within CLOSE_AFTER_MS: what is paid for a call of close.lua is paid
+ * once for all of them. One that was taken away is only forgotten.
  */
 #include "core/journal.h"
 
@@ -63,6 +63,14 @@ static void on_batch_free(void *arg, struct batch *batch)
     journal->bytes -= batch_bytes(batch);
 }
 
+static void forget(struct journal *journal, struct batch *batch)
+{
+    batch->state = BATCH_CLOSED;
+    map_remove(&journal->batches, &batch->by_id);
+    list_remove(&batch->node);
+    batch_put(batch);
+}
+
 static void on_closed(void *arg, enum status status, const struct redis_value *reply)
 {
     struct closing *closing = arg;
@@ -73,13 +81,8 @@ static void on_closed(void *arg, enum status status, const struct redis_value *r
         history_saw_closed(core->history, reply_integer(reply, 1));
         core->stats.batches_closed += (uint64_t)reply_integer(reply, 2);
     }
-    for (size_t i = 0; i < closing->count; i++) {
-        struct batch *batch = closing->batches[i];
-        batch->state = BATCH_CLOSED;
-        map_remove(&journal->batches, &batch->by_id);
-        list_remove(&batch->node);
-        batch_put(batch);
-    }
+    for (size_t i = 0; i < closing->count; i++)
+        forget(journal, closing->batches[i]);
     free(closing);
 }
 
@@ -108,6 +111,10 @@ static void close_if_done(struct journal *journal, struct batch *batch)
 {
     if (batch->pending > 0 || batch->state != BATCH_OPEN)
         return;
+    if (batch->taken_away) {
+        forget(journal, batch);
+        return;
+    }
     struct closing *closing = journal->closing;
     if (!closing) {
         closing = malloc(sizeof(*closing));
@@ -147,6 +154,12 @@ void journal_finished(struct journal *journal, struct batch *batch, uint32_t ord
 void journal_moved(struct journal *journal, struct batch *batch, uint32_t ordinal)
 {
     batch->slots[ordinal].marked = true;
+    settle_slot(journal, batch, ordinal, SLOT_MOVED);
+}
+
+void journal_lost(struct journal *journal, struct batch *batch, uint32_t ordinal)
+{
+    batch->taken_away = true;
     settle_slot(journal, batch, ordinal, SLOT_MOVED);
 }
 

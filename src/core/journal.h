@@ -35,6 +35,9 @@ struct batch *journal_find(struct journal *journal, const char *batch_id);
 void journal_finished(struct journal *journal, struct batch *batch, uint32_t ordinal,
                       const struct outcome *outcome);
 void journal_moved(struct journal *journal, struct batch *batch, uint32_t ordinal);
+/* A move found that the batch is another replica's: the delivery is that one's business, and so is
+ * the batch's end, even if it comes back to our journal, because then it is opened once more. */
+void journal_lost(struct journal *journal, struct batch *batch, uint32_t ordinal);
 
 /* Frees the batches of a list with what is left of their deliveries, at the end. */
 void journal_drop(struct list *batches);

@@ -260,7 +260,8 @@ def test_pages_of_webhooks_neither_skip_nor_repeat(client, sink, event_type):
         assert len(seen) == 11 and set(seen) == made
 
 
-def test_pages_of_dead_letters_neither_skip_nor_repeat(client, sink, event_type):
+def test_pages_of_dead_letters_neither_skip_nor_repeat(start_daemon, sink, event_type):
+    client = start_daemon("--set", "breaker.enabled=false").client()
     sink.script("/", 500)
     webhook = client.create_webhook(sink.url("/"), [event_type], retryPolicy=ONCE)
     events = [client.event_id(event_type, {"n": n}) for n in range(115)]

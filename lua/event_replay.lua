@@ -11,6 +11,8 @@
 --       schedule already counts as skipped.
 -- Cost  4-5 commands an event, and 4-6.
 -- Guarantee: as dead_replay. What it adds takes memory, so it is refused as a whole when there is none.
+--       An event that was history has no expiry while it waits; what it knows of a finished delivery
+--       stays until that has finished again (settle.lua).
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -25,6 +27,7 @@ if tonumber(is[3]) >= step then
 end
 
 local taken, asked = 0, (#ARGV - 5) / 3
+local due = now + 1 -- for the reason that settle.lua has
 for i = 1, asked do
     local hash, event, record, state = KEYS[5 + i], ARGV[3 * i + 3], ARGV[3 * i + 4], ARGV[3 * i + 5]
     local free
@@ -40,11 +43,11 @@ for i = 1, asked do
     if free then
         taken = taken + 1
         redis.call('HSET', hash, ARGV[1], state)
-        redis.call('ZADD', KEYS[1], now, event)
+        redis.call('ZADD', KEYS[1], due, event)
     end
 end
 if taken > 0 then
-    redis.call('ZADD', KEYS[2], 'LT', now, ARGV[1])
+    redis.call('ZADD', KEYS[2], 'LT', due, ARGV[1])
     if redis.call('EXISTS', KEYS[3]) == 0 then
         redis.call('ZREM', KEYS[4], ARGV[1])
     end

@@ -5,10 +5,10 @@
 --       8 endpoints with dead letters
 -- ARGV  1 batch id   2 ordinal   3 event id   4 endpoint id   5 the event's record   6 delivery state
 --       7 "in", "at" or "dead"   8 ms from now / absolute ms / unused
---       9 attempt record ("" = none)   10 attempts kept
+--       9 attempt record ("" = none)   10 attempts kept   11 how long history is kept in ms
 -- Reply {status, now in ms, score}: "ok", "already" (a repeated call), or "gone" (the batch is not in
 --       this journal). score is the due time in ms (for a delivery in flight: the end of its lease).
--- Cost  about 8 commands.
+-- Cost  about 9 commands.
 -- Guarantee: together with the entry goes the progress bit, so the call may be repeated safely, and a
 --       recovery either sees the bit and the entry or neither.
 
@@ -24,6 +24,7 @@ end
 local score = now
 redis.call('HSETNX', KEYS[3], 'e', ARGV[5])
 redis.call('HSET', KEYS[3], ARGV[4], ARGV[6])
+redis.call('PERSIST', KEYS[3]) -- it may have been history, if its batch was stored again
 if ARGV[7] == 'dead' then
     redis.call('ZADD', KEYS[7], now, ARGV[3])
     redis.call('ZADD', KEYS[8], 0, ARGV[4])
@@ -36,5 +37,6 @@ redis.call('SETBIT', KEYS[2], ARGV[2], 1)
 if ARGV[9] ~= '' and tonumber(ARGV[10]) > 0 then
     redis.call('LPUSH', KEYS[6], ARGV[9])
     redis.call('LTRIM', KEYS[6], 0, ARGV[10] - 1)
+    redis.call('PEXPIRE', KEYS[6], ARGV[11])
 end
 return {'ok', now, score}

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "core/store_schedule.h"
 
 enum { PAGE = 100 };
@@ -173,7 +174,7 @@ enum status dead_walk_start(struct core *core, const struct dead_walk_options *o
     for (size_t i = 0; i < PAGE; i++) {
         walk->entries[i].walk = walk;
         buf_init(&walk->entries[i].record, 64 * 1024 * 1024);
-        buf_init(&walk->entries[i].state, 4096);
+        buf_init(&walk->entries[i].state, 4096 + LIMIT_EVENT_LOG_BYTES);
     }
     enum status status;
     const char *first =

@@ -14,4 +14,7 @@ const char *events_refusal_code(enum publish_verdict verdict);
 /* GET /api/events/{id}: by our id or the producer's uid */
 void events_read(struct api *api, struct http_request *request, struct slice id);
 
+/* GET /api/events/{id}/attempts: of all its deliveries, newest first */
+void events_attempts(struct api *api, struct http_request *request, struct slice id);
+
 #endif

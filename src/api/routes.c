@@ -12,6 +12,7 @@
 const struct route api_routes[] = {
     {HTTP_POST, "/api/events", events_create, ROUTE_JSON},
     {HTTP_GET, "/api/events/{id}", events_read, 0},
+    {HTTP_GET, "/api/events/{id}/attempts", events_attempts, ROUTE_QUERY},
     {HTTP_POST, "/api/webhooks", webhooks_create, ROUTE_JSON},
     {HTTP_GET, "/api/webhooks", webhooks_list, ROUTE_QUERY},
     {HTTP_GET, "/api/webhooks/{id}", webhooks_read, 0},

@@ -129,6 +129,7 @@ struct config {
         uint64_t connect_timeout_ms;
         uint64_t command_timeout_ms;
         uint64_t max_memory_bytes; /* 0: none */
+        bool pack_hashes;
     } redis_options;
     struct {
         uint64_t lease_ms;

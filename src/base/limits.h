@@ -70,7 +70,10 @@
 #define LIMIT_CONFIG_LIST        1024          /* entries of one list */
 
 /* ---- Attempts ------------------------------------------------------------------------------- */
-#define LIMIT_ATTEMPT_BODY_BYTES 1024 /* the head of a response that is kept with an attempt */
+#define LIMIT_ATTEMPT_BODY_BYTES       1024 /* head of a response kept in the endpoint's list */
+#define LIMIT_EVENT_ATTEMPTS           10   /* kept with each delivery of an event; the newest */
+#define LIMIT_EVENT_ATTEMPT_BODY_BYTES 256  /* … and of their responses */
+#define LIMIT_EVENT_LOG_BYTES          (16 * 1024) /* those attempts, packed: far above what they take */
 
 /* ---- Outbound: one response ------------------------------------------------------------------ */
 #define LIMIT_RESPONSE_HEADER_BYTES                                                                \

@@ -67,8 +67,9 @@ struct batch {
     uint64_t accepted_us;   /* monotonic, of its first event; 0: by another process */
     uint32_t message_count;
     uint32_t ordinal_count;
-    bool taken_away; /* another replica has it, and a delivery of it: that one closes it */
-    unsigned refs;   /* 1 for being unfinished, 1 for each reference to one of its messages */
+    bool taken_away;   /* another replica has it, and a delivery of it: that one closes it */
+    uint32_t sendings; /* how often it was sent to Redis; 0: it was adopted */
+    unsigned refs;     /* 1 for being unfinished, 1 for each reference to one of its messages */
 
     /* From here on: once parsed. */
     struct message *messages;

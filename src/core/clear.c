@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/archive.h"
+#include "core/history.h"
 #include "core/outcome.h"
 #include "core/schedule.h"
 #include "core/store_jobs.h"
@@ -126,8 +127,10 @@ static void on_item_done(void *arg, enum status status, const struct redis_value
     struct item *item = arg;
     struct job *job = item->job;
     if (status == ST_OK && reply_is(reply, 0, "ok")) {
+        struct core *core = job->clear->core;
         job->progress++;
-        archive_write(job->clear->core->archive, &item->record);
+        history_saw_closed(core->history, reply_integer(reply, job->step == CLEAR_DUE ? 3 : 5));
+        archive_write(core->archive, &item->record);
     }
     free(item);
     page_answered(job, status == ST_STOPPED);
@@ -169,7 +172,7 @@ static enum status cancel_due(struct item *item, const struct delivery_state *st
     dead.dead = true;
     dead.error = SLICE("endpoint_disabled");
     struct buf bytes;
-    buf_init(&bytes, 512);
+    buf_init(&bytes, 512 + LIMIT_EVENT_LOG_BYTES);
     delivery_state_write(&bytes, &dead);
     struct store_settle args = {
         .event = &item->event,
@@ -179,7 +182,9 @@ static enum status cancel_due(struct item *item, const struct delivery_state *st
         .state = buf_slice(&bytes),
         .ordinal = state->ordinal,
         .outcome = slice_of(outcome, sizeof(outcome)),
+        .log = state->log,
         .attempts_kept = core->options.attempts_kept,
+        .history_ttl_ms = core->options.history_ttl_ms,
     };
     if (deleted)
         core->stats.deliveries_cancelled++;
@@ -200,10 +205,11 @@ static enum status discard_dead(struct item *item, const struct delivery_state *
     struct store_step_event dead = {.event = &item->event,
                                     .event_id = item->event_id,
                                     .ordinal = state->ordinal,
-                                    .outcome = slice_of(outcome, sizeof(outcome))};
+                                    .outcome = slice_of(outcome, sizeof(outcome)),
+                                    .log = state->log};
     const struct endpoint *endpoint = item->job->endpoint;
-    return store_dead_replay(core->store, endpoint->id_text, endpoint->lane, true, &dead, 1, NULL,
-                             on_item_done, item);
+    return store_dead_replay(core->store, endpoint->id_text, endpoint->lane, true, &dead, 1,
+                             core->options.history_ttl_ms, NULL, on_item_done, item);
 }
 
 static void on_item_read(void *arg, enum status status, const struct redis_value *reply)

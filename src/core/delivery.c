@@ -24,5 +24,6 @@ void delivery_free(struct delivery *delivery)
     assert(!list_linked(&delivery->node) && !delivery->attempt);
     endpoint_put(delivery->endpoint);
     message_put(delivery->message);
+    free(delivery->log);
     free(delivery);
 }

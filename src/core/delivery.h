@@ -37,6 +37,8 @@ struct delivery {
     bool renewing;             /* SENDING, and its lease is being renewed */
     struct attempt *attempt;   /* SENDING */
     struct gate_pass pass;     /* SENDING */
+    char *log;                 /* its earlier attempts (attempt_log.h); NULL: none. Owned */
+    size_t log_len;
     struct settlement
         *held; /* the attempt's result, while `moving` or `renewing` is not answered */
 };

@@ -5,9 +5,10 @@
  * listed until the next flush. So listing costs one call a second for each busy endpoint, whatever
  * its rate.
  *
- * Trimming: close.lua tells the bytes of all closed batches. The oldest are dropped a page at a
- * time, beyond the configured cap until some room is made, so that the price of a call is shared by
- * many batches, and once a minute what has expired by time.
+ * Trimming: close.lua and settle.lua tell the bytes of all that is kept: closed batches, and events
+ * that outlived theirs. The oldest go first, a page at a time: beyond the configured cap until some
+ * room is made, so that the price of a call is shared by many; once a minute what has expired by
+ * time; and when Redis has no memory left for new events, a share of what there is each time.
  */
 #include "core/history.h"
 
@@ -22,7 +23,9 @@ enum {
     FLUSH_MS = 1000,
     TRIM_EVERY_MS = 60 * 1000,
     TRIM_PAGE = 64,
-    TRIM_ROOM = 16, /* beyond the cap a 16th of it is made free */
+    TRIM_ROOM = 16, /* beyond the cap a 16th of it is made free; of all, when Redis is full */
+    SQUEEZE_LEAST = 1024 * 1024,
+    SQUEEZE_LOG_MS = 60 * 1000,
     BYTES_MAX = 8 * 1024 * 1024
 };
 
@@ -43,6 +46,10 @@ struct history {
     int64_t closed_bytes;
     bool over; /* the cap was reached, and there is not yet enough room below it */
     bool trimming;
+    bool squeezed;           /* Redis is full: */
+    int64_t squeeze_bytes;   /* so much is still to be made free */
+    int64_t page_bytes;      /* of what is being trimmed */
+    uint64_t squeeze_log_ms; /* monotonic, when that was last logged; 0: never */
 };
 
 /* ---- Attempts ------------------------------------------------------------------------------- */
@@ -111,11 +118,12 @@ static void recent_flush(struct history *history, struct recent *recent)
 {
     struct core *core = history->core;
     struct slice *records = malloc(recent->count * sizeof(*records));
-    if (records) {
+    if (records && !recent->endpoint->deleted) { /* else they would outlive their endpoint */
         for (uint32_t i = 0; i < recent->count; i++)
             records[i] = buf_slice(&recent->records[(recent->first + i) % recent->capacity]);
         if (store_attempts_add(core->store, recent->endpoint->id_text, records, recent->count,
-                               core->options.attempts_kept, on_listed, NULL) != ST_OK)
+                               core->options.attempts_kept, core->options.history_ttl_ms, on_listed,
+                               NULL) != ST_OK)
             log_warn("history.not_listed", "endpoint=%s reason=nomem", recent->endpoint->id_text);
     }
     free(records);
@@ -147,10 +155,31 @@ static void on_trimmed(void *arg, enum status status, const struct redis_value *
 {
     struct history *history = arg;
     history->trimming = false;
+    history->squeezed = history->squeezed && status == ST_OK;
     if (status != ST_OK)
         return;
     history->closed_bytes = reply_integer(reply, 0);
+    history->squeeze_bytes -= history->page_bytes;
+    history->squeezed = history->squeezed && history->squeeze_bytes > 0;
     trim_page(history);
+}
+
+static void log_squeeze(struct history *history)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (history->squeeze_log_ms && now_ms - history->squeeze_log_ms < SQUEEZE_LOG_MS)
+        return;
+    history->squeeze_log_ms = now_ms;
+    log_warn("history.squeezed", "reason=redis_full bytes=%lld kept=%lld",
+             (long long)history->squeeze_bytes, (long long)history->closed_bytes);
+}
+
+static int64_t member_bytes(struct slice member)
+{
+    const char *colon = memchr(member.ptr, ':', member.len);
+    if (!colon)
+        return 0;
+    return (int64_t)reply_score(slice_of(colon + 1, member.len - (size_t)(colon + 1 - member.ptr)));
 }
 
 static void on_oldest(void *arg, enum status status, const struct redis_value *reply)
@@ -160,24 +189,30 @@ static void on_oldest(void *arg, enum status status, const struct redis_value *r
     struct slice members[TRIM_PAGE];
     size_t count = 0;
     history->trimming = false;
-    if (status != ST_OK)
+    if (status != ST_OK) {
+        history->squeezed = false;
         return;
+    }
     int64_t most = (int64_t)core->options.history_bytes_max;
     int64_t excess = history->closed_bytes - (history->over ? most - most / TRIM_ROOM : most);
     history->over = excess > 0;
+    if (history->squeezed && excess < history->squeeze_bytes)
+        excess = history->squeeze_bytes;
     uint64_t now_ms = store_redis_ms(core->store);
+    history->page_bytes = 0;
     for (size_t i = 0; i + 1 < redis_value_count(reply) && count < TRIM_PAGE; i += 2) {
         struct slice member = reply_text(reply, i);
-        if (excess <= 0 && reply_score(reply_text(reply, i + 1)) > now_ms)
+        if (excess <= history->page_bytes && reply_score(reply_text(reply, i + 1)) > now_ms)
             break;
         members[count++] = member;
-        const char *colon = memchr(member.ptr, ':', member.len);
-        if (colon)
-            excess -= (int64_t)reply_score(
-                slice_of(colon + 1, member.len - (size_t)(colon + 1 - member.ptr)));
+        history->page_bytes += member_bytes(member);
     }
-    if (count == 0)
+    if (count == 0) {
+        history->squeezed = false;
         return;
+    }
+    if (history->squeezed)
+        log_squeeze(history);
     history->trimming = true;
     if (store_trim(core->store, members, count, on_trimmed, history) != ST_OK)
         history->trimming = false;
@@ -194,6 +229,8 @@ static void trim_page(struct history *history)
 
 void history_saw_closed(struct history *history, int64_t bytes)
 {
+    if (bytes < 0)
+        return;
     history->closed_bytes = bytes;
     if (bytes <= (int64_t)history->core->options.history_bytes_max)
         return;
@@ -201,11 +238,28 @@ void history_saw_closed(struct history *history, int64_t bytes)
     trim_page(history);
 }
 
+void history_make_room(struct history *history)
+{
+    if (history->squeezed)
+        return;
+    history->squeezed = true;
+    history->squeeze_bytes = history->closed_bytes / TRIM_ROOM;
+    if (history->squeeze_bytes < SQUEEZE_LEAST)
+        history->squeeze_bytes = SQUEEZE_LEAST;
+    trim_page(history);
+}
+
+/* Begins with asking how much there is, because not every reply tells. */
 static void on_trim(void *arg)
 {
     struct history *history = arg;
     reactor_timer_set(history->trim, TRIM_EVERY_MS);
-    trim_page(history);
+    if (history->trimming || !store_ready(history->core->store))
+        return;
+    history->trimming = true;
+    history->page_bytes = 0;
+    if (store_trim(history->core->store, NULL, 0, on_trimmed, history) != ST_OK)
+        history->trimming = false;
 }
 
 /* ---- Start and stop ------------------------------------------------------------------------- */

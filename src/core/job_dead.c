@@ -280,8 +280,11 @@ static void on_states(void *arg, enum status status, const struct redis_value *r
     struct found *found = status == ST_OK ? calloc(fields, sizeof(*found)) : NULL;
     if (status == ST_OK && !found)
         status = ST_NOMEM;
+    size_t count = status == ST_OK ? find(job, reply, found) : 0;
+    if (status == ST_OK && count == 0 && !job->next.endpoint[0])
+        status = ST_NOTFOUND; /* what is there of it is history, or another endpoint's */
     if (status == ST_OK)
-        choose(job, &lookup->event, found, find(job, reply, found));
+        choose(job, &lookup->event, found, count);
     free(found);
     lookup_end(lookup, status);
 }

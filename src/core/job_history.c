@@ -1,9 +1,10 @@
 /* job_history.c - the walk of a job over the history: all events of a time range that its endpoint
  * takes, whether they were delivered to it or not.
  *
- *   next member of `closed` ──▶ a batch: its blob ──────────▶ state of each event ──▶
- * job_page_read() │                 └──▶ one event kept by itself ──▶──┘ └── none left ──▶ a batch
- * of that time is still open ? look again later : the end
+ *   next member of `closed` ──▶ a batch: its blob ───▶ state of each event ──▶ job_page_read()
+ *              │                └──▶ one event kept by itself ──▶──┘
+ *              └── none left ──▶ a batch of that time is still open ? look again later
+ *                                    : dead letters of the endpoint ──▶ … none left: the end
  *
  * `closed` is in the order in which the history ends, which is that in which batches were closed.
  * What is closed during the walk stands behind it, so whatever was open when the job was made is
@@ -12,6 +13,10 @@
  * are not read.
  *
  * A batch is read anew for each page of it; the page ends also at PAGE_BYTES.
+ *
+ * A batch of which nothing was delivered is not kept: its events are where they wait. So at the end
+ * come the dead letters of the endpoint, those of that time which are still there; the cursor names
+ * the endpoint then.
  *
  * An event kept by itself, when its batch is there too, is the batch's. And one whose history began
  * after the job was made may be one that this job replayed: it is passed over, or the walk would
@@ -238,6 +243,67 @@ static void read_event(struct job *job, const struct id *id)
         job_page_read(job, ST_NOMEM);
 }
 
+/* ---- Dead letters --------------------------------------------------------------------------- */
+
+static void on_letter(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct job_item *item = arg;
+    struct job *job = item->job;
+    struct mp_reader reader;
+    struct event_record record;
+    const struct endpoint *endpoint = job_endpoint(job, item->endpoint);
+    mp_reader_init(&reader, reply_text(reply, 0));
+    event_record_read(&reader, &record);
+    if (status == ST_OK && endpoint && reply_text(reply, 1).ptr && reader.error == ST_OK &&
+        takes(job, endpoint, &record))
+        take_state(item, reply_text(reply, 1));
+    answered(job, status);
+}
+
+static void read_letter(struct job *job, struct slice event_id)
+{
+    struct id id;
+    struct job_item *item = NULL;
+    if (id_parse(event_id, "msg_", &id) == ST_OK && in_range(job, &id))
+        item = job_item_add(job, event_id);
+    if (!item)
+        return;
+    snprintf(item->endpoint, sizeof(item->endpoint), "%s", job->next.endpoint);
+    if (store_event_read(job->core->store, item->event_id, item->endpoint, on_letter, item) ==
+        ST_OK)
+        job->waiting++;
+    else
+        job->failure = ST_NOMEM;
+}
+
+static void on_letters(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct job *job = arg;
+    size_t count = status == ST_OK ? redis_value_count(reply) / 2 : 0, seen = 0;
+    if (status != ST_OK) {
+        job_page_read(job, status);
+        return;
+    }
+    job->waiting = 1; /* this function's own */
+    for (; seen < count && seen < job->most; seen++) {
+        struct slice event_id = reply_text(reply, 2 * seen);
+        struct slice score = reply_text(reply, 2 * seen + 1);
+        if (reply_score(score) > job->record.created_ms ||
+            !job_cursor_set(&job->next, score, event_id))
+            break;
+        read_letter(job, event_id);
+    }
+    job->end = seen == 0;
+    answered(job, ST_OK);
+}
+
+static void read_letters(struct job *job)
+{
+    if (store_dead_page(job->core->store, job->next.endpoint, 0, &job->next, job->most, on_letters,
+                        job) != ST_OK)
+        job_page_read(job, ST_NOMEM);
+}
+
 /* ---- The walk ------------------------------------------------------------------------------- */
 
 /* Reads the member at the place, if it is of the range. */
@@ -267,8 +333,13 @@ static void at_end(struct job *job)
     job->wait = replica_adopting(core->replica) ||
                 journal_has_between(core->journal, job->record.spec.since_ms,
                                     until_ms(job) + ID_TIME_UNIT_MS - 1);
-    job->end = !job->wait;
-    job_page_read(job, ST_OK);
+    if (job->wait) {
+        job_page_read(job, ST_OK);
+        return;
+    }
+    job->next = (struct job_cursor){.index = 0};
+    snprintf(job->next.endpoint, sizeof(job->next.endpoint), "%s", job->record.spec.endpoint);
+    read_letters(job);
 }
 
 static void on_names(void *arg, enum status status, const struct redis_value *reply)
@@ -295,6 +366,8 @@ void job_history_read(struct job *job)
 {
     if (!job_endpoint(job, job->record.spec.endpoint)) {
         job_fail(job, "webhook_unavailable");
+    } else if (job->next.endpoint[0]) {
+        read_letters(job);
     } else if (job->next.index > 0) {
         read_batch(job);
     } else if (store_closed_page(job->core->store, &job->next, NAMES, on_names, job) != ST_OK) {

@@ -17,7 +17,9 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
+#include "core/history.h"
 #include "core/job.h"
 #include "core/schedule.h"
 
@@ -51,7 +53,7 @@ struct job *job_new(struct jobs *jobs, struct core *core, const char *id)
         return NULL;
     }
     for (size_t i = 0; i < JOB_PAGE; i++)
-        buf_init(&job->items[i].state, 4096);
+        buf_init(&job->items[i].state, 512 + LIMIT_EVENT_LOG_BYTES);
     reactor_timer_set(job->timer, 0);
     return job;
 }
@@ -157,12 +159,27 @@ static void on_step(void *arg, enum status status, const struct redis_value *rep
         struct endpoint *endpoint = job_endpoint(job, job->items[job->written - 1].endpoint);
         job->core->stats.jobs_deliveries += (uint64_t)taken;
         if (endpoint)
-            schedule_note(job->core->schedule, endpoint->lane, now_ms);
+            schedule_note(job->core->schedule, endpoint->lane, now_ms + 1);
     }
     if (job->written < job->count)
         write_next(job);
     else
         page_written(job);
+}
+
+static void on_dead_step(void *arg, enum status status, const struct redis_value *reply)
+{
+    const struct job *job = arg;
+    if (status == ST_OK)
+        history_saw_closed(job->core->history, reply_integer(reply, 5));
+    on_step(arg, status, reply);
+}
+
+/* The attempts that the item's state tells of. */
+static struct slice log_of(const struct job_item *item)
+{
+    struct delivery_state state;
+    return delivery_state_read(buf_slice(&item->state), &state) == ST_OK ? state.log : SLICE("");
 }
 
 static enum status write_items(struct job *job, struct endpoint *endpoint, size_t first,
@@ -182,12 +199,13 @@ static enum status write_items(struct job *job, struct endpoint *endpoint, size_
                                               .state = buf_slice(&item->state),
                                               .record = item->record,
                                               .ordinal = item->ordinal,
-                                              .outcome = slice_of(outcomes[i], OUTCOME_BYTES)};
+                                              .outcome = slice_of(outcomes[i], OUTCOME_BYTES),
+                                              .log = discard ? log_of(item) : SLICE("")};
     }
     if (job->record.spec.what == JOB_EVENTS)
         return store_event_replay(core->store, endpoint, events, count, step, on_step, job);
     return store_dead_replay(core->store, endpoint->id_text, endpoint->lane, discard, events, count,
-                             step, on_step, job);
+                             core->options.history_ttl_ms, step, on_dead_step, job);
 }
 
 /* One step: the next items that are of one endpoint, or that there are none. */

@@ -70,7 +70,7 @@ bool job_error_valid(struct slice error);
 /* Dead letters by endpoint: `endpoint`, and in its set behind `member` with `score`.
  * Dead letters by event: `index` in the list of events, behind `endpoint`.
  * Events: in the set of the history behind `member` with `score`, or, when `index` is not 0, in it
- * at that place. */
+ * at that place; at last, when `endpoint` is there, in the set of its dead letters. */
 struct job_cursor {
     char endpoint[ID_TEXT_MAX];
     char score[24]; /* as Redis wrote it */

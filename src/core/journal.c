@@ -1,9 +1,9 @@
 /* journal.c - the batches of this process's journal, as they are in memory.
  *
- * A batch is OPEN while an ordinal is pending. `pending` falls by journal_finished() and
- * journal_moved() alone, once for each ordinal; at zero the batch is closed, together with others
- * that end within CLOSE_AFTER_MS: what is paid for a call of close.lua is paid once for all of
- * them.
+ * A batch is OPEN while an ordinal is pending. `pending` falls by journal_finished(),
+ * journal_moved() and journal_lost() alone, once for each ordinal; at zero the batch is closed,
+ * together with others that end within CLOSE_AFTER_MS: what is paid for a call of close.lua is paid
+ * once for all of them. One that was taken away is only forgotten.
  */
 #include "core/journal.h"
 

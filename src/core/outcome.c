@@ -5,7 +5,9 @@
 
 #include "wire/codec.h"
 
-enum { FORMAT = 1, STATE_MEMBERS = 9, ATTEMPT_MEMBERS = 10 };
+enum { FORMAT = 1, STATE_MEMBERS = 10, STATE_MEMBERS_ONCE = 9, ATTEMPT_MEMBERS = 10 };
+
+#define DURATION_MOST 0xffffffu /* four hours */
 
 static void put_be(uint8_t *out, size_t bytes, uint64_t value)
 {
@@ -28,8 +30,9 @@ void outcome_write(uint8_t out[OUTCOME_BYTES], const struct outcome *outcome)
     out[0] = (uint8_t)outcome->status;
     out[1] = outcome->attempts;
     put_be(out + 2, 2, outcome->status_code);
-    put_be(out + 4, 4, outcome->duration_ms);
-    put_be(out + 8, 4, outcome->at_ms / 1000);
+    put_be(out + 4, 3, outcome->duration_ms < DURATION_MOST ? outcome->duration_ms : DURATION_MOST);
+    put_be(out + 7, 4, outcome->at_ms / 1000);
+    out[11] = (uint8_t)(outcome->at_ms % 1000 / 4);
 }
 
 struct outcome outcome_read(const uint8_t in[OUTCOME_BYTES])
@@ -38,20 +41,21 @@ struct outcome outcome_read(const uint8_t in[OUTCOME_BYTES])
         .status = in[0] <= OUTCOME_DUPLICATE ? (enum outcome_status)in[0] : OUTCOME_NONE,
         .attempts = in[1],
         .status_code = (uint16_t)get_be(in + 2, 2),
-        .duration_ms = (uint32_t)get_be(in + 4, 4),
-        .at_ms = get_be(in + 8, 4) * 1000,
+        .duration_ms = (uint32_t)get_be(in + 4, 3),
+        .at_ms = get_be(in + 7, 4) * 1000 + (in[11] < 250 ? in[11] * UINT64_C(4) : 0),
     };
 }
 
 /* Both records are arrays whose first member is the format; members are only ever added at the end.
  */
-static void begin(struct mp_reader *reader, struct slice bytes, uint32_t members)
+static uint32_t begin(struct mp_reader *reader, struct slice bytes, uint32_t members)
 {
     mp_reader_init(reader, bytes);
     uint32_t count = mp_read_array(reader);
     uint64_t format = mp_read_u64(reader);
     if (reader->error == ST_OK && (count < members || format != FORMAT))
         reader->error = ST_SYNTAX;
+    return count;
 }
 
 /* A number that must fit the member it is for: what was cut off would be another number. */
@@ -76,12 +80,13 @@ void delivery_state_write(struct buf *buf, const struct delivery_state *state)
     mp_write_str(buf, state->error);
     mp_write_u64(buf, state->last_at_ms);
     mp_write_u64(buf, state->accepted_at_ms);
+    mp_write_bin(buf, state->log);
 }
 
 enum status delivery_state_read(struct slice bytes, struct delivery_state *state)
 {
     struct mp_reader reader;
-    begin(&reader, bytes, STATE_MEMBERS);
+    uint32_t members = begin(&reader, bytes, STATE_MEMBERS_ONCE);
     *state = (struct delivery_state){.ordinal = (uint32_t)read_up_to(&reader, UINT32_MAX)};
     state->attempts = (uint32_t)read_up_to(&reader, UINT32_MAX);
     state->replayed_at = (uint32_t)read_up_to(&reader, UINT32_MAX);
@@ -90,6 +95,8 @@ enum status delivery_state_read(struct slice bytes, struct delivery_state *state
     state->error = mp_read_str(&reader);
     state->last_at_ms = mp_read_u64(&reader);
     state->accepted_at_ms = mp_read_u64(&reader);
+    if (members >= STATE_MEMBERS)
+        state->log = mp_read_bin(&reader);
     return reader.error;
 }
 

@@ -31,8 +31,8 @@ struct outcome {
     enum outcome_status status;
     uint8_t attempts; /* 255: that many or more */
     uint16_t status_code;
-    uint32_t duration_ms;
-    uint64_t at_ms; /* unix; kept in seconds */
+    uint32_t duration_ms; /* of the last attempt; at most 2^24 - 1 are kept */
+    uint64_t at_ms;       /* unix, the start of the last attempt; kept in units of 4 ms */
 };
 
 /* A number of attempts as an outcome keeps it. */
@@ -57,11 +57,12 @@ struct delivery_state {
         error; /* error class or reason of the last failure: "timeout", "endpoint_disabled", "" */
     uint64_t last_at_ms;     /* unix, of the last attempt; 0: none yet */
     uint64_t accepted_at_ms; /* unix */
+    struct slice log;        /* its last attempts (attempt_log.h) */
 };
 
 void delivery_state_write(struct buf *buf, const struct delivery_state *state);
-/* `error` points into `bytes`. ST_SYNTAX: not a state, or of a format we do not know; ST_RANGE: a
- * number in it does not fit. *state is then meaningless. */
+/* `error` and `log` point into `bytes`. ST_SYNTAX: not a state, or of a format we do not know;
+ * ST_RANGE: a number in it does not fit. *state is then meaningless. */
 MUST_CHECK enum status delivery_state_read(struct slice bytes, struct delivery_state *state);
 
 /* ---- One attempt ---------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "core/dispatch.h"
+#include "core/history.h"
 #include "core/journal.h"
 #include "core/matching.h"
 #include "core/publish_key.h"
@@ -203,7 +204,10 @@ static enum publish_verdict refusal_of(struct publish *publish, struct slice err
         publish->refusal_logged_ms = now_ms;
         publish->refusals = 0;
     }
-    return slice_starts(error, SLICE("OOM")) ? PUBLISH_STORE_FULL : PUBLISH_UNAVAILABLE;
+    if (!slice_starts(error, SLICE("OOM")))
+        return PUBLISH_UNAVAILABLE;
+    history_make_room(publish->core->history);
+    return PUBLISH_STORE_FULL;
 }
 
 /* The answer to a SET comes right before its script's; it matters when it is a refusal, because the
@@ -300,6 +304,7 @@ static bool send_shipment(struct shipment *shipment)
         return true;
     }
     shipment->waiting = false;
+    shipment->batch->sendings++;
     if (!shipment->sent) {
         shipment->sent = true;
         publish->storing_count++;

@@ -279,7 +279,8 @@ static void drop_entry(struct claim *claim)
                                 .lease = claim->lease,
                                 .kind = STORE_SETTLE_DONE,
                                 .outcome = SLICE(""),
-                                .attempts_kept = 1};
+                                .attempts_kept = 1,
+                                .history_ttl_ms = core->options.history_ttl_ms};
     if (store_settle(core->store, &args, on_dropped, NULL) != ST_OK)
         log_error("schedule.drop_failed", "reason=nomem");
 }
@@ -313,6 +314,11 @@ static struct delivery *delivery_of_claim(struct claim *claim, const struct redi
     delivery->replayed_at = state.replayed_at;
     delivery->accepted_at_ms = state.accepted_at_ms;
     delivery->lease = claim->lease;
+    delivery->log = state.log.len > 0 ? malloc(state.log.len) : NULL;
+    if (delivery->log) { /* without memory for it they are forgotten */
+        memcpy(delivery->log, state.log.ptr, state.log.len);
+        delivery->log_len = state.log.len;
+    }
     return delivery;
 }
 

@@ -15,9 +15,11 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "core/archive.h"
 #include "core/attempt.h"
+#include "core/attempt_log.h"
 #include "core/dispatch.h"
 #include "core/gate.h"
 #include "core/history.h"
@@ -78,14 +80,14 @@ static void on_moved(void *arg, enum status status, const struct redis_value *re
     if (status == ST_OK) {
         store_saw_time(core->store, reply_integer(reply, 1));
         core->stats.deliveries_moved++;
-        if (!reply_is(reply, 0, "gone")) /* whoever has adopted the batch delivers it again */
-            archive_delivery(core->archive, delivery, &waiting->end);
-        if (waiting->to_schedule)
-            schedule_note_due(core->schedule, delivery->endpoint, reply_integer(reply, 2));
-        if (reply_is(reply, 0, "gone"))
+        if (reply_is(reply, 0, "gone")) { /* whoever has adopted the batch delivers it again */
             journal_lost(core->journal, delivery->message->batch, delivery->ordinal);
-        else
+        } else {
+            archive_delivery(core->archive, delivery, &waiting->end);
+            if (waiting->to_schedule)
+                schedule_note_due(core->schedule, delivery->endpoint, reply_integer(reply, 2));
             journal_moved(core->journal, delivery->message->batch, delivery->ordinal);
+        }
     }
     drop(core, delivery);
     free(waiting);
@@ -99,6 +101,7 @@ static void on_settled(void *arg, enum status status, const struct redis_value *
     core->settle->pending--;
     if (status == ST_OK) {
         store_saw_time(core->store, reply_integer(reply, 1));
+        history_saw_closed(core->history, reply_integer(reply, 3));
         bool stale = reply_is(reply, 0, "stale");
         if (!stale || waiting->end.status == ARCHIVE_SENT) /* it was, though others go on with it */
             archive_delivery(core->archive, delivery, &waiting->end);
@@ -113,8 +116,22 @@ static void on_settled(void *arg, enum status status, const struct redis_value *
 
 /* ---- Calls to Redis ------------------------------------------------------------------------- */
 
+static struct slice log_of(const struct delivery *delivery)
+{
+    return slice_of(delivery->log, delivery->log_len);
+}
+
+/* The delivery's attempts with the one that has just ended. */
+static void write_log(struct core *core, struct buf *buf, const struct delivery *delivery,
+                      const struct attempt_record *record)
+{
+    buf_init(buf, LIMIT_EVENT_LOG_BYTES);
+    if (core->options.attempts_kept > 0)
+        attempt_log_add(buf, log_of(delivery), record);
+}
+
 static void write_state(struct buf *buf, const struct delivery *delivery, bool dead,
-                        const char *error, int status_code)
+                        const char *error, int status_code, struct slice log)
 {
     struct delivery_state state = {
         .ordinal = delivery->ordinal,
@@ -125,6 +142,7 @@ static void write_state(struct buf *buf, const struct delivery *delivery, bool d
         .error = slice_str(error),
         .last_at_ms = delivery->attempts > 0 ? clock_wall_ms() : 0,
         .accepted_at_ms = delivery->accepted_at_ms,
+        .log = log,
     };
     delivery_state_write(buf, &state);
 }
@@ -147,6 +165,7 @@ static void move(struct core *core, struct delivery *delivery, enum store_move_k
         .value = value,
         .attempt = attempt,
         .attempts_kept = core->options.attempts_kept,
+        .history_ttl_ms = core->options.history_ttl_ms,
     };
     if (waiting && store_move(core->store, &args, on_moved, waiting) == ST_OK)
         return;
@@ -160,7 +179,7 @@ static void move(struct core *core, struct delivery *delivery, enum store_move_k
 /* Settles a leased delivery. */
 static void settle_leased(struct core *core, struct delivery *delivery, enum store_settle_kind kind,
                           uint64_t delay_ms, struct slice state, struct slice outcome,
-                          const struct archive_end *end, struct slice attempt)
+                          const struct archive_end *end, struct slice log, struct slice attempt)
 {
     struct message *message = delivery->message;
     struct waiting *waiting = waiting_new(core, delivery, kind == STORE_SETTLE_RETRY, end);
@@ -174,8 +193,10 @@ static void settle_leased(struct core *core, struct delivery *delivery, enum sto
         .state = state,
         .ordinal = delivery->ordinal,
         .outcome = outcome,
+        .log = log,
         .attempt = attempt,
         .attempts_kept = core->options.attempts_kept,
+        .history_ttl_ms = core->options.history_ttl_ms,
     };
     if (waiting && store_settle(core->store, &args, on_settled, waiting) == ST_OK)
         return;
@@ -189,7 +210,7 @@ static void settle_leased(struct core *core, struct delivery *delivery, enum sto
 /* ---- The three ends ------------------------------------------------------------------------- */
 
 static void finish(struct core *core, struct delivery *delivery, const struct outcome *outcome,
-                   struct slice attempt)
+                   struct slice log, struct slice attempt)
 {
     bool sent = outcome->status == OUTCOME_SENT;
     struct archive_end end = {.status = sent ? ARCHIVE_SENT : ARCHIVE_CANCELLED,
@@ -206,7 +227,7 @@ static void finish(struct core *core, struct delivery *delivery, const struct ou
         uint8_t bytes[OUTCOME_BYTES];
         outcome_write(bytes, outcome);
         settle_leased(core, delivery, STORE_SETTLE_DONE, 0, SLICE(""),
-                      slice_of(bytes, sizeof(bytes)), &end, attempt);
+                      slice_of(bytes, sizeof(bytes)), &end, log, attempt);
         return;
     }
     archive_delivery(core->archive, delivery, &end);
@@ -220,11 +241,12 @@ static void finish(struct core *core, struct delivery *delivery, const struct ou
 }
 
 static void postpone(struct core *core, struct delivery *delivery, enum store_move_kind kind,
-                     uint64_t value, const struct archive_end *end, struct slice attempt)
+                     uint64_t value, const struct archive_end *end, struct slice log,
+                     struct slice attempt)
 {
     struct buf state;
-    buf_init(&state, 512);
-    write_state(&state, delivery, kind == STORE_MOVE_DEAD, end->error, end->status_code);
+    buf_init(&state, 512 + LIMIT_EVENT_LOG_BYTES);
+    write_state(&state, delivery, kind == STORE_MOVE_DEAD, end->error, end->status_code, log);
     delivery->phase = DELIVERY_SETTLING;
     if (delivery->lease == 0) {
         move(core, delivery, kind, value, buf_slice(&state), end, attempt);
@@ -233,7 +255,7 @@ static void postpone(struct core *core, struct delivery *delivery, enum store_mo
         uint64_t in_ms = kind == STORE_MOVE_AT ? (value > now_ms ? value - now_ms : 0) : value;
         settle_leased(core, delivery,
                       kind == STORE_MOVE_DEAD ? STORE_SETTLE_DEAD : STORE_SETTLE_RETRY, in_ms,
-                      buf_slice(&state), SLICE(""), end, attempt);
+                      buf_slice(&state), SLICE(""), end, SLICE(""), attempt);
     }
     buf_free(&state);
 }
@@ -241,14 +263,15 @@ static void postpone(struct core *core, struct delivery *delivery, enum store_mo
 void settle_postpone(struct settle *settle, struct delivery *delivery, uint64_t due_at_ms)
 {
     postpone(settle->core, delivery, due_at_ms ? STORE_MOVE_AT : STORE_MOVE_IN, due_at_ms,
-             &(struct archive_end){.error = ""}, SLICE(""));
+             &(struct archive_end){.error = ""}, log_of(delivery), SLICE(""));
 }
 
 void settle_dead(struct settle *settle, struct delivery *delivery, const char *reason)
 {
     settle->core->stats.deliveries_dead++;
     postpone(settle->core, delivery, STORE_MOVE_DEAD, 0,
-             &(struct archive_end){.status = ARCHIVE_DEAD, .error = reason}, SLICE(""));
+             &(struct archive_end){.status = ARCHIVE_DEAD, .error = reason}, log_of(delivery),
+             SLICE(""));
 }
 
 void settle_cancel(struct settle *settle, struct delivery *delivery)
@@ -256,7 +279,7 @@ void settle_cancel(struct settle *settle, struct delivery *delivery)
     struct outcome outcome = {.status = OUTCOME_CANCELLED,
                               .attempts = outcome_attempts(delivery->attempts),
                               .at_ms = clock_wall_ms()};
-    finish(settle->core, delivery, &outcome, SLICE(""));
+    finish(settle->core, delivery, &outcome, log_of(delivery), SLICE(""));
 }
 
 /* ---- An attempt's end ----------------------------------------------------------------------- */
@@ -294,7 +317,7 @@ static void finish_success(struct core *core, struct settlement *settlement)
         .attempts = outcome_attempts(delivery->attempts),
         .status_code = record->status_code,
         .duration_ms = record->duration_ms,
-        .at_ms = record->at_ms + record->duration_ms,
+        .at_ms = record->at_ms,
     };
     if (delivery->replayed_at == 0)
         hist_record(&core->stats.delivery_us, since_accepted_us(core, delivery));
@@ -303,22 +326,25 @@ static void finish_success(struct core *core, struct settlement *settlement)
               record->status_code, record->duration_ms);
     if (delivery->lease == 0) {
         history_note_success(core->history, delivery->endpoint, record);
-        finish(core, delivery, &outcome, SLICE(""));
+        finish(core, delivery, &outcome, SLICE(""), SLICE(""));
         return;
     }
-    struct buf attempt;
+    struct buf attempt, log;
     buf_init(&attempt, 4096);
     attempt_record_write(&attempt, record);
-    finish(core, delivery, &outcome, buf_slice(&attempt));
+    write_log(core, &log, delivery, record);
+    finish(core, delivery, &outcome, buf_slice(&log), buf_slice(&attempt));
+    buf_free(&log);
     buf_free(&attempt);
 }
 
 static void finish_failure(struct core *core, struct settlement *settlement)
 {
     struct delivery *delivery = settlement->delivery;
-    struct buf attempt;
+    struct buf attempt, log;
     buf_init(&attempt, 4096);
     attempt_record_write(&attempt, &settlement->record);
+    write_log(core, &log, delivery, &settlement->record);
     bool retry = settlement->verdict == RETRY_LATER && delivery->endpoint->config->active;
     core->stats.deliveries_retried += retry;
     core->stats.deliveries_dead += !retry;
@@ -328,7 +354,8 @@ static void finish_failure(struct core *core, struct settlement *settlement)
                               .duration_ms = settlement->record.duration_ms,
                               .error = settlement->error};
     postpone(core, delivery, retry ? STORE_MOVE_IN : STORE_MOVE_DEAD,
-             retry ? settlement->delay_ms : 0, &end, buf_slice(&attempt));
+             retry ? settlement->delay_ms : 0, &end, buf_slice(&log), buf_slice(&attempt));
+    buf_free(&log);
     buf_free(&attempt);
 }
 
@@ -408,7 +435,8 @@ static void judge(struct core *core, struct settlement *settlement,
         .error = slice_str(settlement->error),
         .body = slice_of(settlement->body, len),
     };
-    id_new(&settlement->record.id, started_at_ms);
+    attempt_id(&settlement->record.id, &delivery->message->id, &delivery->endpoint->id,
+               delivery->attempts, started_at_ms);
     if (!settlement->record.success)
         log_failure(delivery, settlement, result->detail);
 }
@@ -481,7 +509,7 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
         return; /* the next tick tries again */
     struct buf state;
     buf_init(&state, 512);
-    write_state(&state, delivery, false, "", 0);
+    write_state(&state, delivery, false, "", 0, SLICE(""));
     struct store_move args = {
         .batch = message->batch->id_text,
         .ordinal = delivery->ordinal,
@@ -493,6 +521,7 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
         .value = lease_ms,
         .attempt = SLICE(""),
         .attempts_kept = core->options.attempts_kept,
+        .history_ttl_ms = core->options.history_ttl_ms,
     };
     delivery->moving = true;
     if (store_move(core->store, &args, on_moved_leased, waiting) != ST_OK) {

@@ -24,6 +24,7 @@
 #include "base/embedded.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "core/outcome.h"
 #include "core/redis_clock.h"
 #include "net/redis_script.h"
 
@@ -398,6 +399,13 @@ struct slice store_u64(struct store_number *number, uint64_t value)
 {
     int len = snprintf(number->text, sizeof(number->text), "%llu", (unsigned long long)value);
     return slice_of(number->text, (size_t)len);
+}
+
+struct slice store_outcome_offset(struct store_number *number, uint32_t ordinal)
+{
+    if (ordinal == ORDINAL_NONE)
+        return SLICE("");
+    return store_u64(number, (uint64_t)ordinal * OUTCOME_BYTES);
 }
 
 int64_t reply_integer(const struct redis_value *reply, size_t index)

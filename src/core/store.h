@@ -101,6 +101,8 @@ struct store_number {
     char text[24];
 };
 struct slice store_u64(struct store_number *number, uint64_t value);
+/* Where the outcome of a delivery is among those of its batch; empty for ORDINAL_NONE. */
+struct slice store_outcome_offset(struct store_number *number, uint32_t ordinal);
 
 /* ---- Reading replies: 0 / "" when the element is missing or of another type ----------------- */
 int64_t reply_integer(const struct redis_value *reply, size_t index);

@@ -213,6 +213,27 @@ static void close_add_runs(struct close_words *words, const struct batch *batch)
     words->args[count_at] = store_u64(count, runs);
 }
 
+/* All were moved. The number lets the script see whether Redis says the same. */
+static void close_add_moved(struct close_words *words, const struct batch *batch)
+{
+    close_add_word(words, SLICE("moved"));
+    close_add_number(words, batch->ordinal_count);
+}
+
+/* Does every event live on in a hash of its own? And can no copy of the batch's publish come after
+ * the close: it was sent once and answered? One that was adopted may still be on its owner's mind.
+ */
+static bool all_moved(const struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->ordinal_count; i++)
+        if (batch->slots[i].state != SLOT_MOVED)
+            return false;
+    for (uint32_t i = 0; i < batch->message_count; i++)
+        if (batch->messages[i].target_count == 0)
+            return false;
+    return batch->sendings == 1;
+}
+
 static bool all_finished(const struct batch *batch)
 {
     for (uint32_t i = 0; i < batch->ordinal_count; i++)
@@ -234,6 +255,8 @@ enum status store_close(struct store *store, struct batch *const *batches, size_
             close_add_name(&words, store, batches[i]->id_text, batches[i]->blob.len);
             if (all_finished(batches[i]))
                 close_add_all(&words, batches[i]);
+            else if (all_moved(batches[i]))
+                close_add_moved(&words, batches[i]);
             else
                 close_add_runs(&words, batches[i]);
         }
@@ -270,6 +293,19 @@ enum status store_closed_oldest(struct store *store, size_t most, store_reply_fn
     return store_query(store, args, sizeof(args) / sizeof(args[0]), fn, arg);
 }
 
+/* The two keys of what a member of `closed` names: a batch or a single event. */
+static void member_keys(const struct store *store, struct slice member, struct store_key text[2],
+                        struct slice keys[2])
+{
+    char name[ID_TEXT_MAX] = "";
+    const char *colon = memchr(member.ptr, ':', member.len);
+    size_t len = colon ? (size_t)(colon - member.ptr) : member.len;
+    memcpy(name, member.ptr, len < sizeof(name) - 1 ? len : sizeof(name) - 1);
+    bool event = slice_starts(member, SLICE("msg_"));
+    keys[0] = store_key(store, &text[0], event ? "event" : "batch", name);
+    keys[1] = store_key(store, &text[1], event ? "event" : "outcome", name);
+}
+
 enum status store_trim(struct store *store, const struct slice *members, size_t count,
                        store_reply_fn *fn, void *arg)
 {
@@ -280,13 +316,8 @@ enum status store_trim(struct store *store, const struct slice *members, size_t 
         goto out;
     keys[0] = store_key(store, &text[0], "closed", NULL);
     keys[1] = store_key(store, &text[1], "closed", "bytes");
-    for (size_t i = 0; i < count; i++) {
-        char name[BATCH_ID_TEXT] = "";
-        size_t len = members[i].len < BATCH_ID_TEXT - 1 ? members[i].len : BATCH_ID_TEXT - 1;
-        memcpy(name, members[i].ptr, len);
-        keys[2 + 2 * i] = store_key(store, &text[2 + 2 * i], "batch", name);
-        keys[3 + 2 * i] = store_key(store, &text[3 + 2 * i], "outcome", name);
-    }
+    for (size_t i = 0; i < count; i++)
+        member_keys(store, members[i], text + 2 + 2 * i, keys + 2 + 2 * i);
     status = store_call(store, store_script(store, "trim"), keys, 2 + 2 * count, members, count, fn,
                         arg);
 out:

@@ -34,7 +34,8 @@ MUST_CHECK enum status store_progress(struct store *store, const char *batch,
                                       const uint32_t *ordinals, size_t count, store_reply_fn *fn,
                                       void *arg);
 
-/* Closes batches with the outcomes of their finished slots. Reply: close.lua's. */
+/* Closes batches with the outcomes of their finished slots; of one whose deliveries were all moved
+ * nothing is kept but the events' own hashes. Reply: close.lua's. */
 MUST_CHECK enum status store_close(struct store *store, struct batch *const *batches, size_t count,
                                    uint64_t history_ttl_ms, store_reply_fn *fn, void *arg);
 
@@ -43,10 +44,12 @@ MUST_CHECK enum status store_close(struct store *store, struct batch *const *bat
 MUST_CHECK enum status store_close_unread(struct store *store, const char *batch, size_t blob_bytes,
                                           uint64_t history_ttl_ms);
 
-/* The oldest closed batches with their expiry: ZRANGE … WITHSCORES. */
+/* The oldest of what is kept as history, closed batches and events without one, with their expiry:
+ * ZRANGE … WITHSCORES. */
 MUST_CHECK enum status store_closed_oldest(struct store *store, size_t most, store_reply_fn *fn,
                                            void *arg);
-/* Drops closed batches; members as store_closed_oldest gave them. Reply: trim.lua's. */
+/* Drops some of it; members as store_closed_oldest gave them, or none, to learn the bytes. Reply:
+ * trim.lua's. */
 MUST_CHECK enum status store_trim(struct store *store, const struct slice *members, size_t count,
                                   store_reply_fn *fn, void *arg);
 

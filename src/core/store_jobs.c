@@ -209,32 +209,35 @@ static void add_step(struct words *words, const struct store *store, const struc
 
 enum status store_dead_replay(struct store *store, const char *endpoint_id, uint32_t lane,
                               bool discard, const struct store_step_event *events, size_t count,
-                              const struct store_step *step, store_reply_fn *fn, void *arg)
+                              uint64_t history_ttl_ms, const struct store_step *step,
+                              store_reply_fn *fn, void *arg)
 {
     struct words words;
-    struct store_number numbers[2];
+    struct store_number numbers[2], keep;
     enum status status = ST_NOMEM;
-    if (!words_init(&words, 5 + 3 * count, 6 + 3 * count, count + 1))
+    if (!words_init(&words, 7 + 3 * count, 7 + 4 * count, count + 1))
         goto fail;
     add_key(&words, store, "dead", endpoint_id);
     add_key(&words, store, "due", endpoint_id);
     add_lane(&words, store, lane);
     add_key(&words, store, "dead", NULL);
+    add_key(&words, store, "closed", NULL);
+    add_key(&words, store, "closed", "bytes");
     add_arg(&words, slice_str(endpoint_id));
     add_arg(&words, discard ? SLICE("discard") : SLICE("replay"));
     add_step(&words, store, step, numbers);
+    add_arg(&words, store_u64(&keep, history_ttl_ms));
     for (size_t i = 0; i < count; i++) {
         const struct store_step_event *event = &events[i];
-        bool outcome = discard && event->ordinal != ORDINAL_NONE;
         char batch[BATCH_ID_TEXT];
         batch_name_of(event->event, batch);
         add_key(&words, store, "event", event->event_id);
         add_key(&words, store, "batch", batch);
         add_key(&words, store, "outcome", batch);
         add_arg(&words, slice_str(event->event_id));
-        add_arg(&words, !discard ? event->state : outcome ? event->outcome : SLICE(""));
-        add_arg(&words, store_u64(&words.numbers[i],
-                                  outcome ? (uint64_t)event->ordinal * OUTCOME_BYTES : 0));
+        add_arg(&words, discard ? event->outcome : event->state);
+        add_arg(&words, store_outcome_offset(&words.numbers[i], event->ordinal));
+        add_arg(&words, discard ? event->log : SLICE(""));
     }
     if (step)
         add_key(&words, store, "job", step->job);

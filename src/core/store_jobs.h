@@ -64,6 +64,7 @@ struct store_step_event {
     struct slice record;  /* of an event; empty: it is a dead letter */
     uint32_t ordinal;     /* discard: where its outcome belongs */
     struct slice outcome; /* discard */
+    struct slice log;     /* discard: its attempts */
 };
 
 /* Reply: job_step.lua's. `total`: NULL, as it was. */
@@ -75,8 +76,8 @@ MUST_CHECK enum status store_job_step(struct store *store, const struct store_st
 MUST_CHECK enum status store_dead_replay(struct store *store, const char *endpoint_id,
                                          uint32_t lane, bool discard,
                                          const struct store_step_event *events, size_t count,
-                                         const struct store_step *step, store_reply_fn *fn,
-                                         void *arg);
+                                         uint64_t history_ttl_ms, const struct store_step *step,
+                                         store_reply_fn *fn, void *arg);
 
 /* Events of the history to one endpoint. Reply: event_replay.lua's. */
 MUST_CHECK enum status store_event_replay(struct store *store, const struct endpoint *endpoint,

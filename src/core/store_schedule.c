@@ -26,7 +26,7 @@ enum status store_move(struct store *store, const struct store_move *move, store
         store_key(store, &text[6], "dead", endpoint),
         store_key(store, &text[7], "dead", NULL),
     };
-    struct store_number ordinal, value, kept;
+    struct store_number ordinal, value, kept, keep;
     struct slice args[] = {
         slice_str(move->batch),
         store_u64(&ordinal, move->ordinal),
@@ -38,6 +38,7 @@ enum status store_move(struct store *store, const struct store_move *move, store
         store_u64(&value, move->value),
         move->attempt,
         store_u64(&kept, move->attempts_kept),
+        store_u64(&keep, move->history_ttl_ms),
     };
     return store_call(store, store_script(store, "move"), keys, COUNT(keys), args, COUNT(args), fn,
                       arg);
@@ -50,7 +51,7 @@ enum status store_settle(struct store *store, const struct store_settle *settle,
     const char *endpoint = settle->endpoint->id_text;
     char batch[BATCH_ID_TEXT];
     batch_name_of(settle->event, batch);
-    struct store_key text[8];
+    struct store_key text[10];
     struct slice keys[] = {
         store_key(store, &text[0], "due", endpoint),
         store_key_lane(store, &text[1], settle->endpoint->lane),
@@ -60,20 +61,22 @@ enum status store_settle(struct store *store, const struct store_settle *settle,
         store_key(store, &text[5], "dead", NULL),
         store_key(store, &text[6], "batch", batch),
         store_key(store, &text[7], "outcome", batch),
+        store_key(store, &text[8], "closed", NULL),
+        store_key(store, &text[9], "closed", "bytes"),
     };
-    struct store_number lease, delay, offset, kept;
-    bool kept_nowhere = settle->ordinal == ORDINAL_NONE;
+    struct store_number lease, delay, offset, kept, keep;
     struct slice args[] = {
         slice_str(settle->event_id),
         slice_str(endpoint),
         settle->lease ? store_u64(&lease, settle->lease) : SLICE(""),
         slice_str(kinds[settle->kind]),
         store_u64(&delay, settle->delay_ms),
-        settle->state,
-        store_u64(&offset, kept_nowhere ? 0 : (uint64_t)settle->ordinal * OUTCOME_BYTES),
-        kept_nowhere ? SLICE("") : settle->outcome,
+        settle->kind == STORE_SETTLE_DONE ? settle->log : settle->state,
+        store_outcome_offset(&offset, settle->ordinal),
+        settle->outcome,
         settle->attempt,
         store_u64(&kept, settle->attempts_kept),
+        store_u64(&keep, settle->history_ttl_ms),
     };
     return store_call(store, store_script(store, "settle"), keys, COUNT(keys), args, COUNT(args),
                       fn, arg);
@@ -201,19 +204,21 @@ enum status store_attempts_read(struct store *store, const char *endpoint_id, si
 
 enum status store_attempts_add(struct store *store, const char *endpoint_id,
                                const struct slice *records, size_t count, uint32_t kept,
-                               store_reply_fn *fn, void *arg)
+                               uint64_t history_ttl_ms, store_reply_fn *fn, void *arg)
 {
+    enum { FIXED = 2 };
     struct store_key text;
     struct slice key = store_key(store, &text, "attempts", endpoint_id);
-    struct store_number number;
-    struct slice *args = malloc((count + 1) * sizeof(*args));
+    struct store_number number, keep;
+    struct slice *args = malloc((FIXED + count) * sizeof(*args));
     if (!args)
         return ST_NOMEM;
     args[0] = store_u64(&number, kept);
+    args[1] = store_u64(&keep, history_ttl_ms);
     for (size_t i = 0; i < count; i++)
-        args[i + 1] = records[i];
-    enum status status =
-        store_call(store, store_script(store, "attempts_add"), &key, 1, args, count + 1, fn, arg);
+        args[FIXED + i] = records[i];
+    enum status status = store_call(store, store_script(store, "attempts_add"), &key, 1, args,
+                                    FIXED + count, fn, arg);
     free(args);
     return status;
 }

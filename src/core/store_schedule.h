@@ -24,6 +24,7 @@ struct store_move {
     uint64_t value;
     struct slice attempt; /* record of the attempt, or empty */
     uint32_t attempts_kept;
+    uint64_t history_ttl_ms;
 };
 MUST_CHECK enum status store_move(struct store *store, const struct store_move *move,
                                   store_reply_fn *fn, void *arg);
@@ -40,8 +41,10 @@ struct store_settle {
     struct slice state; /* RETRY, DEAD */
     uint32_t ordinal;   /* DONE: where its outcome belongs */
     struct slice outcome;
+    struct slice log; /* DONE: its attempts */
     struct slice attempt;
     uint32_t attempts_kept;
+    uint64_t history_ttl_ms;
 };
 MUST_CHECK enum status store_settle(struct store *store, const struct store_settle *settle,
                                     store_reply_fn *fn, void *arg);
@@ -60,7 +63,7 @@ MUST_CHECK enum status store_renew(struct store *store, const struct endpoint *e
 /* [record, state] of a waiting or dead delivery; nil where there is none. */
 MUST_CHECK enum status store_event_read(struct store *store, const char *event_id,
                                         const char *endpoint_id, store_reply_fn *fn, void *arg);
-/* All fields of the event (HGETALL): "e" is the record, the others are endpoints' states. */
+/* All fields of the event (HGETALL), as settle.lua names them. */
 MUST_CHECK enum status store_event_read_all(struct store *store, const char *event_id,
                                             store_reply_fn *fn, void *arg);
 
@@ -87,6 +90,6 @@ MUST_CHECK enum status store_attempts_read(struct store *store, const char *endp
                                            size_t most, store_reply_fn *fn, void *arg);
 MUST_CHECK enum status store_attempts_add(struct store *store, const char *endpoint_id,
                                           const struct slice *records, size_t count, uint32_t kept,
-                                          store_reply_fn *fn, void *arg);
+                                          uint64_t history_ttl_ms, store_reply_fn *fn, void *arg);
 
 #endif

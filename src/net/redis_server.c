@@ -154,6 +154,8 @@ static enum status write_config(const struct redis_server *server,
                        "aof-use-rdb-preamble yes\n"
                        "aof-load-truncated yes\n"
                        "latency-tracking no\n"
+                       "hash-max-listpack-value 4096\n"
+                       "hash-max-listpack-entries 128\n"
                        "maxmemory-policy noeviction\n");
     buf_addf(&text, "appendonly %s\n", append_only ? "yes" : "no");
     if (append_only)

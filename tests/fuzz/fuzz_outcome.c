@@ -3,7 +3,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "core/outcome.h"
+#include "base/limits.h"
+#include "core/attempt_log.h"
 
 static void check(bool truth)
 {
@@ -28,6 +29,22 @@ static void check_state(struct slice bytes, struct buf *buf)
     check(a.ordinal == b.ordinal && a.attempts == b.attempts && a.replayed_at == b.replayed_at);
     check(a.dead == b.dead && a.status_code == b.status_code && slice_eq(a.error, b.error));
     check(a.last_at_ms == b.last_at_ms && a.accepted_at_ms == b.accepted_at_ms);
+    check(slice_eq(a.log, b.log));
+}
+
+/* Whatever the log was, one attempt more can be read back as its last. */
+static void check_log(struct slice bytes, struct buf *buf)
+{
+    struct attempt_record last = {.number = 7, .at_ms = 5, .error = SLICE("timeout")}, read;
+    struct mp_reader reader;
+    size_t count = 0;
+    buf_clear(buf);
+    attempt_log_add(buf, bytes, &last);
+    mp_reader_init(&reader, buf_slice(buf));
+    uint32_t number = 0;
+    for (; attempt_log_next(&reader, &read); count++)
+        number = read.number;
+    check(mp_at_end(&reader) && number == 7 && count > 0 && count <= LIMIT_EVENT_ATTEMPTS);
 }
 
 static void check_attempt(struct slice bytes, struct buf *buf)
@@ -66,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&buf, size + 1024);
     check_state(slice_of(data, size), &buf);
     check_attempt(slice_of(data, size), &buf);
+    check_log(slice_of(data, size), &buf);
     check_outcomes(data, size);
     buf_free(&buf);
     return 0;

@@ -10,7 +10,7 @@ import itertools
 import random
 from pathlib import Path
 
-from harness import RedisError
+from harness import RedisError, wait_until
 from harness.formats import (OUTCOME_BYTES, batch_of, id_text, lane_of, pack_batch, pack_outcome,
                              pack_record, pack_state, time_bytes)
 
@@ -18,6 +18,7 @@ LUA = Path(__file__).resolve().parents[2] / "lua"
 SCRIPTS = {path.stem: path.read_bytes() for path in sorted(LUA.glob("*.lua"))}
 HASHES = {verb: hashlib.sha1(text).hexdigest() for verb, text in SCRIPTS.items()}
 ORPHAN_SECONDS = 600
+MOVED = "moved"  # instead of a batch's outcomes
 
 
 class Call:
@@ -88,7 +89,8 @@ class Store:
     @verb
     def close(self, *batches, keep=60_000):
         """`batches`: (name, outcomes as {ordinal: 12 bytes}, bytes of the blob, number of ordinals),
-        or the first of these: outcomes of all ordinals are sent as one, others in runs."""
+        or the first of these: outcomes of all ordinals are sent as one, others in runs. MOVED
+        instead of outcomes: all were moved."""
         keys = [self.key("journal", self.me), self.key("closed"), self.key("closed", "bytes")]
         args = [keep]
         for batch in batches:
@@ -103,8 +105,9 @@ class Store:
     def trim(self, *members):
         keys = [self.key("closed"), self.key("closed", "bytes")]
         for member in members:
-            batch = member.partition(":")[0]
-            keys += [self.key("batch", batch), self.key("outcome", batch)]
+            name = member.partition(":")[0]
+            kinds = ("event", "event") if name.startswith("msg_") else ("batch", "outcome")
+            keys += [self.key(kind, name) for kind in kinds]
         return Call("trim", keys, list(members))
 
     @verb
@@ -130,7 +133,7 @@ class Store:
 
     @verb
     def move(self, event, endpoint, ordinal, kind="in", value=0, record=None, state=None,
-             attempt=b"", kept=100):
+             attempt=b"", kept=100, keep=60_000):
         batch = batch_of(event)[0]
         keys = [self.key("journal", self.me), self.key("progress", batch, self.me),
                 self.key("event", event), self.key("due", endpoint),
@@ -139,7 +142,7 @@ class Store:
         state = state or pack_state(ordinal, dead=kind == "dead")
         return Call("move", keys, [batch, ordinal, event, endpoint,
                                    record or pack_record("a.b", b"{}"), state, kind, value, attempt,
-                                   kept])
+                                   kept, keep])
 
     @verb
     def peek(self, lanes, most=100, skip=0):
@@ -158,33 +161,37 @@ class Store:
 
     @verb
     def settle(self, event, endpoint, lease, kind="done", delay=0, ordinal=0, state=None,
-               outcome=None, attempt=b"", kept=100):
+               outcome=None, log=b"", attempt=b"", kept=100, keep=60_000):
         batch = batch_of(event)[0]
         keys = [self.key("due", endpoint), self.key("lane", lane_of(endpoint)),
                 self.key("event", event), self.key("attempts", endpoint),
                 self.key("dead", endpoint), self.key("dead"), self.key("batch", batch),
-                self.key("outcome", batch)]
-        state = state or pack_state(ordinal, dead=kind == "dead")
+                self.key("outcome", batch), self.key("closed"), self.key("closed", "bytes")]
+        state = log if kind == "done" else state or pack_state(ordinal, dead=kind == "dead", log=log)
         outcome = pack_outcome("sent") if outcome is None else outcome
         return Call("settle", keys, [event, endpoint, lease, kind, delay, state,
-                                     ordinal * OUTCOME_BYTES, outcome, attempt, kept])
+                                     ordinal * OUTCOME_BYTES, outcome, attempt, kept, keep])
 
     @verb
-    def dead_replay(self, event, endpoint, what="replay", ordinal=0, state=None):
+    def dead_replay(self, event, endpoint, what="replay", ordinal=0, state=None, log=b"",
+                    keep=60_000):
         """One letter, for no job."""
-        return self.dead_step.later(endpoint, [(event, ordinal, state)], what, job=None)
+        return self.dead_step.later(endpoint, [(event, ordinal, state, log)], what, keep=keep)
 
     @verb
-    def dead_step(self, endpoint, letters, what="replay", job=None, step=1, cursor="x", skipped=0):
-        """`letters`: (event, ordinal, state or None)."""
+    def dead_step(self, endpoint, letters, what="replay", job=None, step=1, cursor="x", skipped=0,
+                  keep=60_000):
+        """`letters`: (event, ordinal or "" for none, state or None, log)."""
         keys = [self.key("dead", endpoint), self.key("due", endpoint),
-                self.key("lane", lane_of(endpoint)), self.key("dead")]
-        args = [endpoint, what, self.me if job else "", step, cursor, skipped]
-        for event, ordinal, state in letters:
+                self.key("lane", lane_of(endpoint)), self.key("dead"), self.key("closed"),
+                self.key("closed", "bytes")]
+        args = [endpoint, what, self.me if job else "", step, cursor, skipped, keep]
+        for event, ordinal, state, log in letters:
             batch = batch_of(event)[0]
             keys += [self.key("event", event), self.key("batch", batch), self.key("outcome", batch)]
-            args += [event, state or pack_state(ordinal) if what == "replay" else
-                     pack_outcome("cancelled"), ordinal * OUTCOME_BYTES]
+            args += [event, state or pack_state(ordinal, log=log) if what == "replay" else
+                     pack_outcome("cancelled"), ordinal * OUTCOME_BYTES,
+                     log if what == "discard" else b""]
         return Call("dead_replay", keys + ([self.key("job", job)] if job else []), args)
 
     @verb
@@ -225,8 +232,8 @@ class Store:
                     [job, status, owner, error, keep])
 
     @verb
-    def attempts_add(self, endpoint, *records, kept=100):
-        return Call("attempts_add", [self.key("attempts", endpoint)], [kept, *records])
+    def attempts_add(self, endpoint, *records, kept=100, keep=60_000):
+        return Call("attempts_add", [self.key("attempts", endpoint)], [kept, keep, *records])
 
     # ---- endpoints -----------------------------------------------------------------------------
 
@@ -289,6 +296,8 @@ class Batch:
 
 def outcome_words(outcomes, ordinals):
     """The outcomes of one batch as close.lua takes them."""
+    if outcomes is MOVED:
+        return ["moved", ordinals]
     if len(outcomes) == ordinals:
         return ["all", b"".join(outcomes[ordinal] for ordinal in range(ordinals)) or bytes(12)]
     words, last = [], None
@@ -303,3 +312,10 @@ def outcome_words(outcomes, ordinals):
 
 def endpoint_id(rng=random):
     return id_text("ep", rng.randbytes(20))
+
+
+def lease_soon(store, endpoint):
+    """Leases what is due within a millisecond."""
+    lane = lane_of(endpoint)
+    wait_until(lambda: store.peek([lane])[2] == 1, 1, "something to be due")
+    return store.lease(endpoint)

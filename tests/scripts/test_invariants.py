@@ -2,9 +2,9 @@
 
 import pytest
 from harness.formats import (FormatError, batch_of, hash_stable, id_bytes, id_text, lane_of, pack,
-                             pack_outcome, pack_state, read_batch, unpack)
+                             pack_log, pack_outcome, pack_state, read_batch, unpack)
 from harness.invariants import Broken, Snapshot, check, deliveries, problems
-from store import Batch, Store, endpoint_id
+from store import MOVED, Batch, Store, endpoint_id
 
 ONE, TWO = endpoint_id(), endpoint_id()
 
@@ -160,6 +160,38 @@ def test_what_is_not_in_order_is_told(redis, batches, what):
         redis.call("DEL", "tl:{0}:idem", "tl:{0}:idem:ids")
     redis.call(verb, "tl:{0}:" + key.format(**names), *words)
     found = problems(Snapshot(redis), attempts_kept=1)
+    assert any(problem.startswith(expected.format(**names)) for problem in found), found
+
+
+# The same for an event {H} that is history without its batch; {size} is what `closed` says.
+WRONG_HISTORY = {
+    "stays": ("PERSIST event:{H}", "D1 {H} is history and stays for ever"),
+    "not_listed": ("ZREM closed {H}:{size}", "D1 {H} is history and not in `closed`"),
+    "listed_twice": ("ZADD closed 1 {H}:5", "J6 {H} is listed twice"),
+    "lost": ("DEL event:{H}", "J6 {H} was history and is lost"),
+    "not_counted": ("DECRBY closed:bytes {size}", "J7 closed:bytes"),
+    "count_is_wrong": ("HSET event:{H} f 2", "D1 {H} has 1 finished deliveries and says b'2'"),
+    "final_is_rubbish": ("HSET event:{H} ={ONE} x", "D1 {H}: "),
+    "log_is_rubbish": ("HSET event:{H} ={ONE} 012345678901x", "D1 {H}: "),
+    "strange_field": ("HSET event:{H} x y", "D1 {H} has fields"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_HISTORY)
+def test_what_is_wrong_with_an_event_in_history(redis, batches, what):
+    store, batch = Store(redis, "a"), Batch([ONE])
+    event, = batch.events
+    store.publish(batch)
+    store.move(event, ONE, 0, record=batch.record, attempt=b"x")
+    store.close((batch.name, MOVED, len(batch.blob), 1))
+    size = store.settle(event, ONE, "", outcome=pack_outcome("sent"), log=pack_log(1))[3]
+    size -= len(batches[1].blob) + 3 * 12
+    check(redis)
+    command, expected = WRONG_HISTORY[what]
+    names = {"H": event, "ONE": ONE, "size": size}
+    verb, key, *words = command.format(**names).split(" ")
+    redis.call(verb, f"tl:{{0}}:{key}", *words)
+    found = problems(Snapshot(redis))
     assert any(problem.startswith(expected.format(**names)) for problem in found), found
 
 

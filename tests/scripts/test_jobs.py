@@ -4,9 +4,10 @@ import random
 import time
 
 import pytest
-from harness.formats import lane_of, pack_outcome, pack_state, read_state
+from harness.formats import (lane_of, pack_log, pack_outcome, pack_state, read_final, read_log,
+                             read_state)
 from harness.invariants import ORDINAL_NONE, Snapshot, check, deliveries
-from store import Batch, endpoint_id
+from store import Batch, endpoint_id, lease_soon
 
 ONE, TWO = endpoint_id(), endpoint_id()
 JOB = "job_" + "1" * 27
@@ -32,8 +33,14 @@ def sent(store, *targets):
     return batch
 
 
-def letters(batch):
-    return [(event, ordinal, None) for ordinal, (event, _) in enumerate(batch.deliveries)]
+def forget_batch(store):
+    """Its history ends early; that of its events does not."""
+    for member in store.redis.call("ZRANGE", store.key("closed"), 0, -1):
+        store.trim(member.decode())
+
+
+def letters(batch, log=b""):
+    return [(event, ordinal, None, log) for ordinal, (event, _) in enumerate(batch.deliveries)]
 
 
 def fields(store, job=JOB):
@@ -131,10 +138,10 @@ def test_a_step_takes_many_letters_once(a, redis, dump, what):
     mine = [letter for letter, (_, endpoint) in zip(letters(batch), batch.deliveries)
             if endpoint == ONE]
     call = a.dead_step.later(ONE, mine, what, job=JOB, cursor="c", skipped=2)
-    status, now, taken, done, skipped = a.make(call)
+    status, now, taken, done, skipped, _ = a.make(call)
     assert (status, taken, done, skipped) == (b"ok", 51, 51, 2)
     before = dump()
-    assert a.make(call)[0] == b"ok" and a.make(call)[2:] == [0, 51, 2]
+    assert a.make(call)[0] == b"ok" and a.make(call)[2:] == [0, 51, 2, -1]
     assert dump() == before
     assert fields(a)["step"] == b"1" and fields(a)["cursor"] == b"c"
     found = deliveries(Snapshot(redis))
@@ -143,14 +150,46 @@ def test_a_step_takes_many_letters_once(a, redis, dump, what):
     assert found[batch.events[-1], TWO] == "dead"
     assert redis.call("ZRANGE", a.key("dead"), 0, -1) == [TWO.encode()]
     if what == "replay":
-        assert int(redis.call("ZSCORE", a.key("lane", lane_of(ONE)), ONE)) == now
+        assert int(redis.call("ZSCORE", a.key("lane", lane_of(ONE)), ONE)) == now + 1
 
 
 def test_letters_that_others_took_count_as_skipped(a):
     batch = buried(a, [ONE], [ONE], [ONE])
     a.job_put(JOB)
     a.dead_replay(batch.events[1], ONE, ordinal=1)
-    assert a.dead_step(ONE, letters(batch), job=JOB)[2:] == [2, 2, 1]
+    assert a.dead_step(ONE, letters(batch), job=JOB)[2:] == [2, 2, 1, -1]
+
+
+@pytest.mark.parametrize("log", [b"", pack_log(1, 2)])
+def test_discarded_letters_without_a_batch_are_history(a, redis, log):
+    batch = buried(a, [ONE], [ONE, TWO])
+    forget_batch(a)
+    a.job_put(JOB)
+    mine = [letter for letter, (_, endpoint) in zip(letters(batch, log), batch.deliveries)
+            if endpoint == ONE]
+    taken, _, _, history = a.dead_step(ONE, mine, "discard", job=JOB)[2:]
+    assert taken == 2 and history == int(redis.call("GET", a.key("closed", "bytes")))
+    alone, other = batch.events
+    snapshot = check(redis, documents=False)
+    assert deliveries(snapshot) == {(alone, ONE): "cancelled", (other, ONE): "cancelled",
+                                    (other, TWO): "dead"}
+    assert read_final(snapshot.all("event")[alone][f"={ONE}"])["log"] == read_log(log)
+    assert list(snapshot.one("closed")) == [f"{alone}:{history}"], "TWO still has a dead letter"
+
+
+def test_a_discarded_letter_without_a_place_in_its_batch(a, redis):
+    """It was an event replayed to an endpoint that came later."""
+    batch = sent(a, [TWO])
+    event, = batch.events
+    a.job_put(JOB)
+    a.event_step(ONE, [(event, batch.record, pack_state(ORDINAL_NONE))], JOB)
+    a.settle(event, ONE, lease_soon(a, ONE)[1], "dead", ordinal="",
+             state=pack_state(ORDINAL_NONE, dead=True))
+    before = redis.call("GET", a.key("outcome", batch.name))
+    assert a.dead_replay(event, ONE, "discard", "")[5] > 0
+    assert redis.call("GET", a.key("outcome", batch.name)) == before
+    assert deliveries(check(redis, documents=False)) == {(event, TWO): "sent",
+                                                         (event, ONE): "cancelled"}
 
 
 # ---- steps with events -------------------------------------------------------------------------------
@@ -164,7 +203,7 @@ def test_events_that_were_sent_are_sent_again(a, redis, dump):
     assert a.make(call)[2:] == [2, 2, 0]
     before = dump()
     assert a.make(call)[2:] == [0, 2, 0] and dump() == before
-    lease = a.lease(ONE)
+    lease = lease_soon(a, ONE)
     assert {event.decode() for event in lease[4:]} == set(batch.events)
     again = a.event_step(ONE, [(batch.events[0], record, pack_state(1))], JOB, step=2)
     assert again[2:] == [0, 2, 1], "it waits already"
@@ -180,10 +219,31 @@ def test_an_event_goes_to_an_endpoint_that_came_later(a, redis):
     a.job_put(JOB)
     event, = batch.events
     assert a.event_step(ONE, [(event, batch.record, pack_state(ORDINAL_NONE))], JOB)[2] == 1
-    lease = a.lease(ONE)[1]
-    assert a.settle(event, ONE, lease, ordinal=0, outcome=b"")[0] == b"ok"
-    assert deliveries(check(redis, documents=False)) == {(event, TWO): "sent"}
-    assert not redis.call("EXISTS", a.key("event", event))
+    lease = lease_soon(a, ONE)[1]
+    cancelled = pack_outcome("cancelled")
+    assert a.settle(event, ONE, lease, ordinal="", outcome=cancelled)[0] == b"ok"
+    snapshot = check(redis, documents=False)
+    assert deliveries(snapshot) == {(event, TWO): "sent", (event, ONE): "cancelled"}
+    assert "e" not in snapshot.all("event")[event], "the batch has it"
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_event_with_a_hash_is_sent_again(a, redis, alone):
+    """Its new outcome replaces the old one, also when there are no attempts to tell of."""
+    batch = buried(a, [ONE])
+    event, = batch.events
+    if alone:
+        forget_batch(a)
+    a.job_put(JOB)
+    a.dead_replay(event, ONE)
+    a.settle(event, ONE, lease_soon(a, ONE)[1], outcome=SENT, log=pack_log(1))
+    assert a.event_step(ONE, [(event, batch.record, pack_state(0))], JOB)[2] == 1
+    assert deliveries(check(redis, documents=False)) == {(event, ONE): "waiting"}
+    cancelled = pack_outcome("cancelled")
+    a.settle(event, ONE, lease_soon(a, ONE)[1], outcome=cancelled)
+    snapshot = check(redis, documents=False)
+    assert deliveries(snapshot) == {(event, ONE): "cancelled"}
+    assert snapshot.all("event")[event][f"={ONE}"] == cancelled
 
 
 def test_a_dead_letter_among_the_events_is_taken_out(a, redis):

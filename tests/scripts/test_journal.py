@@ -1,9 +1,9 @@
 """progress, close, trim, adopt, heartbeat and bury: a batch from its journal into history."""
 
 import pytest
-from harness.formats import pack_outcome
+from harness.formats import pack_log, pack_outcome
 from harness.invariants import Snapshot, check, deliveries
-from store import Batch, Store, endpoint_id
+from store import MOVED, Batch, Store, endpoint_id
 
 ONE, TWO = endpoint_id(), endpoint_id()
 SENT, CANCELLED = pack_outcome("sent", at_ms=1_760_000_000_000), pack_outcome("cancelled")
@@ -140,6 +140,43 @@ def test_the_bytes_of_all_closed_batches_add_up(a):
         assert a.close((batch.name, outcomes, len(batch.blob), count))[1] == total
 
 
+def test_a_batch_of_moved_deliveries_is_dropped(a, redis, dump):
+    """Each event has a hash of its own; the blob would be a second copy."""
+    batch = opened(a, [ONE], [ONE, TWO])
+    for ordinal, (event, endpoint) in enumerate(batch.deliveries):
+        a.move(event, endpoint, ordinal, "dead" if endpoint == TWO else "in")
+    call = a.close.later((batch.name, MOVED, len(batch.blob), 3))
+    assert [reply[1:] for reply in twice(a, call, dump)] == [[0, 1], [0, 0]]
+    snapshot = check(redis, documents=False)
+    assert not any(snapshot.all(family) for family in ("batch", "outcome", "progress", "journal"))
+    assert sorted(deliveries(snapshot).values()) == ["dead", "waiting", "waiting"]
+
+
+@pytest.mark.parametrize("why", ["settled", "pending", "foreign"])
+def test_a_batch_is_dropped_only_if_redis_says_the_same(a, b, redis, why):
+    batch = opened(a, [ONE, TWO])
+    event, = batch.events
+    a.move(event, ONE, 0)
+    if why != "pending":  # else the other was taken from another object of the same batch
+        a.move(event, TWO, 1)
+    if why == "settled":
+        a.settle(event, ONE, a.lease(ONE)[1], outcome=SENT)
+    store = b if why == "foreign" else a
+    closed_now = store.close((batch.name, MOVED, len(batch.blob), 2))[2]
+    snapshot = check(redis, documents=False)
+    assert closed_now == (why != "foreign") and batch.name in snapshot.batches
+    expected = {"settled": {"sent", "waiting"}, "pending": {"waiting", "none"}, "foreign": {"waiting"}}
+    assert set(deliveries(snapshot).values()) == expected[why]
+
+
+def test_a_dropped_batch_without_history(a, redis):
+    batch = opened(a)
+    a.move(batch.events[0], ONE, 0)
+    a.close((batch.name, MOVED, len(batch.blob), 1), keep=0)
+    a.settle(batch.events[0], ONE, a.lease(ONE)[1], outcome=SENT, log=pack_log(1), keep=0)
+    assert sorted(Snapshot(redis).ttl) == ["journals", "replicas"]
+
+
 # ---- trim ------------------------------------------------------------------------------------------
 
 def closed(store):
@@ -172,14 +209,49 @@ def test_trim_of_a_batch_that_expired(a, redis):
 
 
 def test_a_settle_after_the_history_was_trimmed(a, redis):
-    """A delivery outlives its batch; its outcome has no place any more and leaves nothing behind."""
+    """A delivery outlives its batch; its event is history by itself."""
     batch = opened(a)
-    a.move(batch.events[0], ONE, 0)
+    event, = batch.events
+    a.move(event, ONE, 0)
     a.close(batch.name)
     a.trim(*closed(a))
     lease = a.lease(ONE)[1]
-    assert a.settle(batch.events[0], ONE, lease, outcome=SENT)[0] == b"ok"
-    assert sorted(Snapshot(redis).ttl) == ["closed:bytes", "journals", "replicas"]
+    assert a.settle(event, ONE, lease, outcome=SENT)[0] == b"ok"
+    snapshot = check(redis, documents=False)
+    assert deliveries(snapshot) == {(event, ONE): "sent"} and "e" in snapshot.all("event")[event]
+
+
+def test_history_is_trimmed_event_by_event(a, redis, dump):
+    one, two = opened(a), opened(a)
+    for batch in (one, two):
+        a.move(batch.events[0], ONE, 0)
+        a.close((batch.name, MOVED, len(batch.blob), 1))
+        a.settle(batch.events[0], ONE, a.lease(ONE)[1], outcome=SENT)
+    first, second = sorted(closed(a), key=lambda member: member.startswith(two.events[0]))
+    assert first.startswith(one.events[0])
+    assert twice(a, a.trim.later(first), dump) == ([int(second.partition(":")[2])],) * 2
+    assert set(Snapshot(redis).all("event")) == {two.events[0]}
+    check(redis, documents=False)
+
+
+def test_what_waits_again_is_not_trimmed(a, redis):
+    """An event of an open batch: one delivery is finished before the other is moved."""
+    batch = opened(a, [ONE, TWO])
+    event, = batch.events
+    a.move(event, ONE, 0)
+    a.settle(event, ONE, a.lease(ONE)[1], outcome=SENT, log=pack_log(1))
+    assert "e" not in check(redis, documents=False).all("event")[event], "its batch has it"
+    a.move(event, TWO, 1, record=batch.record)
+    a.trim(*closed(a))
+    assert deliveries(check(redis, documents=False)) == {(event, ONE): "sent", (event, TWO): "waiting"}
+    assert a.settle(event, TWO, a.lease(TWO)[1], ordinal=1, outcome=SENT, log=pack_log(1))[3] > 0
+    assert len(closed(a)) == 1
+
+
+def test_trim_tells_the_bytes(a):
+    assert a.trim() == [0]
+    a.close((opened(a).name, {0: SENT}, 100, 1))
+    assert a.trim() == [112]
 
 
 # ---- heartbeat and bury ----------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 import time
 
 import pytest
-from harness.formats import lane_of, pack_outcome, pack_record, pack_state, read_state
+from harness.formats import (lane_of, pack_log, pack_outcome, pack_record, pack_state, read_final,
+                             read_log, read_state)
 from harness.invariants import Snapshot, check, deliveries
-from store import Batch, endpoint_id
+from store import MOVED, Batch, endpoint_id, lease_soon
 
 ONE, TWO = endpoint_id(), endpoint_id()
 SENT = pack_outcome("sent")
@@ -226,7 +227,7 @@ def test_retry(a, dump):
     event, lease = leased(a)
     state = pack_state(0, attempts=2, error="timeout")
     call = a.settle.later(event, ONE, lease, "retry", 3000, state=state, attempt=b"no")
-    status, now, when = a.make(call)
+    status, now, when, _ = a.make(call)
     assert status == b"ok" and when == now + 3000 == score(a, ONE, event)
     assert lane(a) <= when
     assert a.redis.call("HGET", a.key("event", event), ONE) == state
@@ -235,10 +236,85 @@ def test_retry(a, dump):
     assert dump() == before and attempts(a) == [b"no"]
 
 
+def test_a_lease_after_a_settle_is_another_one(a):
+    """Even within a millisecond; else a repeated settle would take it for its own."""
+    event, lease = leased(a)
+    for kind in ("retry", "dead"):
+        assert a.settle(event, ONE, lease, kind)[0] == b"ok"
+        if kind == "dead":
+            a.dead_replay(event, ONE)
+        before, lease = lease, lease_soon(a, ONE)[1]
+        assert lease > before
+
+
+# ---- history of an event ---------------------------------------------------------------------------
+
+def alone(store, *targets):
+    """An event whose deliveries wait and whose batch was dropped."""
+    batch = waiting(store, *targets)
+    assert store.close((batch.name, MOVED, len(batch.blob), len(batch.deliveries)))[2] == 1
+    return batch.events[0]
+
+
+def test_an_event_without_a_batch_becomes_history(a, redis, dump):
+    event = alone(a, [ONE, TWO])
+    log = pack_log(1, 2)
+    first = a.settle.later(event, ONE, a.lease(ONE)[1], outcome=SENT, log=log)
+    assert a.make(first)[3] == -1
+    assert redis.call("PTTL", a.key("event", event)) == -1, "TWO still waits"
+    call = a.settle.later(event, TWO, a.lease(TWO)[1], outcome=pack_outcome("cancelled"), keep=5000)
+    now, size = a.make(call)[1::2]
+    before = dump()
+    assert a.make(call)[0] == a.make(first)[0] == b"stale" and dump() == before
+    snapshot = check(redis, documents=False)
+    fields = snapshot.all("event")[event]
+    assert read_final(fields[f"={ONE}"])["log"] == read_log(log) and "e" in fields
+    assert deliveries(snapshot) == {(event, ONE): "sent", (event, TWO): "cancelled"}
+    assert 0 < snapshot.ttl[f"event:{event}"] <= 5000
+    assert redis.call("ZRANGE", a.key("closed"), 0, -1, "WITHSCORES") == [
+        f"{event}:{size}".encode(), str(now + 5000).encode()]
+
+
+def test_attempts_stay_with_the_event_as_long_as_its_batch(a, redis):
+    """The record is not kept twice."""
+    batch = waiting(a, [ONE])
+    event, = batch.events
+    a.close(batch.name, keep=5000)
+    a.settle(event, ONE, a.lease(ONE)[1], outcome=SENT, log=pack_log(1))
+    snapshot = check(redis, documents=False)
+    assert sorted(snapshot.all("event")[event]) == [f"={ONE}", "b", "f"]
+    assert 0 < snapshot.ttl[f"event:{event}"] <= 5000, "not the minute of the settle"
+    assert deliveries(snapshot) == {(event, ONE): "sent"}
+
+
+def test_an_event_that_is_replayed_is_no_history_meanwhile(a, redis):
+    """As a replay of finished deliveries does it: the field, the entry, and no expiry any more."""
+    event = alone(a)
+    a.settle(event, ONE, a.lease(ONE)[1], outcome=SENT)
+    member, = redis.call("ZRANGE", a.key("closed"), 0, -1)
+    redis.call("HSET", a.key("event", event), ONE, pack_state(0, attempts=1, replayed_at=1))
+    redis.call("PERSIST", a.key("event", event))
+    redis.call("ZADD", a.key("due", ONE), 1, event)
+    redis.call("ZADD", a.key("lane", lane_of(ONE)), 1, ONE)
+    check(redis, documents=False)
+    a.trim(member.decode())
+    assert deliveries(check(redis, documents=False)) == {(event, ONE): "waiting"}
+    a.settle(event, ONE, a.lease(ONE)[1], outcome=SENT)
+    assert redis.call("ZRANGE", a.key("closed"), 0, -1) == [member]
+
+
+def test_a_discarded_event_without_a_batch(a, redis):
+    batch = waiting(a, [ONE], kind="dead")
+    event, = batch.events
+    a.close((batch.name, MOVED, len(batch.blob), 1))
+    assert a.dead_replay(event, ONE, "discard", log=pack_log(1))[5] > 0
+    assert deliveries(check(redis, documents=False)) == {(event, ONE): "cancelled"}
+
+
 def test_dead(a, dump):
     event, lease = leased(a)
     call = a.settle.later(event, ONE, lease, "dead", attempt=b"no")
-    status, now, _ = a.make(call)
+    status, now, _, _ = a.make(call)
     assert status == b"ok" and score(a, ONE, event, "dead") == now and lane(a) is None
     assert read_state(a.redis.call("HGET", a.key("event", event), ONE))["dead"]
     before = dump()
@@ -314,6 +390,17 @@ def test_as_many_attempts_as_the_configuration_allows(a):
     assert attempts(a)[0] == b"9999" and attempts(a)[-1] == b"0"
 
 
+def test_attempts_are_kept_as_long_as_history(a, redis):
+    batch = opened(a, [ONE])
+    event, = batch.events
+    for call in (a.attempts_add.later(ONE, b"0", keep=1000),
+                 a.move.later(event, ONE, 0, attempt=b"1", keep=2000)):
+        a.make(call)
+    assert 1000 < redis.call("PTTL", a.key("attempts", ONE)) <= 2000
+    a.settle(event, ONE, a.lease(ONE)[1], "retry", attempt=b"2", keep=3000)
+    assert 2000 < redis.call("PTTL", a.key("attempts", ONE)) <= 3000
+
+
 def test_to_keep_none_is_to_keep_none(a):
     """Not all, as LTRIM understands it."""
     batch = opened(a, [ONE], [TWO])
@@ -335,8 +422,9 @@ def test_replay(a, dump):
     event, = buried(a).events
     state = pack_state(0, attempts=4, replayed_at=4)
     call = a.dead_replay.later(event, ONE, state=state)
-    status, now, taken, _, _ = a.make(call)
-    assert status == b"ok" and taken == 1 and score(a, ONE, event) == now == lane(a)
+    status, now, taken, _, _, history = a.make(call)
+    assert status == b"ok" and taken == 1 and history == -1
+    assert score(a, ONE, event) == now + 1 == lane(a)
     assert a.redis.call("HGET", a.key("event", event), ONE) == state
     before = dump()
     assert a.make(call)[0] == b"gone"
@@ -374,8 +462,8 @@ def test_a_replay_after_the_batch_has_expired(a, redis):
     redis.call("DEL", a.key("batch", batch.name), a.key("outcome", batch.name))
     assert a.dead_replay(event, TWO, "discard", 1)[0] == b"ok"
     assert a.dead_replay(event, ONE)[0] == b"ok"
-    assert a.settle(event, ONE, a.lease(ONE)[1], outcome=SENT)[0] == b"ok"
-    assert sorted(Snapshot(redis).ttl) == ["closed", "closed:bytes", "journals", "replicas"]
+    assert a.settle(event, ONE, lease_soon(a, ONE)[1], outcome=SENT)[0] == b"ok"
+    assert deliveries(check(redis, documents=False)) == {(event, ONE): "sent", (event, TWO): "cancelled"}
 
 
 def test_of_a_replay_and_a_discard_one_wins(a, b, dump):

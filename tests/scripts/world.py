@@ -23,10 +23,10 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 from harness import RedisError, RedisServer
-from harness.formats import OUTCOMES, batch_of, bits, lane_of, pack_outcome, pack_state, read_batch
-from harness.formats import read_state
+from harness.formats import (OUTCOMES, batch_of, bits, lane_of, pack_log, pack_outcome, pack_state,
+                             read_batch, read_state)
 from harness.invariants import Broken, check, deliveries
-from store import Batch, Store, answer, endpoint_id
+from store import MOVED, Batch, Store, answer, endpoint_id
 
 DOCUMENT, TOMBSTONE = "{}", '{"deleted":true}'
 LIVE_MS, LEASE_MS, KEEP_MS = 60, 40, 60_000
@@ -43,10 +43,12 @@ class Waiting:
 
 
 class Open:
-    """A batch in memory. slots: ordinal -> "pending", "busy", "moved" or an outcome's name."""
+    """A batch in memory. slots: ordinal -> "pending", "busy", "moved" or an outcome's name.
+    `once`: no copy of its publish can come any more, and each of its events has deliveries."""
 
-    def __init__(self, name, deliveries, record, size):
+    def __init__(self, name, deliveries, record, size, once):
         self.name, self.deliveries, self.record, self.size = name, deliveries, record, size
+        self.once = once
         self.slots = ["pending"] * len(deliveries)
         self.marked, self.closing, self.taken_away = set(), False, False
 
@@ -138,7 +140,8 @@ class Replica:
                 self.world.answer(event, "refused", waiting.sure)
             return
         verdicts = dict(zip(claiming, reply[2:]))
-        opened = Open(batch.name, batch.deliveries, batch.record, len(batch.blob))
+        opened = Open(batch.name, batch.deliveries, batch.record, len(batch.blob),
+                      waiting.sure and all(batch.targets))
         for event in batch.events:
             verdict = verdicts.get(event, 0)
             self.world.answer(event, "refused" if verdict else "accepted", waiting.sure)
@@ -213,6 +216,8 @@ class Replica:
             opened.closing = True
             outcomes = {n: pack_outcome(slot) for n, slot in enumerate(opened.slots)
                         if slot in OUTCOMES}
+            if opened.once and set(opened.slots) == {"moved"}:
+                outcomes = MOVED
             batches.append((opened.name, outcomes, opened.size, len(opened.slots)))
 
         def closed(_):
@@ -280,8 +285,11 @@ class Replica:
             self.world.sent[event, endpoint] += 1
         kind = {"sent": "done", "long": "retry"}.get(what, what)
         self.call(self.store.settle.later(event, endpoint, lease, kind, self.rng.choice((0, 5, 50)),
-                                          ordinal, outcome=pack_outcome(outcome), attempt=b"x",
-                                          kept=ATTEMPTS_KEPT))
+                                          ordinal, outcome=pack_outcome(outcome), log=self.log(),
+                                          attempt=b"x", kept=ATTEMPTS_KEPT))
+
+    def log(self):
+        return self.rng.choice((b"", pack_log(1), pack_log(2, 3)))
 
     # ---- endpoints that take nothing any more --------------------------------------------------
 
@@ -298,11 +306,13 @@ class Replica:
                 assert state is not None, f"{event} is {family} for {endpoint} and has no state"
                 ordinal = read_state(state)["ordinal"]
                 if family == "dead":
-                    self.call(self.store.dead_replay.later(event, endpoint, "discard", ordinal))
+                    self.call(self.store.dead_replay.later(event, endpoint, "discard", ordinal,
+                                                           log=self.log()))
                 else:
                     kind = "done" if endpoint in self.world.deleted else "dead"
                     self.call(self.store.settle.later(event, endpoint, "", kind, 0, ordinal,
-                                                      outcome=pack_outcome("cancelled")))
+                                                      outcome=pack_outcome("cancelled"),
+                                                      log=self.log()))
             if events:
                 return
         if endpoint in self.world.deleted and not self.world.touched(endpoint):
@@ -329,7 +339,8 @@ class Replica:
         if discard:
             self.world.discarded.update((event, endpoint) for event in events)
         self.call(self.store.dead_step.later(
-            endpoint, [(event, ordinal, None) for event, ordinal in zip(events, ordinals)],
+            endpoint, [(event, ordinal, None, self.log())
+                       for event, ordinal in zip(events, ordinals)],
             "discard" if discard else "replay"))
 
     # ---- replicas ------------------------------------------------------------------------------
@@ -361,7 +372,7 @@ class Replica:
             else:
                 events = read_batch(name, blob)
                 opened = Open(name, [(event.id, endpoint) for event in events
-                                     for endpoint in event.targets], None, len(blob))
+                                     for endpoint in event.targets], None, len(blob), False)
                 for ordinal in bits(done):
                     opened.slots[ordinal] = "moved"
                     opened.marked.add(ordinal)
@@ -574,6 +585,19 @@ class World:
             for (event, endpoint), state in found.items():
                 sent = self.sent[event, endpoint] > 0
                 assert (state == "sent") == sent, f"seed {self.seed}: {event} is {state}, {sent=}"
+            self.remember(snapshot, found)
+
+    def remember(self, snapshot, found):
+        """What was accepted and not trimmed can be read, with what became of its deliveries."""
+        for event, what in self.answers.items():
+            batch, _ = batch_of(event)
+            if what != "accepted" or {event, batch} & self.trimmed:
+                continue
+            hash_ = snapshot.all("event").get(event, {})
+            assert batch in snapshot.batches or "e" in hash_, f"seed {self.seed}: {event} is forgotten"
+            self.counts["read alone"] += batch not in snapshot.batches
+            for endpoint in self.targets[event]:
+                assert (event, endpoint) in found, f"seed {self.seed}: {event} for {endpoint} is forgotten"
 
     def __str__(self):
         answers = Counter(self.answers.values())

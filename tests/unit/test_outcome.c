@@ -13,7 +13,7 @@
 #include "record_mutate.h"
 #include "wire/codec.h"
 
-enum { STATE_MEMBERS = 9, ATTEMPT_MEMBERS = 10 };
+enum { STATE_MEMBERS = 10, ATTEMPT_MEMBERS = 10 };
 
 static const struct delivery_state full_state = {
     .ordinal = 70000,
@@ -24,6 +24,7 @@ static const struct delivery_state full_state = {
     .error = SLICE("http_status"),
     .last_at_ms = 1700000000123,
     .accepted_at_ms = 1699999999999,
+    .log = SLICE("\x96\0log"),
 };
 
 static const struct attempt_record full_attempt = {
@@ -60,8 +61,8 @@ static int teardown(void **state)
 static void test_outcome_bytes(void **state)
 {
     (void)state;
-    static const uint8_t expected[OUTCOME_BYTES] = {1,    7,    0x01, 0xf4, 0x00, 0x01,
-                                                    0x86, 0xa0, 0x65, 0x53, 0xf1, 0x00};
+    static const uint8_t expected[OUTCOME_BYTES] = {1,    7,    0x01, 0xf4, 0x01, 0x86,
+                                                    0xa0, 0x65, 0x53, 0xf1, 0x00, 0xf9};
     struct outcome outcome = {.status = OUTCOME_SENT,
                               .attempts = 7,
                               .status_code = 500,
@@ -72,10 +73,11 @@ static void test_outcome_bytes(void **state)
     assert_memory_equal(bytes, expected, sizeof(bytes));
     struct outcome read = outcome_read(bytes);
     assert_true(read.status == OUTCOME_SENT && read.attempts == 7 && read.status_code == 500);
-    assert_true(read.duration_ms == 100000 && read.at_ms == 1700000000000);
+    assert_true(read.duration_ms == 100000 && read.at_ms == 1700000000996);
 }
 
-/* Whatever is written is read, at the ends of each range too; the time in whole seconds. */
+/* Whatever is written is read, at the ends of each range too; the time in units of 4 ms, a duration
+ * beyond four hours as that. */
 static void test_outcome_round_trip(void **state)
 {
     (void)state;
@@ -85,7 +87,7 @@ static void test_outcome_round_trip(void **state)
             struct outcome outcome = {.status = (enum outcome_status)status,
                                       .attempts = i % 2 ? 255 : 0,
                                       .status_code = i % 2 ? 0 : UINT16_MAX,
-                                      .duration_ms = i % 3 ? UINT32_MAX : 0,
+                                      .duration_ms = i % 3 ? i % 2 ? 0xffffff : UINT32_MAX : 0,
                                       .at_ms = times_ms[i]};
             uint8_t bytes[OUTCOME_BYTES];
             outcome_write(bytes, &outcome);
@@ -93,8 +95,8 @@ static void test_outcome_round_trip(void **state)
             assert_int_equal(read.status, outcome.status);
             assert_int_equal(read.attempts, outcome.attempts);
             assert_int_equal(read.status_code, outcome.status_code);
-            assert_true(read.duration_ms == outcome.duration_ms);
-            assert_true(read.at_ms == times_ms[i] / 1000 * 1000);
+            assert_true(read.duration_ms == (i % 3 ? 0xffffffu : 0));
+            assert_true(read.at_ms == times_ms[i] / 4 * 4);
         }
     }
 }
@@ -126,6 +128,7 @@ static void state_round_trip(const struct delivery_state *state)
     assert_true(slice_eq(read.error, state->error));
     assert_true(read.last_at_ms == state->last_at_ms);
     assert_true(read.accepted_at_ms == state->accepted_at_ms);
+    assert_true(slice_eq(read.log, state->log));
 }
 
 static void test_state_round_trip(void **state)
@@ -212,8 +215,8 @@ static void write_future(bool attempt, uint64_t format, uint32_t members, int ex
     buf_free(&known);
 }
 
-/* Members are added at the end: a newer writer's are read, an older one's, or another format, not.
- */
+/* Members are added at the end: a newer writer's are read, an older one's, or another format, not;
+ * except that a state had no log once. */
 static void test_formats(void **state)
 {
     (void)state;
@@ -230,7 +233,8 @@ static void test_formats(void **state)
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         write_future(false, table[i].format, (uint32_t)(STATE_MEMBERS + table[i].more),
                      table[i].extra);
-        assert_int_equal(read_state(), table[i].status);
+        bool without_log = table[i].format == 1 && table[i].more == -1;
+        assert_int_equal(read_state(), without_log ? ST_OK : table[i].status);
         write_future(true, table[i].format, (uint32_t)(ATTEMPT_MEMBERS + table[i].more),
                      table[i].extra);
         assert_int_equal(read_attempt(), table[i].status);
@@ -244,7 +248,7 @@ static void write_numbers(bool attempt, size_t wrong_place, uint64_t wrong)
     mp_write_array(&buf, attempt ? ATTEMPT_MEMBERS : STATE_MEMBERS);
     for (size_t i = 0; i < (attempt ? ATTEMPT_MEMBERS : STATE_MEMBERS); i++) {
         bool is_bool = i == 4, is_text = attempt ? i == 8 : i == 6;
-        bool is_bin = attempt && (i == 1 || i == 2 || i == 9);
+        bool is_bin = i == 9 || (attempt && (i == 1 || i == 2));
         if (i == wrong_place)
             mp_write_u64(&buf, wrong);
         else if (is_bool)
@@ -280,8 +284,8 @@ static void test_numbers_that_do_not_fit(void **state)
         write_numbers(table[i].attempt, table[i].place, UINT64_MAX);
         assert_int_equal(read(), ST_RANGE);
     }
-    static const size_t others[] = {4, 6};
-    for (size_t i = 0; i < 2; i++) {
+    static const size_t others[] = {4, 6, 9};
+    for (size_t i = 0; i < 3; i++) {
         write_numbers(false, others[i], 0);
         assert_int_equal(read_state(), ST_SYNTAX);
     }
@@ -322,8 +326,11 @@ static void read_damaged(struct slice bytes)
 {
     struct delivery_state state;
     struct attempt_record record;
-    if (delivery_state_read(bytes, &state) == ST_OK)
+    if (delivery_state_read(bytes, &state) == ST_OK) {
         expect_inside(state.error, bytes);
+        if (state.log.len > 0)
+            expect_inside(state.log, bytes);
+    }
     if (attempt_record_read(bytes, &record) == ST_OK) {
         expect_inside(record.error, bytes);
         expect_inside(record.body, bytes);

@@ -206,31 +206,54 @@ def read_batch(name, blob):
 # ---- what became of deliveries ---------------------------------------------------------------------
 
 def pack_outcome(status, attempts=1, status_code=0, duration_ms=0, at_ms=0):
-    return struct.pack(">BBHII", OUTCOMES.index(status), attempts, status_code, duration_ms,
-                       at_ms // 1000)
+    return struct.pack(">BBH3sIB", OUTCOMES.index(status), attempts, status_code,
+                       duration_ms.to_bytes(3, "big"), at_ms // 1000, at_ms % 1000 // 4)
 
 
 def read_outcome(data):
-    status, attempts, status_code, duration_ms, at_s = struct.unpack(">BBHII", data)
+    status, attempts, status_code, duration, at_s, at_4ms = struct.unpack(">BBH3sIB", data)
     if status >= len(OUTCOMES):
         raise FormatError(f"outcome {status}")
     return {"status": OUTCOMES[status], "attempts": attempts, "status_code": status_code,
-            "duration_ms": duration_ms, "at_ms": at_s * 1000}
+            "duration_ms": int.from_bytes(duration, "big"), "at_ms": at_s * 1000 + at_4ms * 4}
+
+
+def pack_log(*numbers, error="timeout"):
+    """The attempts of one delivery (core/attempt_log.h)."""
+    return b"".join(pack([number, 1_760_000_000_000, 0, 10, error, b""]) for number in numbers)
+
+
+def read_log(data):
+    reader, attempts = Reader(data), []
+    while not reader.end():
+        value = reader.value()
+        if not isinstance(value, list) or len(value) < 6 or not isinstance(value[5], bytes):
+            raise FormatError(f"not an attempt: {value!r:.80}")
+        attempts.append(dict(zip(("number", "at_ms", "status_code", "duration_ms", "error", "body"),
+                                 value)))
+    return attempts
+
+
+def read_final(data):
+    """What an event's hash keeps of a finished delivery: its outcome, and the log behind it."""
+    if len(data) < OUTCOME_BYTES:
+        raise FormatError(f"not an outcome: {data!r}")
+    return {**read_outcome(data[:OUTCOME_BYTES]), "log": read_log(data[OUTCOME_BYTES:])}
 
 
 STATE_MEMBERS = ("ordinal", "attempts", "replayed_at", "dead", "status_code", "error", "last_at_ms",
                  "accepted_at_ms")
 
 
-def pack_state(ordinal, attempts=0, dead=False, error="", replayed_at=0):
-    return pack([1, ordinal, attempts, replayed_at, dead, 0, error, 0, 0])
+def pack_state(ordinal, attempts=0, dead=False, error="", replayed_at=0, log=b""):
+    return pack([1, ordinal, attempts, replayed_at, dead, 0, error, 0, 0, log])
 
 
 def read_state(data):
     value = unpack(data)
     if not isinstance(value, list) or len(value) < 9 or value[0] != 1:
         raise FormatError(f"not a delivery's state: {value!r:.80}")
-    return dict(zip(STATE_MEMBERS, value[1:]))
+    return {**dict(zip(STATE_MEMBERS, value[1:])), "log": read_log(value[9] if value[9:] else b"")}
 
 
 def bits(bitmap):

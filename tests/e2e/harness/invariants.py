@@ -16,12 +16,15 @@ Batches
   J4  A blob without expiry is in a journal.
   J5  A blob with an expiry is closed and has outcomes, or is an orphan that goes within ten minutes.
   J6  A closed batch is in no journal and is listed once; until its time it has its blob.
+      An event that is listed in `closed` is listed once, and is there until its time.
   J7  `closed:bytes` is the sum of the sizes in the members of `closed`.
   J8  A progress bitmap is of a batch in its owner's journal, and as long as that at most.
   J9  Outcomes have an expiry, or their batch is open; none is beyond the batch's deliveries.
 
 Deliveries
-  D1  An event's hash has its record `e`, at least one endpoint's state, and no expiry.
+  D1  An event's hash either has its record `e`, at least one endpoint's state and no expiry, or it
+      is history: finished deliveries alone, an expiry, a place in `closed`, and a record unless its
+      batch has it. `f` is the number of finished ones; an endpoint that is finished and waits, waits.
   D2  A state's endpoint has the event in exactly one of `due:` and `dead:`, as the state says; and
       every entry of `due:` and `dead:` has its state. Its ordinal is the one in its batch, or none
       when the batch has no such delivery (replayed to an endpoint that came later).
@@ -44,7 +47,7 @@ import json
 from collections import Counter, defaultdict
 
 from .formats import (LANES, OUTCOME_BYTES, FormatError, batch_of, bits, lane_of, read_batch,
-                      read_outcome, read_record, read_state, unpack)
+                      read_final, read_outcome, read_record, read_state, unpack)
 
 ORPHAN_MS = 600_000
 ORDINAL_NONE = 2**32 - 1
@@ -173,9 +176,16 @@ def _journals(snapshot, say):
 
 
 def _closed(snapshot, say):
-    closed = {}
+    closed, single = {}, {}
     for member, score in snapshot.one("closed").items():
         batch, _, size = member.partition(":")
+        if batch.startswith("msg_"):
+            if batch in single:
+                say(f"J6 {batch} is listed twice: {member}")
+            if batch not in snapshot.all("event") and score > snapshot.now_ms + SLACK_MS:
+                say(f"J6 {batch} was history and is lost before its time")
+            single[batch] = int(size)
+            continue
         if batch in closed:
             say(f"J6 batch {batch} is closed twice: {member}")
         if batch in snapshot.owner:
@@ -183,7 +193,8 @@ def _closed(snapshot, say):
         if batch not in snapshot.batches and score > snapshot.now_ms + SLACK_MS:
             say(f"J6 closed batch {batch} has lost its blob before its time")
         closed[batch] = int(size) if size.isdigit() else say(f"J7 closed has {member!r}") or 0
-    total, counted = sum(closed.values()), int(snapshot.one("closed:bytes") or 0)
+    total = sum(closed.values()) + sum(single.values())
+    counted = int(snapshot.one("closed:bytes") or 0)
     if total != counted:
         say(f"J7 closed:bytes is {counted}, its members' sum is {total}")
     for batch in snapshot.batches:
@@ -258,22 +269,39 @@ def _state(snapshot, event, endpoint, data, say):
         say(f"D3 {event} for {endpoint} was moved and has no progress bit")
 
 
-def _events(snapshot, say):
-    for event, fields in snapshot.all("event").items():
+def _event(snapshot, event, fields, waiting, say):
+    finals = [name for name in fields if name.startswith("=ep_")]
+    ttl, expected = snapshot.ttl[f"event:{event}"], {"e", "f", "b", *waiting, *finals}
+    try:
+        if "e" in fields:
+            read_record(unpack(fields["e"]))
+        for name in finals:
+            read_final(fields[name])
+    except FormatError as error:
+        say(f"D1 {event}: {error}")
+    if set(fields) - expected:
+        say(f"D1 {event} has fields {set(fields) - expected}")
+    if int(fields.get("f", 0)) != len(finals):
+        say(f"D1 {event} has {len(finals)} finished deliveries and says {fields.get('f')}")
+    if waiting:
         if "e" not in fields:
             say(f"D1 {event} has no record")
-        else:
-            try:
-                read_record(unpack(fields["e"]))
-            except FormatError as error:
-                say(f"D1 {event}: {error}")
-        if len(fields) < 2:
-            say(f"D1 {event} is kept and nobody waits for it")
-        if snapshot.ttl[f"event:{event}"] != -1:
+        if ttl != -1:
             say(f"D1 {event} is going to expire")
-        for endpoint, data in fields.items():
-            if endpoint != "e":
-                _state(snapshot, event, endpoint, data, say)
+    elif not finals:
+        say(f"D1 {event} is kept and nobody waits for it")
+    elif ttl == -1:
+        say(f"D1 {event} is history and stays for ever")
+    elif not any(member.startswith(f"{event}:") for member in snapshot.one("closed")):
+        say(f"D1 {event} is history and not in `closed`")
+
+
+def _events(snapshot, say):
+    for event, fields in snapshot.all("event").items():
+        waiting = [name for name in fields if name.startswith("ep_")]
+        _event(snapshot, event, fields, waiting, say)
+        for endpoint in waiting:
+            _state(snapshot, event, endpoint, fields[endpoint], say)
     for family in ("due", "dead"):
         for endpoint, entries in snapshot.all(family).items():
             for event in entries:
@@ -357,7 +385,8 @@ def _jobs(snapshot, say):
 def deliveries(snapshot):
     """(event, endpoint) -> "open" (in a journal), "waiting", "dead", an outcome's name, or "none".
 
-    Of the batches whose blob is there. "none": the batch is closed and nothing is known.
+    Of the batches whose blob is there, and else what the hashes of events say: without a batch, or of
+    endpoints that it does not know. "none": the batch is closed and nothing is known.
     """
     found = {}
     for batch, events in snapshot.batches.items():
@@ -369,13 +398,25 @@ def deliveries(snapshot):
             for place, endpoint in enumerate(event.targets):
                 ordinal = event.first_ordinal + place
                 if endpoint in snapshot.all("event").get(event.id, {}):
-                    dead = event.id in snapshot.all("dead").get(endpoint, {})
-                    found[event.id, endpoint] = "dead" if dead else "waiting"
+                    found[event.id, endpoint] = _waits(snapshot, event.id, endpoint)
                 elif done is not None and ordinal not in done:
                     found[event.id, endpoint] = "open"
                 else:
                     found[event.id, endpoint] = snapshot.outcome(batch, ordinal)["status"]
+    for event, fields in snapshot.all("event").items():
+        for name, data in fields.items():
+            endpoint = name.lstrip("=")
+            if not endpoint.startswith("ep_") or (event, endpoint) in found:
+                continue
+            if endpoint in fields:
+                found[event, endpoint] = _waits(snapshot, event, endpoint)
+            else:
+                found[event, endpoint] = read_final(data)["status"]
     return found
+
+
+def _waits(snapshot, event, endpoint):
+    return "dead" if event in snapshot.all("dead").get(endpoint, {}) else "waiting"
 
 
 def problems(snapshot, attempts_kept=None, documents=True, idle=False, settled=False):

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "core/adoption.h"
 #include "core/attempt.h"
 #include "core/clear.h"
 #include "core/dispatch.h"
@@ -103,6 +104,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->settle = settle_new(core);
     core->schedule = schedule_new(core);
     core->replica = replica_new(core);
+    core->adoption = adoption_new(core);
     core->history = history_new(core);
     core->clear = clear_new(core);
     core->jobs = jobs_new(core);
@@ -110,8 +112,9 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->health = health_store_new(core);
     core->notice = notice_new(core);
     if (!core->reload || !core->publish || !core->gate || !core->journal || !core->dispatch ||
-        !core->attempts || !core->settle || !core->schedule || !core->replica || !core->history ||
-        !core->clear || !core->endpoints || !core->jobs || !core->health || !core->notice) {
+        !core->attempts || !core->settle || !core->schedule || !core->replica || !core->adoption ||
+        !core->history || !core->clear || !core->endpoints || !core->jobs || !core->health ||
+        !core->notice) {
         core_free(core);
         return NULL;
     }
@@ -130,6 +133,7 @@ void core_free(struct core *core)
     jobs_free(core->jobs);
     clear_free(core->clear);
     history_free(core->history);
+    adoption_free(core->adoption);
     replica_free(core->replica);
     schedule_free(core->schedule);
     settle_free(core->settle);

@@ -6,8 +6,8 @@
  *
  * publish stores events in batches; dispatch decides what may be sent now; attempt sends; settle
  * records, retries or finishes; schedule brings back what waited. replica keeps this process's
- * lease and adopts what dead ones left. Each module is a pointer here, made by core_new() in that
- * order.
+ * lease, adoption takes over what dead ones left. Each module is a pointer here, made by core_new()
+ * in that order.
  */
 #ifndef TROTLINE_CORE_CORE_H
 #define TROTLINE_CORE_CORE_H
@@ -97,6 +97,7 @@ struct core {
     struct settle *settle;
     struct schedule *schedule;
     struct replica *replica;
+    struct adoption *adoption;
     struct history *history;
     struct clear *clear;
     struct jobs *jobs;

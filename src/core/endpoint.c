@@ -19,7 +19,6 @@
 #include "base/hash.h"
 #include "core/match.h"
 
-enum { LANES = 256 };
 
 struct registry {
     const struct endpoint_rules *rules;

@@ -17,6 +17,7 @@
 #include "core/gate.h"
 #include "core/health.h"
 #include "core/id_tree.h"
+#include "core/lanes.h"
 #include "core/notice_data.h"
 
 struct registry;

@@ -29,7 +29,7 @@
 #include "core/job.h"
 #include "core/journal.h"
 #include "core/notice_data.h"
-#include "core/replica.h"
+#include "core/adoption.h"
 #include "core/store_read.h"
 #include "core/store_schedule.h"
 #include "wire/encoding.h"
@@ -330,7 +330,7 @@ static bool read_member(struct job *job)
 static void at_end(struct job *job)
 {
     const struct core *core = job->core;
-    job->wait = replica_adopting(core->replica) ||
+    job->wait = adoption_busy(core->adoption) ||
                 journal_has_between(core->journal, job->record.spec.since_ms,
                                     until_ms(job) + ID_TIME_UNIT_MS - 1);
     if (job->wait) {

@@ -48,12 +48,12 @@ enum {
 
 struct schedule {
     struct core *core;
-    uint64_t next_at_ms[STORE_LANES];
+    uint64_t next_at_ms[LANES];
     uint64_t sweep_at_ms; /* monotonic */
     bool peeking;
-    uint32_t named[STORE_LANES]; /* of each lane by the peeks of this round through it */
-    uint32_t peeked[STORE_LANES];
-    uint32_t skipped[STORE_LANES]; /* of each of `peeked` */
+    uint32_t named[LANES]; /* of each lane by the peeks of this round through it */
+    uint32_t peeked[LANES];
+    uint32_t skipped[LANES]; /* of each of `peeked` */
     size_t peeked_count;
     struct map in_hand; /* leased deliveries, by event and endpoint */
     struct reactor_timer *timer;
@@ -112,7 +112,7 @@ static void arm(struct schedule *schedule)
     if (schedule->peeking || core->stopping || !store_ready(core->store))
         return;
     uint64_t next_at_ms = NEVER;
-    for (uint32_t lane = 0; lane < STORE_LANES; lane++)
+    for (uint32_t lane = 0; lane < LANES; lane++)
         if (schedule->next_at_ms[lane] < next_at_ms)
             next_at_ms = schedule->next_at_ms[lane];
     uint64_t now_ms = store_redis_ms(core->store);
@@ -200,7 +200,7 @@ static void on_timer(void *arg)
     bool sweep = schedule->sweep_at_ms <= clock_mono_ms();
     uint64_t now_ms = store_redis_ms(core->store);
     schedule->peeked_count = 0;
-    for (uint32_t lane = 0; lane < STORE_LANES; lane++) {
+    for (uint32_t lane = 0; lane < LANES; lane++) {
         if (!sweep && schedule->next_at_ms[lane] > now_ms)
             continue;
         schedule->next_at_ms[lane] = NEVER; /* the reply, and what comes meanwhile, sets it */
@@ -479,7 +479,7 @@ static void on_tick(void *arg)
 uint64_t schedule_lag_ms(const struct schedule *schedule)
 {
     uint64_t now_ms = store_redis_ms(schedule->core->store), earliest_ms = NEVER;
-    for (uint32_t lane = 0; lane < STORE_LANES; lane++)
+    for (uint32_t lane = 0; lane < LANES; lane++)
         if (schedule->next_at_ms[lane] < earliest_ms)
             earliest_ms = schedule->next_at_ms[lane];
     return earliest_ms < now_ms ? now_ms - earliest_ms : 0;
@@ -492,7 +492,7 @@ struct schedule *schedule_new(struct core *core)
         return NULL;
     schedule->core = core;
     map_init(&schedule->in_hand);
-    for (uint32_t lane = 0; lane < STORE_LANES; lane++)
+    for (uint32_t lane = 0; lane < LANES; lane++)
         schedule->next_at_ms[lane] = NEVER;
     schedule->timer = reactor_timer_new(core->reactor, on_timer, schedule);
     schedule->tick = reactor_timer_new(core->reactor, on_tick, schedule);

@@ -17,12 +17,13 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "core/lanes.h"
 #include "net/reactor.h"
 #include "net/redis_conn.h"
 
 struct store;
 
-enum { STORE_LANES = 256, STORE_KEY_MAX = 160 };
+enum { STORE_KEY_MAX = 160 };
 
 struct store_options {
     struct redis_options redis;

@@ -59,6 +59,10 @@ MUST_CHECK enum status store_journal_list(struct store *store, const char *incar
 /* Takes one into my journal. Reply: adopt.lua's. */
 MUST_CHECK enum status store_adopt(struct store *store, const char *incarnation, const char *batch,
                                    store_reply_fn *fn, void *arg);
+/* Forgets an incarnation whose lease has ended and whose journal is empty; `leave`: it is I who
+ * stop. Reply: bury.lua's. */
+MUST_CHECK enum status store_bury(struct store *store, const char *incarnation, bool leave,
+                                  store_reply_fn *fn, void *arg);
 /* A batch of my journal: [blob or nil, my progress bitmap or nil]. */
 MUST_CHECK enum status store_batch_read(struct store *store, const char *batch, store_reply_fn *fn,
                                         void *arg);

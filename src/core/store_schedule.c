@@ -85,9 +85,9 @@ enum status store_settle(struct store *store, const struct store_settle *settle,
 enum status store_peek(struct store *store, const uint32_t *lanes, const uint32_t *skip,
                        size_t count, size_t most, store_reply_fn *fn, void *arg)
 {
-    struct store_key text[STORE_LANES];
-    struct store_number numbers[STORE_LANES + 1];
-    struct slice keys[STORE_LANES], args[STORE_LANES + 1];
+    struct store_key text[LANES];
+    struct store_number numbers[LANES + 1];
+    struct slice keys[LANES], args[LANES + 1];
     args[0] = store_u64(&numbers[0], most);
     for (size_t i = 0; i < count; i++) {
         keys[i] = store_key_lane(store, &text[i], lanes[i]);

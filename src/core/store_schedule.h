@@ -49,7 +49,7 @@ struct store_settle {
 MUST_CHECK enum status store_settle(struct store *store, const struct store_settle *settle,
                                     store_reply_fn *fn, void *arg);
 
-/* Replies: peek.lua's, lease.lua's, renew.lua's (one delivery). At most STORE_LANES lanes; of each
+/* Replies: peek.lua's, lease.lua's, renew.lua's (one delivery). At most LANES lanes; of each
  * `most` endpoints are named, after as many as `skip` has for it (by its place in `lanes`). */
 MUST_CHECK enum status store_peek(struct store *store, const uint32_t *lanes, const uint32_t *skip,
                                   size_t count, size_t most, store_reply_fn *fn, void *arg);

@@ -6,6 +6,16 @@ import re
 import pytest
 from harness import Daemon, RedisServer, Sink
 from harness.clients import NodeReceiver
+from harness.cluster import Cluster
+from harness.recorder import Recorder
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("long forms of the fault tests")
+    group.addoption("--minutes", type=float, help="how long replicas are killed and paused; at 2,000 "
+                    "events a second, with the lease and the heartbeat that users have")
+    group.addoption("--rate", type=int, help="another number of events a second")
+    group.addoption("--seed", type=int, help="whom what happens to: the seed that a run printed")
 
 
 @pytest.hookimpl(trylast=True)
@@ -68,6 +78,27 @@ def redis_server():
     """An external Redis that keeps what it acknowledged: append-only, synced with every write."""
     with RedisServer(appendonly="yes", appendfsync="always") as server:
         yield server
+
+
+@pytest.fixture
+def make_cluster(tmp_path, redis_server):
+    """make_cluster(…): replicas on one Redis, not started yet; arguments as for Cluster. Checked at
+    the end."""
+    clusters = []
+
+    def make(*arguments, **options):
+        directory = tmp_path / f"cluster{len(clusters)}"
+        clusters.append(Cluster(directory, redis_server, *arguments, **options))
+        return clusters[-1]
+
+    yield make
+    _finish_all(clusters)
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    with Recorder(tmp_path) as recorder:
+        yield recorder
 
 
 @pytest.fixture

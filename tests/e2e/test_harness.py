@@ -11,10 +11,16 @@ import ssl
 import subprocess
 import threading
 import time
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
-from harness import RedisError, RedisServer, Sink, parse_answers, rawjson, schemes, wait_until
+from harness import (Redis, RedisError, RedisServer, Sink, cluster_invariants, free_port, parse_answers,
+                     rawjson, schemes, wait_until)
 from harness.certs import Authority
+from harness.monitor import Monitor, written
+from harness.producer import Producer
+from harness.recorder import Recorder
 from harness.sink import (Request, close, delayed, drip, endless, garbage, hang, huge_headers,
                           redirect, reply, reset, retry_after)
 
@@ -359,3 +365,126 @@ def test_parse_answers():
     answer.expect(400, "bad", "x")
     with pytest.raises(AssertionError):
         answer.expect(400, "worse")
+
+
+# ---- many replicas ---------------------------------------------------------------------------------
+
+def test_recorder_notes_every_request(tmp_path):
+    with Recorder(tmp_path) as recorder:
+        def deliver(path, event, number, agent="r1.1"):
+            client = http.client.HTTPConnection("127.0.0.1", recorder.port, timeout=5)
+            client.request("POST", path, b'{"data":{"n":%d}}' % number,
+                           {"Webhook-Id": event, "User-Agent": agent})
+            status = client.getresponse().status
+            client.close()
+            return status
+
+        assert deliver("/7/0/0", "msg_a", 1) == 200
+        assert [deliver("/8/0/1", "msg_a", 1, "r2.1") for _ in range(2)] == [503, 200]
+        before = time.monotonic()
+        assert deliver("/9/200/0", "msg_b", 2) == 200
+        assert time.monotonic() - before >= 0.2
+        seen = [arrival[1:] for arrival in wait_until(lambda: len(recorder.read()) == 4
+                                                      and recorder.arrivals, 5, "four lines")]
+        assert seen == [(7, 1, "msg_a", "r1.1", 200), (8, 1, "msg_a", "r2.1", 503),
+                        (8, 1, "msg_a", "r2.1", 200), (9, 2, "msg_b", "r1.1", 200)]
+
+
+def answers_of_a_server(ids):
+    """A function of the request: 202, one id for each key."""
+    def answer(request):
+        key = request.header("Idempotency-Key") or f"-{request.json()['data']['n']}"
+        with ids["lock"]:
+            event = ids.setdefault(key, f"msg_{len(ids)}")
+        return reply(202, json.dumps({"id": event}).encode())
+    return answer
+
+
+def test_producer_asks_again_until_it_is_told(tmp_path):
+    """One server fails in all ways there are and one is not there; the third takes everything."""
+    ids = {"lock": threading.Lock()}
+    with Sink() as bad, Sink() as good:
+        ways = iter([reply(503, b"{}"), reset(), close(), hang()] * 10)
+        bad.script("/api/events", lambda request: next(ways, hang()))
+        good.script("/api/events", answers_of_a_server(ids))
+        with Producer(tmp_path, [bad.port, free_port(), good.port], "key", ["a", "b"], rate=200,
+                      timeout=0.3) as producer:
+            wait_until(lambda: good.count() >= 200 and bad.count() >= 12, 20, "the load")
+            figures = producer.stop()
+            accepted, failures = producer.answers()
+    assert not failures and figures["unfinished"] == 0
+    assert set(accepted) == set(range(figures["begun"])) and all(map(len, accepted.values()))
+    assert figures["refused"] and figures["lost"] and figures["timeouts"], figures
+    assert len(good.requests("/api/events")) > figures["begun"], "some are published twice"
+
+
+def test_a_strict_producer_takes_nothing_but_202(tmp_path):
+    ids = {"lock": threading.Lock()}
+    with Sink() as server:
+        good = answers_of_a_server(ids)
+        server.script("/api/events", lambda request:
+                      reply(503, b"{}") if request.json()["data"]["n"] == 5 else good(request))
+        with Producer(tmp_path, [server.port], "key", ["a"], rate=200, strict=True) as producer:
+            wait_until(lambda: producer.count() >= 20, 20, "the load")
+            figures = producer.stop()
+            accepted, failures = producer.answers()
+    assert failures == ["F 5 503 {}"] and set(accepted) == set(range(figures["begun"])) - {5}
+
+
+def test_monitor_tells_who_did_what(redis_server):
+    client = Redis(("127.0.0.1", redis_server.port))
+    port = client.socket.getsockname()[1]
+    with Monitor(redis_server) as monitor:
+        client.call("SET", "before", "x")
+        monitor.mark("now")
+        client.call("EVAL", "redis.call('GET', 'b') redis.call('DEL', 'a\\n', 'c')", 0)
+        client.call("GET", "a")
+        monitor.mark("end")
+        commands = [command for command in monitor.since("now") if command.port == port]
+    client.close()
+    assert [command.words[0] for command in commands] == [b"eval", b"get", b"del", b"get"]
+    assert [bool(command.script) for command in commands] == [False, True, True, False]
+    assert [key for command in commands for key in written(command)] == ["a\n", "c"]
+
+
+def test_cluster_checker_finds_what_is_broken(redis_server):
+    call = redis_server.call
+    one, gone = "0" * 15 + "1", "0" * 15 + "2"
+    cluster = SimpleNamespace(
+        redis=redis_server, running=lambda: [SimpleNamespace(incarnation=one)],
+        lanes=lambda: {int(lane): owner.decode() for lane, owner in zip(
+            *[iter(call("HGETALL", "tl:{0}:lanes"))] * 2)})
+    call("ZADD", "tl:{0}:replicas", int(time.time() * 1000) + 60000, one)
+    call("HSET", "tl:{0}:replicas:info", one, "{}")
+    call("HSET", "tl:{0}:membership", "lanes", 256, "version", 1)
+    call("ZADD", "tl:{0}:journals", 0, one)
+    call("HSET", "tl:{0}:lanes", *[word for lane in range(256) for word in (lane, one)])
+    assert cluster_invariants.problems(cluster, quiet=True) == []
+
+    def broken(rule, undo, *words):
+        call(*words)
+        found = cluster_invariants.problems(cluster, quiet=True)
+        assert any(problem.startswith(rule) for problem in found), (rule, found)
+        call(*undo)
+
+    broken("R1", ("HSET", "tl:{0}:lanes", 7, one), "HSET", "tl:{0}:lanes", 7, gone)
+    broken("Q1", ("HSET", "tl:{0}:lanes", 7, one), "HDEL", "tl:{0}:lanes", 7)
+    broken("R2", ("HSET", "tl:{0}:membership", "lanes", 256),
+           "HSET", "tl:{0}:membership", "lanes", 128)
+    broken("R3", ("HDEL", "tl:{0}:replicas:info", gone), "HSET", "tl:{0}:replicas:info", gone, "{}")
+    broken("R4", ("DEL", "tl:{0}:handover"), "HSET", "tl:{0}:handover", 7, "x")
+    broken("Q1", ("ZREM", "tl:{0}:replicas", gone), "ZADD", "tl:{0}:replicas", 5, gone)
+    broken("Q2", ("ZREM", "tl:{0}:journals", gone), "ZADD", "tl:{0}:journals", 0, gone)
+    broken("Q2", ("DEL", "tl:{0}:open:x"), "SET", "tl:{0}:open:x", 1)
+    broken("Q3", ("DEL", "tl:{0}:due:x"), "ZADD", "tl:{0}:due:x", 1, "x")
+    assert cluster_invariants.problems(cluster, quiet=True) == []
+
+
+def test_accounts_miss_nothing():
+    snapshot = SimpleNamespace()
+    recorded = {("a", "x"): "sent", ("a", "y"): "dead", ("b", "x"): "waiting", ("c", "x"): "sent"}
+    expected = {"a": {"x", "y"}, "b": {"x"}, "d": {"y"}}
+    with patch.object(cluster_invariants.invariants, "deliveries", lambda _: recorded):
+        counts, found = cluster_invariants.account(snapshot, expected, {("a", "x"), ("e", "x")})
+    assert counts == {"sent": 1, "dead": 1}
+    assert sorted(problem[:2] for problem in found) == ["A1", "A1", "A2", "A3"]

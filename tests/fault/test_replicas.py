@@ -278,16 +278,24 @@ def test_a_replica_that_wakes_up_does_no_harm(make_cluster, recorder, tmp_path):
     wait_known(cluster, ids)
     victim, *others = cluster
     name = victim.incarnation
-    with running(cluster, recorder, tmp_path, ids, types=[f"one.{n}" for n in range(60)], rate=1000,
+    its_lanes = {lane for lane, owner in cluster.lanes().items() if owner == name}
+
+    def taken_over():
+        """How many others have sent to endpoints that were its own."""
+        return sum(arrival.agent != victim.agent and lane_of(ids[arrival.endpoint]) in its_lanes
+                   for arrival in recorder.read())
+
+    with running(cluster, recorder, tmp_path, ids, types=[f"one.{n}" for n in range(60)], rate=1500,
                  ports=[replica.port for replica in others]) as run:
-        wait_until(lambda: run.producer.count() >= 2000, 30, "two thousand events")
+        wait_until(lambda: run.producer.count() >= 4000, 30, "four thousand events")
         run.producer.stop()
         with victim.client() as client:
             in_hand = client.metric("trotline_deliveries_in_hand")
         assert in_hand > 100, "it has much in memory"
+        assert taken_over() == 0, "and nobody else sends to them"
         victim.pause()
         cluster.wait_buried(name)
-        wait_flowing(recorder)
+        wait_until(lambda: taken_over() >= 50, 30, "others to go on with it")
         ports = victim.ports()
         with Monitor(cluster.redis) as monitor:
             monitor.mark("woken")

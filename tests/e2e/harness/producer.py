@@ -90,7 +90,8 @@ class Producer:
 
 # ---- the process -----------------------------------------------------------------------------------
 
-AGAIN_NS = 50_000_000       # from a 503 to the next attempt
+AGAIN_NS = 50_000_000       # from a 503 to the next attempt; twice as long each time …
+AGAIN_MAX_NS = 800_000_000  # … up to this
 AVOID_NS = 300_000_000      # a replica that failed is left alone for so long
 REPEAT_NS = 1_000_000_000   # from the first 202 to publishing it once more
 SPECIAL = 20                # one event in so many is sent twice at once, and one once more later
@@ -100,11 +101,11 @@ UNFINISHED_NS = 60_000_000_000
 class _Job:
     """One event on its way to one answer."""
 
-    __slots__ = ("number", "begun_ns", "avoid", "repeat", "twin")
+    __slots__ = ("number", "begun_ns", "avoid", "repeat", "twin", "again_ns")
 
     def __init__(self, number, now, avoid=None, repeat=False):
         self.number, self.begun_ns, self.avoid, self.repeat = number, now, avoid, repeat
-        self.twin = None
+        self.twin, self.again_ns = None, AGAIN_NS
 
 
 class _Connection:
@@ -291,7 +292,8 @@ class _Sender:
         elif status == 503 and not self.strict:
             self.figures["refused"] += 1
             job.avoid = connection.port
-            self._send_later(job, now + AGAIN_NS)
+            self._send_later(job, now + job.again_ns)
+            job.again_ns = min(2 * job.again_ns, AGAIN_MAX_NS)
         else:
             kind = "F" if self.strict else "U"
             self.lines.append(f"{kind} {job.number} {status} {body.decode().strip()}\n")

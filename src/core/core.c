@@ -83,6 +83,18 @@ static void on_reload(void *arg)
         endpoint_store_load(core->endpoints, on_loaded, core);
 }
 
+/* There is no other replica: all lanes are this process's, for ever. */
+static void own_all(struct lanes *lanes, const char *incarnation)
+{
+    uint8_t owner_of[LANES];
+    struct slice me = slice_str(incarnation);
+    memset(owner_of, 1, sizeof(owner_of));
+    if (lanes_update(lanes, 1, &me, 1, owner_of, NULL, NULL) == ST_OK)
+        for (uint32_t lane = 0; lane < LANES; lane++)
+            lanes_step(lanes, lane, LANE_MINE);
+    lanes_confirm(lanes, UINT64_MAX);
+}
+
 struct core *core_new(const struct core_options *options, struct reactor *reactor,
                       struct store *store, struct registry *registry, struct outbound *outbound)
 {
@@ -95,6 +107,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->registry = registry;
     core->outbound = outbound;
     rng_seed(&core->rng, rng_u64());
+    core->lanes = lanes_new(store_incarnation(store));
     core->reload = reactor_timer_new(reactor, on_reload, core);
     core->publish = publish_new(core);
     core->gate = gate_new(core);
@@ -111,13 +124,14 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->endpoints = endpoint_store_new(core);
     core->health = health_store_new(core);
     core->notice = notice_new(core);
-    if (!core->reload || !core->publish || !core->gate || !core->journal || !core->dispatch ||
-        !core->attempts || !core->settle || !core->schedule || !core->replica || !core->adoption ||
-        !core->history || !core->clear || !core->endpoints || !core->jobs || !core->health ||
-        !core->notice) {
+    if (!core->lanes || !core->reload || !core->publish || !core->gate || !core->journal ||
+        !core->dispatch || !core->attempts || !core->settle || !core->schedule || !core->replica ||
+        !core->adoption || !core->history || !core->clear || !core->endpoints || !core->jobs ||
+        !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
+    own_all(core->lanes, store_incarnation(store));
     return core;
 }
 
@@ -141,6 +155,7 @@ void core_free(struct core *core)
     health_store_free(core->health);
     notice_free(core->notice);
     reactor_timer_free(core->reload);
+    lanes_free(core->lanes);
     free(core);
 }
 

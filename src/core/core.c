@@ -15,6 +15,7 @@
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
 #include "core/gate.h"
+#include "core/handover.h"
 #include "core/health_store.h"
 #include "core/history.h"
 #include "core/jobs.h"
@@ -50,9 +51,8 @@ static void on_health_loaded(void *arg, enum status status)
     struct core *core = arg;
     if (!loaded(core, status))
         return;
-    for (struct endpoint *endpoint = registry_next(core->registry, NULL); endpoint;
-         endpoint = registry_next(core->registry, &endpoint->id))
-        gate_restore(core->gate, endpoint);
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        handover_absent(core, lane);
     core->loaded = true;
     begin(core);
 }
@@ -65,7 +65,11 @@ static void on_loaded(void *arg, enum status status)
     log_info("endpoints.loaded", "count=%zu", registry_count(core->registry));
     if (core->loaded)
         return; /* this process knows better how they fare */
-    health_store_load(core->health, on_health_loaded, core);
+    uint8_t all[LANE_MASK_BYTES];
+    memset(all, 0xff, sizeof(all));
+    status = health_store_load(core->health, all, on_health_loaded, core);
+    if (status != ST_OK)
+        (void)loaded(core, status);
 }
 
 void core_store_ready(struct core *core)

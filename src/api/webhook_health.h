@@ -5,6 +5,9 @@
  *
  * A breaker that is "open" or "half_open" has "reason", "timesOpened", "openedAt" and "nextProbeAt"
  * too.
+ *
+ * Of an endpoint to which another replica sends, what that one keeps in Redis is told: a half-open
+ * breaker is "open", and consecutiveFailures, inFlight and inFlightAllowed are null.
  */
 #ifndef TROTLINE_API_WEBHOOK_HEALTH_H
 #define TROTLINE_API_WEBHOOK_HEALTH_H
@@ -14,7 +17,10 @@
 
 enum { WEBHOOK_HEALTH_BYTES_MAX = 4096 };
 
-/* Appends the object. Ask buf_status(). */
+/* Appends the object, of one that this process sends to. Ask buf_status(). */
 void webhook_health_write(const struct endpoint *endpoint, struct buf *out);
+/* The same of another's, by what Redis has of it. NULL: Redis could not tell, the value is null. */
+void webhook_health_write_kept(const struct endpoint_config *config,
+                               const struct health_record *kept, struct buf *out);
 
 #endif

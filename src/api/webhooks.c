@@ -11,6 +11,10 @@
  * answered. So a second change of the same endpoint in the meantime would undo the first without
  * anyone noticing: it gets 409 instead (endpoint->changing). Waiting in line was rejected: it needs
  * a queue with a bound of its own, and whoever changes one thing twice at once must think anyway.
+ *
+ * How an endpoint fares only its lane's owner has in memory: for others Redis is asked before the
+ * answer is written (ask_health). Should Redis not tell, `health` is null: a change that was stored
+ * is not answered with an error.
  */
 #include "api/webhooks.h"
 
@@ -22,6 +26,7 @@
 #include "api/webhook_health.h"
 #include "base/clock.h"
 #include "core/endpoint_store.h"
+#include "core/health_store.h"
 #include "core/watch.h"
 
 /* The longest answer for one: everything a document holds, written with escapes. */
@@ -45,22 +50,69 @@ static struct endpoint *find_or_reply(struct api *api, struct http_request *requ
     return endpoint;
 }
 
-static void reply_endpoint(struct http_request *request, int status,
-                           const struct endpoint *endpoint, const char *location)
+/* Its parts are freed. */
+static void reply_webhook(struct http_request *request, int status, const char *id_text,
+                          const struct endpoint_config *config, struct buf *health)
 {
-    struct buf body, health;
+    char location[sizeof("/api/webhooks/") + ID_TEXT_MAX];
+    snprintf(location, sizeof(location), "/api/webhooks/%s", id_text);
+    struct buf body;
     buf_init(&body, WEBHOOK_BYTES_MAX);
-    buf_init(&health, WEBHOOK_HEALTH_BYTES_MAX);
-    webhook_health_write(endpoint, &health);
-    endpoint_config_render_with(endpoint->config, endpoint->id_text, true, buf_slice(&health),
-                                &body);
-    if (buf_status(&health) == ST_OK) {
-        reply_json(request, status, &body, location);
+    endpoint_config_render_with(config, id_text, true, buf_slice(health), &body);
+    if (buf_status(health) == ST_OK) {
+        reply_json(request, status, &body, status == 201 ? location : NULL);
     } else {
         buf_free(&body);
         reply_failed(request, ST_NOMEM);
     }
-    buf_free(&health);
+    buf_free(health);
+}
+
+/* An answer that waits for what Redis has of the endpoint's health. */
+struct answer {
+    struct http_request *request;
+    int status;
+    char id_text[ID_TEXT_MAX];
+    struct endpoint_config *config; /* as it is now; one reference */
+};
+
+static void health_known(void *arg, const struct health_record *record)
+{
+    struct answer *answer = arg;
+    struct buf health;
+    buf_init(&health, WEBHOOK_HEALTH_BYTES_MAX);
+    webhook_health_write_kept(answer->config, record, &health);
+    reply_webhook(answer->request, answer->status, answer->id_text, answer->config, &health);
+    endpoint_config_put(answer->config);
+    free(answer);
+}
+
+static void ask_health(struct api *api, struct http_request *request, int status,
+                       const struct endpoint *endpoint)
+{
+    struct answer *answer = malloc(sizeof(*answer));
+    if (!answer) {
+        reply_failed(request, ST_NOMEM);
+        return;
+    }
+    *answer = (struct answer){
+        .request = request, .status = status, .config = endpoint_config_get(endpoint->config)};
+    memcpy(answer->id_text, endpoint->id_text, sizeof(answer->id_text));
+    if (health_store_read(api->core->health, endpoint, health_known, answer) != ST_OK)
+        health_known(answer, NULL);
+}
+
+static void reply_endpoint(struct api *api, struct http_request *request, int status,
+                           const struct endpoint *endpoint)
+{
+    if (!lanes_mine(api->core->lanes, endpoint->lane)) {
+        ask_health(api, request, status, endpoint);
+        return;
+    }
+    struct buf health;
+    buf_init(&health, WEBHOOK_HEALTH_BYTES_MAX);
+    webhook_health_write(endpoint, &health);
+    reply_webhook(request, status, endpoint->id_text, endpoint->config, &health);
 }
 
 /* A configuration that could not be made. */
@@ -87,16 +139,31 @@ static void reply_not_stored(struct http_request *request, enum status status)
 
 /* ---- Making one ----------------------------------------------------------------------------- */
 
+/* A change on its way to Redis. */
+struct change {
+    struct api *api;
+    struct http_request *request;
+    struct endpoint *endpoint; /* one reference; NULL: it is being made */
+};
+
+static struct change *change_new(struct api *api, struct http_request *request)
+{
+    struct change *change = malloc(sizeof(*change));
+    if (change)
+        *change = (struct change){.api = api, .request = request};
+    else
+        reply_failed(request, ST_NOMEM);
+    return change;
+}
+
 static void create_done(void *arg, enum status status, struct endpoint *endpoint)
 {
-    struct http_request *request = arg;
-    if (status) {
-        reply_not_stored(request, status);
-        return;
-    }
-    char location[sizeof("/api/webhooks/") + ID_TEXT_MAX];
-    snprintf(location, sizeof(location), "/api/webhooks/%s", endpoint->id_text);
-    reply_endpoint(request, 201, endpoint, location);
+    struct change change = *(struct change *)arg;
+    free(arg);
+    if (status)
+        reply_not_stored(change.request, status);
+    else
+        reply_endpoint(change.api, change.request, 201, endpoint);
 }
 
 void webhooks_create(struct api *api, struct http_request *request, struct slice id)
@@ -107,10 +174,17 @@ void webhooks_create(struct api *api, struct http_request *request, struct slice
     enum status status =
         endpoint_config_create(registry_rules(registry_of(api)), http_request_body(request),
                                clock_wall_ms(), &config, &error);
-    if (status)
+    if (status) {
         reply_not_made(request, status, &error);
-    else if (endpoint_store_create(api->endpoints, config, create_done, request) != ST_OK)
+        return;
+    }
+    struct change *change = change_new(api, request);
+    if (!change) {
+        endpoint_config_put(config);
+    } else if (endpoint_store_create(api->endpoints, config, create_done, change) != ST_OK) {
+        free(change);
         reply_failed(request, ST_NOMEM);
+    }
 }
 
 /* ---- Reading -------------------------------------------------------------------------------- */
@@ -119,31 +193,24 @@ void webhooks_read(struct api *api, struct http_request *request, struct slice i
 {
     struct endpoint *endpoint = find_or_reply(api, request, id);
     if (endpoint)
-        reply_endpoint(request, 200, endpoint, NULL);
+        reply_endpoint(api, request, 200, endpoint);
 }
 
 /* ---- Changing one --------------------------------------------------------------------------- */
 
-/* A change on its way to Redis. */
-struct change {
-    struct http_request *request;
-    struct endpoint *endpoint; /* one reference */
-};
-
 /* Marks the endpoint as changing. NULL after an answer: it is already, or there is no memory. */
-static struct change *change_begin(struct http_request *request, struct endpoint *endpoint)
+static struct change *change_begin(struct api *api, struct http_request *request,
+                                   struct endpoint *endpoint)
 {
     if (endpoint->changing) {
         reply_error(request, 409, "conflict", NULL,
                     "This webhook is being changed by another request; read it and try again.");
         return NULL;
     }
-    struct change *change = malloc(sizeof(*change));
-    if (!change) {
-        reply_failed(request, ST_NOMEM);
+    struct change *change = change_new(api, request);
+    if (!change)
         return NULL;
-    }
-    *change = (struct change){.request = request, .endpoint = endpoint_get(endpoint)};
+    change->endpoint = endpoint_get(endpoint);
     endpoint->changing = true;
     return change;
 }
@@ -160,18 +227,20 @@ static struct http_request *change_end(struct change *change)
 
 static void change_done(void *arg, enum status status, struct endpoint *endpoint)
 {
-    struct http_request *request = change_end(arg);
+    struct change *change = arg;
+    struct api *api = change->api;
+    struct http_request *request = change_end(change);
     if (status)
         reply_not_stored(request, status);
     else
-        reply_endpoint(request, 200, endpoint, NULL);
+        reply_endpoint(api, request, 200, endpoint);
 }
 
 static void change_config(struct api *api, struct http_request *request, struct slice id,
                           enum endpoint_change kind)
 {
     struct endpoint *endpoint = find_or_reply(api, request, id);
-    struct change *change = endpoint ? change_begin(request, endpoint) : NULL;
+    struct change *change = endpoint ? change_begin(api, request, endpoint) : NULL;
     if (!change)
         return;
 
@@ -202,13 +271,13 @@ static void change_active(struct api *api, struct http_request *request, struct 
                           bool active)
 {
     struct endpoint *endpoint = find_or_reply(api, request, id);
-    struct change *change = endpoint ? change_begin(request, endpoint) : NULL;
+    struct change *change = endpoint ? change_begin(api, request, endpoint) : NULL;
     if (!change)
         return;
     if (endpoint->config->active == active) {
         if (active)
             watch_reset(api->core, endpoint);
-        reply_endpoint(change_end(change), 200, endpoint, NULL);
+        reply_endpoint(api, change_end(change), 200, endpoint);
         return;
     }
 
@@ -245,7 +314,7 @@ static void delete_done(void *arg, enum status status, struct endpoint *endpoint
 void webhooks_delete(struct api *api, struct http_request *request, struct slice id)
 {
     struct endpoint *endpoint = find_or_reply(api, request, id);
-    struct change *change = endpoint ? change_begin(request, endpoint) : NULL;
+    struct change *change = endpoint ? change_begin(api, request, endpoint) : NULL;
     if (change && endpoint_store_delete(api->endpoints, endpoint, delete_done, change))
         reply_failed(change_end(change), ST_NOMEM);
 }

@@ -22,4 +22,8 @@ uint64_t clock_wall_ms(void);
 /* Monotonic, read now: for measuring how long something took inside a step. */
 uint64_t clock_now_us(void);
 
+/* CLOCK_BOOTTIME, read now: it goes on while the machine sleeps. For what others count on without
+ * asking us, a lease: neither a stop (SIGSTOP) inside a step nor a sleep may hide that it ended. */
+uint64_t clock_boot_ms(void);
+
 #endif

@@ -64,6 +64,10 @@
 #define LIMIT_REDIS_IN_FLIGHT_BYTES                                                                \
     (32 * 1024 * 1024) /* unless the options say otherwise; two full batches */
 
+/* ---- Replicas ------------------------------------------------------------------------------- */
+/* A lane's state for its next owner: 40,000 endpoints. With more it is left out, which is safe. */
+#define LIMIT_HANDOVER_BYTES (4 * 1024 * 1024)
+
 /* ---- Configuration -------------------------------------------------------------------------- */
 #define LIMIT_CONFIG_BYTES       (1024 * 1024) /* the file; more is refused unread */
 #define LIMIT_CONFIG_VALUE_BYTES 4096          /* one value, after ${NAME} is replaced */

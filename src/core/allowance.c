@@ -20,13 +20,14 @@
 #include <assert.h>
 
 enum {
-    STRAY = 8,          /* one bad in so many is no trouble */
-    ROUND_LEAST = 16,   /* answers of a round: from fewer, chance would speak */
-    ROUND_MS = 1000,    /* … but a round of few answers ends then */
-    HANG_MS = 500,      /* from a cut to the next one by attempts that hang */
-    SLOW_FACTOR = 3,    /* times the usual */
-    USUAL_MS = 120000,  /* what the average reaches back */
-    USUAL_STEP_MAX = 8, /* one answer is at most an eighth of it */
+    STRAY = 8,            /* one bad in so many is no trouble */
+    ROUND_LEAST = 16,     /* answers of a round: from fewer, chance would speak */
+    ROUND_MS = 1000,      /* … but a round of few answers ends then */
+    HANG_MS = 500,        /* from a cut to the next one by attempts that hang */
+    SLOW_FACTOR = 3,      /* times the usual */
+    USUAL_MS = 120000,    /* what the average reaches back */
+    USUAL_STEP_MAX = 8,   /* one answer is at most an eighth of it */
+    LIMIT_MOST = 1000000, /* that is believed of another process */
 };
 
 static_assert(sizeof(struct allowance) <= 48, "there are up to 100,000 of them");
@@ -131,4 +132,36 @@ void allowance_hanging(struct allowance *allowance, uint64_t age_us, uint64_t no
         return;
     count(allowance, true, now_ms);
     end_round(allowance, now_ms);
+}
+
+/* ---- In another process ---------------------------------------------------------------------- */
+
+bool allowance_export(const struct allowance *allowance, uint32_t initial,
+                      struct allowance_memory *out)
+{
+    *out = (struct allowance_memory){allowance->limit, allowance->threshold, allowance->usual_us,
+                                     allowance->in_trouble};
+    bool fresh = allowance->limit == (float)initial && allowance->usual_us == 0 &&
+                 allowance->threshold == ALLOWANCE_SLOW_START && !allowance->in_trouble;
+    return allowance->minimum > 0 && !fresh;
+}
+
+/* What is no number is the smallest. */
+static float within(float value, float least, float most)
+{
+    if (!(value > least))
+        return least;
+    return value < most ? value : most;
+}
+
+void allowance_import(struct allowance *allowance, const struct allowance_memory *memory,
+                      uint64_t now_ms)
+{
+    if (allowance->minimum == 0)
+        return;
+    allowance->limit = within(memory->limit, allowance->minimum, LIMIT_MOST);
+    allowance->threshold = within(memory->threshold, allowance->minimum, LIMIT_MOST);
+    allowance->usual_us = within(memory->usual_us, 0, (float)UINT32_MAX);
+    allowance->usual_at_ms = now_ms;
+    allowance->in_trouble = memory->in_trouble;
 }

@@ -73,4 +73,22 @@ void allowance_answered(struct allowance *allowance, bool ok, uint64_t latency_u
  * or so, about once a second; whether that is long for this endpoint is decided here. */
 void allowance_hanging(struct allowance *allowance, uint64_t age_us, uint64_t now_ms);
 
+/* ---- In another process ---------------------------------------------------------------------- */
+
+/* What another process needs to go on with it: what was learnt. The answers of a round that has not
+ * ended are left behind. */
+struct allowance_memory {
+    float limit, threshold, usual_us;
+    bool in_trouble;
+};
+
+/* False: it is as allowance_init() made it, or not enabled. `initial`: as given there. */
+bool allowance_export(const struct allowance *allowance, uint32_t initial,
+                      struct allowance_memory *out);
+
+/* To one that allowance_init() has just made: goes on from there, from the next answer on. Numbers
+ * that make no sense are taken for the nearest that do. Not enabled: nothing. */
+void allowance_import(struct allowance *allowance, const struct allowance_memory *memory,
+                      uint64_t now_ms);
+
 #endif

@@ -5,6 +5,11 @@
  *
  * Trace context (W3C): the event's trace is continued with a parent id of its own for each attempt;
  * an event without one starts a trace from its id, so all its attempts belong together.
+ *
+ * An attempt may wait long for its connection, and this process for its own continuation (SIGSTOP).
+ * So the right to send is looked at once more when the connection stands (may_send): a lease that
+ * has ended, or a lane that was lost meanwhile, cuts it. Nothing went out, no attempt is counted,
+ * and the delivery goes back to the schedule for whoever owns its lane (DESIGN.md 5b.18).
  */
 #include "core/attempt.h"
 
@@ -16,6 +21,7 @@
 #include "base/log.h"
 #include "core/dispatch.h"
 #include "core/gate.h"
+#include "core/schedule.h"
 #include "core/settle.h"
 
 enum { LINES_MAX = LIMIT_HEADER_LIST + 16, FREE_MAX = 256, KEEP_BYTES = 64 * 1024 };
@@ -140,6 +146,20 @@ static size_t valid_keys(const struct endpoint_config *config, uint64_t now_ms,
     return count;
 }
 
+/* A delivery whose lane went to another owner while it was leased is this process's to finish, as
+ * long as the lease lasts. */
+static bool may_send(void *arg)
+{
+    const struct attempt *attempt = arg;
+    const struct core *core = attempt->attempts->core;
+    const struct delivery *delivery = attempt->delivery;
+    if (!lanes_may_send(core->lanes, clock_boot_ms()))
+        return false;
+    if (lanes_state(core->lanes, delivery->endpoint->lane) >= LANE_MINE)
+        return true;
+    return delivery->lease > 0 && !schedule_lapses(core->schedule, delivery);
+}
+
 /* Fills in lines and body, and gives the call that sends them. */
 static enum status build(struct attempt *attempt, const struct message *message,
                          struct outbound_call *call)
@@ -187,6 +207,7 @@ static enum status build(struct attempt *attempt, const struct message *message,
         .total_timeout_ms = config->timeout_ms,
         .response_bytes_max = options->response_bytes_max,
         .insecure_http_allowed = options->allow_http,
+        .may_send = attempt->delivery ? may_send : NULL, /* a probe is nobody's lane */
     };
     return ST_OK;
 }

@@ -80,11 +80,16 @@ static void forget(struct breaker *breaker)
     memset(breaker->failures, 0, sizeof(breaker->failures));
 }
 
+static uint64_t bucket_length(const struct breaker_rules *rules)
+{
+    uint64_t bucket_ms = rules->window_ms / BREAKER_BUCKETS;
+    return bucket_ms ? bucket_ms : 1;
+}
+
 /* The place of the bucket of now; those whose time is over are empty afterwards. */
 static size_t bucket_of(struct breaker *breaker, const struct breaker_rules *rules, uint64_t now_ms)
 {
-    uint64_t bucket_ms = rules->window_ms / BREAKER_BUCKETS;
-    uint64_t number = now_ms / (bucket_ms ? bucket_ms : 1);
+    uint64_t number = now_ms / bucket_length(rules);
     /* A smaller number: the length of the window has changed, and old numbers mean nothing. */
     if (number < breaker->newest || number - breaker->newest >= BREAKER_BUCKETS) {
         memset(breaker->counts, 0, sizeof(breaker->counts));
@@ -244,4 +249,61 @@ bool breaker_lost(struct breaker *breaker, uint32_t generation)
     breaker->state = BREAKER_OPEN;
     breaker->generation++;
     return true;
+}
+
+/* ---- In another process ---------------------------------------------------------------------- */
+
+bool breaker_export(const struct breaker *breaker, const struct breaker_rules *rules,
+                    uint64_t now_ms, struct breaker_memory *out)
+{
+    if (breaker->state != BREAKER_CLOSED) {
+        *out = (struct breaker_memory){.open = true,
+                                       .reason = breaker->reason,
+                                       .opened = breaker->opened,
+                                       .opened_at_ms = breaker->opened_at_ms,
+                                       .probe_at_ms = breaker->probe_at_ms};
+        return true;
+    }
+    struct breaker aged = *breaker;
+    size_t place = bucket_of(&aged, rules, now_ms);
+    *out = (struct breaker_memory){.in_a_row = aged.in_a_row, .bucket_ms = bucket_length(rules)};
+    bool any = aged.in_a_row > 0;
+    for (size_t i = 0; i < BREAKER_BUCKETS; i++) {
+        size_t at = (place + BREAKER_BUCKETS - i) % BREAKER_BUCKETS;
+        out->counts[i] = aged.counts[at];
+        out->failures[i] = aged.failures[at];
+        any = any || aged.counts[at] > 0;
+    }
+    return any;
+}
+
+static void import_window(struct breaker *breaker, const struct breaker_rules *rules,
+                          const struct breaker_memory *memory, uint64_t age_ms, uint64_t now_ms)
+{
+    size_t place = bucket_of(breaker, rules, now_ms);
+    uint64_t bucket_ms = bucket_length(rules);
+    uint64_t shift = age_ms / bucket_ms + (age_ms % bucket_ms * 2 >= bucket_ms);
+    if (memory->bucket_ms != bucket_ms)
+        return;
+    for (size_t i = 0; i < BREAKER_BUCKETS && shift < BREAKER_BUCKETS - i; i++) {
+        size_t at = (place + BREAKER_BUCKETS - i - (size_t)shift) % BREAKER_BUCKETS;
+        breaker->counts[at] = memory->counts[i];
+        breaker->failures[at] = memory->failures[i];
+    }
+}
+
+void breaker_import(struct breaker *breaker, const struct breaker_rules *rules,
+                    const struct breaker_memory *memory, uint64_t age_ms, uint64_t now_ms)
+{
+    breaker_close(breaker);
+    if (!rules->enabled)
+        return;
+    uint64_t latest_ms = now_ms + rules->open_max_ms;
+    if (memory->open) {
+        breaker_restore_open(breaker, memory->reason, memory->opened, memory->opened_at_ms,
+                             memory->probe_at_ms < latest_ms ? memory->probe_at_ms : latest_ms);
+        return;
+    }
+    breaker->in_a_row = memory->in_a_row;
+    import_window(breaker, rules, memory, age_ms, now_ms);
 }

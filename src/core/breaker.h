@@ -110,4 +110,31 @@ void breaker_close(struct breaker *breaker);
 void breaker_restore_open(struct breaker *breaker, enum breaker_reason reason, uint16_t opened,
                           uint64_t opened_at_ms, uint64_t probe_at_ms);
 
+/* ---- In another process ---------------------------------------------------------------------- */
+
+/* What another process needs to go on with it; never half-open: whoever takes over while a probe is
+ * under way sends one itself. Closed: only the window and the failures in a row matter; open: only
+ * the others. */
+struct breaker_memory {
+    bool open;
+    enum breaker_reason reason;
+    uint16_t opened;
+    uint64_t opened_at_ms, probe_at_ms;
+    uint32_t in_a_row;
+    uint64_t bucket_ms;               /* a tenth of the window; buckets from the present one back */
+    uint16_t counts[BREAKER_BUCKETS]; /* outcomes */
+    uint16_t failures[BREAKER_BUCKETS];
+};
+
+/* False: it is at rest, closed and with nothing in its window. */
+bool breaker_export(const struct breaker *breaker, const struct breaker_rules *rules,
+                    uint64_t now_ms, struct breaker_memory *out);
+
+/* Becomes what is remembered; `age_ms` is how long ago that was told, and its times are of this
+ * process's clock. The rules may be others: no probe waits longer than they let one, a window of
+ * another length is forgotten, and where they do not enable breakers it is closed. Results of
+ * attempts that are under way change nothing. The window moves by half a bucket at most. */
+void breaker_import(struct breaker *breaker, const struct breaker_rules *rules,
+                    const struct breaker_memory *memory, uint64_t age_ms, uint64_t now_ms);
+
 #endif

@@ -15,6 +15,7 @@
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
 #include "core/gate.h"
+#include "core/handover.h"
 #include "core/health_store.h"
 #include "core/history.h"
 #include "core/jobs.h"
@@ -50,9 +51,8 @@ static void on_health_loaded(void *arg, enum status status)
     struct core *core = arg;
     if (!loaded(core, status))
         return;
-    for (struct endpoint *endpoint = registry_next(core->registry, NULL); endpoint;
-         endpoint = registry_next(core->registry, &endpoint->id))
-        gate_restore(core->gate, endpoint);
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        handover_absent(core, lane);
     core->loaded = true;
     begin(core);
 }
@@ -65,7 +65,11 @@ static void on_loaded(void *arg, enum status status)
     log_info("endpoints.loaded", "count=%zu", registry_count(core->registry));
     if (core->loaded)
         return; /* this process knows better how they fare */
-    health_store_load(core->health, on_health_loaded, core);
+    uint8_t all[LANE_MASK_BYTES];
+    memset(all, 0xff, sizeof(all));
+    status = health_store_load(core->health, all, on_health_loaded, core);
+    if (status != ST_OK)
+        (void)loaded(core, status);
 }
 
 void core_store_ready(struct core *core)
@@ -83,6 +87,18 @@ static void on_reload(void *arg)
         endpoint_store_load(core->endpoints, on_loaded, core);
 }
 
+/* There is no other replica: all lanes are this process's, for ever. */
+static void own_all(struct lanes *lanes, const char *incarnation)
+{
+    uint8_t owner_of[LANES];
+    struct slice me = slice_str(incarnation);
+    memset(owner_of, 1, sizeof(owner_of));
+    if (lanes_update(lanes, 1, &me, 1, owner_of, NULL, NULL) == ST_OK)
+        for (uint32_t lane = 0; lane < LANES; lane++)
+            lanes_step(lanes, lane, LANE_MINE);
+    lanes_confirm(lanes, UINT64_MAX);
+}
+
 struct core *core_new(const struct core_options *options, struct reactor *reactor,
                       struct store *store, struct registry *registry, struct outbound *outbound)
 {
@@ -95,6 +111,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->registry = registry;
     core->outbound = outbound;
     rng_seed(&core->rng, rng_u64());
+    core->lanes = lanes_new(store_incarnation(store));
     core->reload = reactor_timer_new(reactor, on_reload, core);
     core->publish = publish_new(core);
     core->gate = gate_new(core);
@@ -111,13 +128,14 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->endpoints = endpoint_store_new(core);
     core->health = health_store_new(core);
     core->notice = notice_new(core);
-    if (!core->reload || !core->publish || !core->gate || !core->journal || !core->dispatch ||
-        !core->attempts || !core->settle || !core->schedule || !core->replica || !core->adoption ||
-        !core->history || !core->clear || !core->endpoints || !core->jobs || !core->health ||
-        !core->notice) {
+    if (!core->lanes || !core->reload || !core->publish || !core->gate || !core->journal ||
+        !core->dispatch || !core->attempts || !core->settle || !core->schedule || !core->replica ||
+        !core->adoption || !core->history || !core->clear || !core->endpoints || !core->jobs ||
+        !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
+    own_all(core->lanes, store_incarnation(store));
     return core;
 }
 
@@ -141,6 +159,7 @@ void core_free(struct core *core)
     health_store_free(core->health);
     notice_free(core->notice);
     reactor_timer_free(core->reload);
+    lanes_free(core->lanes);
     free(core);
 }
 

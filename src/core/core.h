@@ -19,6 +19,7 @@
 #include "base/rng.h"
 #include "core/breaker.h"
 #include "core/endpoint.h"
+#include "core/lanes.h"
 #include "core/store.h"
 #include "net/outbound.h"
 #include "net/reactor.h"
@@ -82,6 +83,7 @@ struct core {
     struct store *store;
     struct registry *registry;
     struct outbound *outbound;
+    struct lanes *lanes;     /* who owns which */
     struct archive *archive; /* NULL: none. Its maker sets it and frees it after the core */
     struct rng rng;          /* jitter */
     struct core_stats stats;

@@ -214,8 +214,8 @@ static uint64_t mono_time(const struct gate *gate, uint64_t kept_ms)
     return redis_ms - kept_ms < now_ms ? now_ms - (redis_ms - kept_ms) : 0;
 }
 
-/* Writes the breaker's state into what outlives the process. */
-static void keep(struct gate *gate, struct endpoint *endpoint)
+/* Puts the breaker's state into what outlives the process. */
+static void record(const struct gate *gate, struct endpoint *endpoint)
 {
     const struct breaker *breaker = &endpoint->gate.breaker;
     struct health_record *kept = &endpoint->health.kept;
@@ -226,36 +226,12 @@ static void keep(struct gate *gate, struct endpoint *endpoint)
     kept->opened = breaker->opened;
     kept->opened_at_ms = closed ? 0 : kept_time(gate, breaker->opened_at_ms);
     kept->probe_at_ms = closed ? 0 : kept_time(gate, breaker->probe_at_ms);
-    health_store_note(gate->core->health, endpoint);
 }
 
-void gate_restore(struct gate *gate, struct endpoint *endpoint)
+static void keep(struct gate *gate, struct endpoint *endpoint)
 {
-    const struct health_record *kept = &endpoint->health.kept;
-    struct breaker *breaker = &endpoint->gate.breaker;
-    gcra_reset_empty(&endpoint->gate.rate, limit_of(endpoint), clock_now_us());
-    if (!kept->breaker[0])
-        return;
-    endpoint->backlog = true; /* perhaps: the schedule does not name it before its probe's time */
-    if (!gate->core->options.breaker.enabled) {
-        endpoint->told.breaker_open = false;
-        keep(gate, endpoint);
-        dispatch_endpoint_ready(gate->core->dispatch, endpoint);
-        return;
-    }
-    enum breaker_reason reason = BREAKER_CONSECUTIVE_FAILURES;
-    while (reason < BREAKER_PROBE_FAILED && strcmp(breaker_reason_name(reason), kept->reason) != 0)
-        reason++;
-    uint32_t opened = kept->opened < UINT16_MAX ? kept->opened : UINT16_MAX;
-    uint64_t probe_at_ms = mono_time(gate, kept->probe_at_ms);
-    uint64_t latest_ms = clock_mono_ms() + gate->core->options.breaker.open_max_ms;
-    breaker_restore_open(breaker, reason, opened > 0 ? (uint16_t)opened : 1,
-                         mono_time(gate, kept->opened_at_ms),
-                         probe_at_ms < latest_ms ? probe_at_ms : latest_ms);
-    count_state(gate, BREAKER_CLOSED, breaker->state);
-    if (probe_at_ms > latest_ms)
-        keep(gate, endpoint); /* the configuration has another maximum now */
-    dispatch_endpoint_ready(gate->core->dispatch, endpoint);
+    record(gate, endpoint);
+    health_store_note(gate->core->health, endpoint);
 }
 
 static void close_breaker(struct gate *gate, struct endpoint *endpoint)
@@ -304,6 +280,115 @@ static void judge(struct gate *gate, struct endpoint *endpoint, const struct gat
     if (change != BREAKER_SAME)
         keep(gate, endpoint);
     dispatch_breaker_changed(core->dispatch, endpoint);
+}
+
+/* ---- Another owner -------------------------------------------------------------------------- */
+
+/* A time of our monotonic clock as Redis's clock shows it, or later. */
+static uint64_t told_us(const struct gate *gate, uint64_t mono_us)
+{
+    return mono_us + (store_redis_latest_ms(gate->core->store) - clock_mono_ms()) * 1000;
+}
+
+/* The reverse, or later: our estimate of Redis's clock may be ahead by a millisecond. */
+static uint64_t heard_us(const struct gate *gate, uint64_t redis_us)
+{
+    uint64_t now_us = clock_mono_ms() * 1000;
+    uint64_t redis_now_us = (store_redis_ms(gate->core->store) - 1) * 1000;
+    if (redis_us > redis_now_us)
+        return now_us + (redis_us - redis_now_us);
+    return redis_now_us - redis_us < now_us ? now_us - (redis_now_us - redis_us) : 1;
+}
+
+bool gate_export(const struct gate *gate, const struct endpoint *endpoint, struct gate_state *out)
+{
+    const struct gate_entry *entry = &endpoint->gate;
+    uint64_t next_us = gcra_export(&entry->rate, limit_of(endpoint), clock_now_us());
+    *out = (struct gate_state){.next_us = next_us ? told_us(gate, next_us) : 0};
+    out->has_breaker = breaker_export(&entry->breaker, &gate->core->options.breaker,
+                                      clock_mono_ms(), &out->breaker);
+    if (out->has_breaker && out->breaker.open) {
+        out->breaker.opened_at_ms = endpoint->health.kept.opened_at_ms;
+        out->breaker.probe_at_ms = told_us(gate, out->breaker.probe_at_ms * 1000) / 1000;
+    }
+    out->has_allowance = allowance_export(&entry->allowance, ALLOWANCE_INITIAL, &out->allowance);
+    return out->next_us > 0 || out->has_breaker || out->has_allowance;
+}
+
+/* At rest; also without what attempts under way would say. */
+static void rest(struct gate *gate, struct endpoint *endpoint)
+{
+    struct gate_entry *entry = &endpoint->gate;
+    gate_wake(gate, endpoint);
+    count_state(gate, entry->breaker.state, BREAKER_CLOSED);
+    breaker_close(&entry->breaker);
+    allowance_init(&entry->allowance, gate->core->options.adaptive, ALLOWANCE_INITIAL,
+                   ALLOWANCE_MINIMUM);
+    gcra_import(&entry->rate, limit_of(endpoint), 0, clock_now_us());
+    endpoint->told.breaker_open = false;
+}
+
+/* A closed breaker that is now as it was elsewhere; `memory` has Redis's times. False: not quite,
+ * the configuration is another one here. */
+static bool import_breaker(struct gate *gate, struct endpoint *endpoint,
+                           const struct breaker_memory *memory, uint64_t age_ms)
+{
+    struct breaker *breaker = &endpoint->gate.breaker;
+    struct breaker_memory mine = *memory;
+    if (memory->open) {
+        mine.opened_at_ms = mono_time(gate, memory->opened_at_ms);
+        mine.probe_at_ms = (heard_us(gate, memory->probe_at_ms * 1000) + 999) / 1000;
+    }
+    breaker_import(breaker, &gate->core->options.breaker, &mine, age_ms, clock_mono_ms());
+    count_state(gate, BREAKER_CLOSED, breaker->state);
+    endpoint->told.breaker_open = breaker->state == BREAKER_OPEN;
+    if (!memory->open)
+        return true;
+    endpoint->backlog = true; /* perhaps: the schedule does not name it before its probe's time */
+    return breaker->state == BREAKER_OPEN && breaker->probe_at_ms == mine.probe_at_ms;
+}
+
+void gate_import(struct gate *gate, struct endpoint *endpoint, const struct gate_state *state,
+                 uint64_t age_ms)
+{
+    struct gate_entry *entry = &endpoint->gate;
+    rest(gate, endpoint);
+    if (state) {
+        uint64_t next_us = state->next_us > 0 ? heard_us(gate, state->next_us) : 0;
+        gcra_import(&entry->rate, limit_of(endpoint), next_us, clock_now_us());
+        if (state->has_allowance)
+            allowance_import(&entry->allowance, &state->allowance, clock_mono_ms());
+        if (state->has_breaker)
+            (void)import_breaker(gate, endpoint, &state->breaker, age_ms);
+    }
+    record(gate, endpoint);
+    dispatch_endpoint_ready(gate->core->dispatch, endpoint);
+}
+
+void gate_restore(struct gate *gate, struct endpoint *endpoint)
+{
+    const struct health_record *kept = &endpoint->health.kept;
+    rest(gate, endpoint);
+    gcra_reset_empty(&endpoint->gate.rate, limit_of(endpoint), clock_now_us());
+    if (!kept->breaker[0])
+        return;
+    enum breaker_reason reason = BREAKER_CONSECUTIVE_FAILURES;
+    while (reason < BREAKER_PROBE_FAILED && strcmp(breaker_reason_name(reason), kept->reason) != 0)
+        reason++;
+    uint32_t opened = kept->opened < UINT16_MAX ? kept->opened : UINT16_MAX;
+    struct breaker_memory memory = {.open = true,
+                                    .reason = reason,
+                                    .opened = opened > 0 ? (uint16_t)opened : 1,
+                                    .opened_at_ms = kept->opened_at_ms,
+                                    .probe_at_ms = kept->probe_at_ms};
+    if (!import_breaker(gate, endpoint, &memory, 0))
+        keep(gate, endpoint);
+    dispatch_endpoint_ready(gate->core->dispatch, endpoint);
+}
+
+void gate_leave(struct gate *gate, struct endpoint *endpoint)
+{
+    rest(gate, endpoint);
 }
 
 /* ---- What an endpoint may ------------------------------------------------------------------- */

@@ -126,3 +126,26 @@ size_t gcra_room(const struct gcra *gcra, const struct gcra_limit *limit, uint64
     uint128 until = (uint128)until_us * limit->limit;
     return (size_t)((until + view.tau - base_of(&view)) / view.interval) + 1;
 }
+
+/* ---- In another process ---------------------------------------------------------------------- */
+
+/* With `next` not after now the bucket is as good as full: from a full one the next is counted from
+ * when it goes, which is later still. */
+uint64_t gcra_export(const struct gcra *gcra, const struct gcra_limit *limit, uint64_t now_us)
+{
+    if (limit->limit == 0)
+        return 0;
+    struct view view = view_of(gcra, limit, now_us);
+    return view.next > view.now ? (uint64_t)((view.next + limit->limit - 1) / limit->limit) : 0;
+}
+
+void gcra_import(struct gcra *gcra, const struct gcra_limit *limit, uint64_t next_us,
+                 uint64_t now_us)
+{
+    *gcra = (struct gcra){.next_us = 0};
+    if (next_us == 0 || limit->limit == 0)
+        return;
+    gcra->next_us = next_us;
+    gcra->of = limit->limit;
+    gcra_change(gcra, limit, now_us);
+}

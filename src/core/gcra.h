@@ -55,4 +55,18 @@ void gcra_take(struct gcra *gcra, const struct gcra_limit *limit, uint64_t now_u
 size_t gcra_room(const struct gcra *gcra, const struct gcra_limit *limit, uint64_t now_us,
                  uint64_t until_us);
 
+/* ---- In another process ---------------------------------------------------------------------- */
+
+/* The state as one time for another process, which goes on with it by gcra_import(): rounded up to
+ * a whole microsecond. 0: nothing to tell, the bucket is full (the other may let a little less go).
+ */
+uint64_t gcra_export(const struct gcra *gcra, const struct gcra_limit *limit, uint64_t now_us);
+
+/* Goes on from there. `next_us` is that time on this process's clock, and if there is doubt, the
+ * later one: then the sender, which lets none go any more, and this process keep the promise
+ * together. 0: a full bucket. The limit may be another one: nothing that it allows is waited for.
+ */
+void gcra_import(struct gcra *gcra, const struct gcra_limit *limit, uint64_t next_us,
+                 uint64_t now_us);
+
 #endif

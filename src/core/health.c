@@ -56,6 +56,13 @@ bool health_overdue(const struct endpoint_health *health, uint64_t now_ms, uint6
 
 /* ---- The record ----------------------------------------------------------------------------- */
 
+bool health_record_same(const struct health_record *a, const struct health_record *b)
+{
+    return a->failing_since_ms == b->failing_since_ms && a->probe_at_ms == b->probe_at_ms &&
+           a->opened == b->opened && a->opened_at_ms == b->opened_at_ms &&
+           strcmp(a->breaker, b->breaker) == 0 && strcmp(a->reason, b->reason) == 0;
+}
+
 void health_record_write(struct buf *buf, const struct health_record *record)
 {
     bool well = record->failing_since_ms == 0 && record->breaker[0] == '\0' &&

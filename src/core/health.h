@@ -40,6 +40,9 @@ bool health_succeeded(struct endpoint_health *health);
 /* Has it done nothing but fail for that long? Never when after_ms is 0. */
 bool health_overdue(const struct endpoint_health *health, uint64_t now_ms, uint64_t after_ms);
 
+/* Do they say the same? */
+bool health_record_same(const struct health_record *a, const struct health_record *b);
+
 /* Appends the record as JSON; nothing when nothing is wrong. */
 void health_record_write(struct buf *buf, const struct health_record *record);
 

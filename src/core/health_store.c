@@ -5,7 +5,8 @@
  *                  +---- the next page, what changed meanwhile <---+
  *
  * One call at a time: two calls on their way could be taken in the other order, after an error, and
- * the older state would stay. An endpoint in the list is referenced.
+ * the older state would stay. An endpoint in the list is referenced; one whose lane is another's by
+ * then is dropped from it: its new owner was given what it needs.
  */
 #include "core/health_store.h"
 
@@ -21,8 +22,6 @@ struct health_store {
     struct list unsaved; /* endpoints */
     bool writing;
     struct reactor_timer *flush;
-    health_store_loaded_fn *loaded;
-    void *loaded_arg;
 };
 
 /* ---- Writing -------------------------------------------------------------------------------- */
@@ -59,12 +58,21 @@ struct page {
     size_t ends[PAGE]; /* where each one's record ends */
 };
 
+static bool ours(const struct health_store *health, const struct endpoint *endpoint)
+{
+    return lanes_state(health->core->lanes, endpoint->lane) >= LANE_ARRIVING;
+}
+
 static void take_page(struct health_store *health, struct page *page)
 {
     buf_init(&page->records, PAGE * RECORD_BYTES_MAX);
     page->count = 0;
     for (struct list *node; page->count < PAGE && (node = list_pop_front(&health->unsaved));) {
         struct endpoint *endpoint = CONTAINER_OF(node, struct endpoint, health.unsaved);
+        if (!ours(health, endpoint)) {
+            endpoint_put(endpoint);
+            continue;
+        }
         health_record_write(&page->records, &endpoint->health.kept);
         page->endpoints[page->count] = endpoint;
         page->ends[page->count++] = page->records.len;
@@ -74,19 +82,23 @@ static void take_page(struct health_store *health, struct page *page)
 static enum status write_page(struct health_store *health, const struct page *page)
 {
     struct store *store = health->core->store;
-    struct store_key text[2];
+    struct store_key text[3];
     struct slice keys[] = {store_key(store, &text[0], "health", NULL),
-                           store_key(store, &text[1], "config", "endpoints")};
-    struct slice args[2 * PAGE];
+                           store_key(store, &text[1], "config", "endpoints"),
+                           store_key(store, &text[2], "lanes", NULL)};
+    struct store_number lanes[PAGE];
+    struct slice args[1 + 3 * PAGE] = {slice_str(store_incarnation(store))};
     for (size_t i = 0, from = 0; i < page->count; from = page->ends[i++]) {
         size_t len = page->ends[i] - from;
-        args[2 * i] = slice_str(page->endpoints[i]->id_text);
-        args[2 * i + 1] = len ? slice_of(page->records.ptr + from, len) : SLICE("");
+        struct slice *three = &args[1 + 3 * i];
+        three[0] = slice_str(page->endpoints[i]->id_text);
+        three[1] = store_u64(&lanes[i], page->endpoints[i]->lane);
+        three[2] = len ? slice_of(page->records.ptr + from, len) : SLICE("");
     }
     enum status status = buf_status(&page->records);
     return status ? status
-                  : store_call(store, store_script(store, "health_put"), keys, 2, args,
-                               2 * page->count, on_written, health);
+                  : store_call(store, store_script(store, "health_put"), keys, 3, args,
+                               1 + 3 * page->count, on_written, health);
 }
 
 bool health_store_flush(struct health_store *health)
@@ -97,6 +109,8 @@ bool health_store_flush(struct health_store *health)
         return true; /* its answer goes on with the rest */
     struct page page;
     take_page(health, &page);
+    if (page.count == 0)
+        return false; /* what there was is another's now */
     health->writing = true;
     if (write_page(health, &page) != ST_OK) {
         log_error("health.not_written", "endpoints=%zu reason=nomem", page.count);
@@ -118,61 +132,124 @@ static void on_flush(void *arg)
 
 /* ---- Loading -------------------------------------------------------------------------------- */
 
-static void scan(struct health_store *health, struct slice cursor);
+struct load {
+    struct health_store *health;
+    uint8_t lanes[LANE_MASK_BYTES];
+    health_store_loaded_fn *done;
+    void *arg;
+};
 
-static void load_one(struct health_store *health, struct slice id_text, struct slice json)
+static enum status scan(struct load *load, struct slice cursor);
+
+static void load_end(struct load *load, enum status status)
+{
+    health_store_loaded_fn *done = load->done;
+    void *arg = load->arg;
+    free(load);
+    done(arg, status);
+}
+
+static void load_one(const struct load *load, struct slice id_text, struct slice json)
 {
     struct id id;
     struct health_record record;
     struct endpoint *endpoint = NULL;
     if (id_parse(id_text, "ep_", &id) == ST_OK)
-        endpoint = registry_find(health->core->registry, &id);
-    if (!endpoint)
-        return; /* deleted, and being cleared */
+        endpoint = registry_find(load->health->core->registry, &id);
+    if (!endpoint || !lane_in(load->lanes, endpoint->lane))
+        return; /* another's; or deleted, and being cleared */
     if (health_record_read(json, &record) != ST_OK) {
         log_error("health.not_read", "endpoint=%s", endpoint->id_text);
         return;
     }
     endpoint->health.kept = record;
-    endpoint->told.breaker_open = record.breaker[0] != '\0';
 }
 
 /* HSCAN's reply is [cursor, [field, value, ...]]. */
 static void on_scanned(void *arg, enum status status, const struct redis_value *reply)
 {
-    struct health_store *health = arg;
+    struct load *load = arg;
     bool good =
         status == ST_OK && redis_value_type(reply) == REDIS_ARRAY && redis_value_count(reply) == 2;
     if (!good) {
-        health->loaded(health->loaded_arg, status == ST_OK ? ST_REFUSED : status);
+        load_end(load, status == ST_OK ? ST_REFUSED : status);
         return;
     }
     const struct redis_value *fields = redis_value_at(reply, 1);
     for (size_t i = 0; i + 1 < redis_value_count(fields); i += 2)
-        load_one(health, reply_text(fields, i), reply_text(fields, i + 1));
+        load_one(load, reply_text(fields, i), reply_text(fields, i + 1));
     struct slice cursor = reply_text(reply, 0);
-    if (slice_eq(cursor, SLICE("0")))
-        health->loaded(health->loaded_arg, ST_OK);
-    else
-        scan(health, cursor);
+    bool last = slice_eq(cursor, SLICE("0"));
+    status = last ? ST_OK : scan(load, cursor);
+    if (last || status != ST_OK)
+        load_end(load, status);
 }
 
-static void scan(struct health_store *health, struct slice cursor)
+static enum status scan(struct load *load, struct slice cursor)
 {
-    struct store *store = health->core->store;
+    struct store *store = load->health->core->store;
     struct store_key key;
     struct store_number count;
     struct slice args[] = {SLICE("HSCAN"), store_key(store, &key, "health", NULL), cursor,
                            SLICE("COUNT"), store_u64(&count, SCAN_COUNT)};
-    if (store_query(store, args, 5, on_scanned, health) != ST_OK)
-        health->loaded(health->loaded_arg, ST_NOMEM);
+    return store_query(store, args, 5, on_scanned, load);
 }
 
-void health_store_load(struct health_store *health, health_store_loaded_fn *done, void *arg)
+enum status health_store_load(struct health_store *health, const uint8_t lanes[LANE_MASK_BYTES],
+                              health_store_loaded_fn *done, void *arg)
 {
-    health->loaded = done;
-    health->loaded_arg = arg;
-    scan(health, SLICE("0"));
+    struct registry *registry = health->core->registry;
+    struct load *load = malloc(sizeof(*load));
+    if (!load)
+        return ST_NOMEM;
+    *load = (struct load){.health = health, .done = done, .arg = arg};
+    memcpy(load->lanes, lanes, LANE_MASK_BYTES);
+    enum status status = scan(load, SLICE("0"));
+    if (status != ST_OK) {
+        free(load);
+        return status;
+    }
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        struct endpoint *endpoint = NULL;
+        while (lane_in(lanes, lane) && (endpoint = registry_next_in_lane(registry, lane, endpoint)))
+            endpoint->health.kept = (struct health_record){.failing_since_ms = 0};
+    }
+    return ST_OK;
+}
+
+/* ---- Asking --------------------------------------------------------------------------------- */
+
+struct reading {
+    health_store_read_fn *fn;
+    void *arg;
+};
+
+static void on_read(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct reading reading = *(struct reading *)arg;
+    struct health_record record = {.failing_since_ms = 0};
+    free(arg);
+    bool known = status == ST_OK;
+    if (known && redis_value_type(reply) == REDIS_STRING)
+        known = health_record_read(redis_value_text(reply), &record) == ST_OK;
+    reading.fn(reading.arg, known ? &record : NULL);
+}
+
+enum status health_store_read(struct health_store *health, const struct endpoint *endpoint,
+                              health_store_read_fn *fn, void *arg)
+{
+    struct store *store = health->core->store;
+    struct store_key key;
+    struct slice args[] = {SLICE("HGET"), store_key(store, &key, "health", NULL),
+                           slice_str(endpoint->id_text)};
+    struct reading *reading = malloc(sizeof(*reading));
+    if (!reading)
+        return ST_NOMEM;
+    *reading = (struct reading){fn, arg};
+    enum status status = store_query(store, args, 3, on_read, reading);
+    if (status != ST_OK)
+        free(reading);
+    return status;
 }
 
 /* ---- Start and stop ------------------------------------------------------------------------- */

@@ -50,6 +50,7 @@ struct store {
     size_t pending, pending_bytes;
     struct reactor_timer *repeat;
     struct redis_clock clock;
+    uint64_t answered_sent_ms; /* when the call was made whose answer is being told */
 };
 
 struct store_op {
@@ -61,6 +62,7 @@ struct store_op {
     bool once;           /* a query: not repeated */
     bool refused;        /* answered with an error, and logged */
     enum status failure; /* of a query that could not be sent: answered in the next turn */
+    uint64_t made_at_ms; /* monotonic */
     size_t bytes;
     size_t key_count, arg_count;
     struct slice words[]; /* keys, then args; their bytes follow */
@@ -125,6 +127,7 @@ struct store *store_new(struct reactor *reactor, const struct store_options *opt
     store->options = *options;
     store->on_state = on_state;
     store->state_arg = arg;
+    store->answered_sent_ms = REDIS_CLOCK_NEVER;
     list_init(&store->waiting);
     list_init(&store->sent);
     list_init(&store->refused);
@@ -158,7 +161,9 @@ static void finish(struct store_op *op, enum status status, const struct redis_v
     store->pending--;
     store->pending_bytes -= op->bytes;
     list_remove(&op->node);
+    store->answered_sent_ms = op->made_at_ms;
     op->fn(op->arg, status, reply);
+    store->answered_sent_ms = REDIS_CLOCK_NEVER;
     free(op);
 }
 
@@ -309,6 +314,7 @@ static enum status submit(struct store *store, bool once, const struct redis_scr
                             .fn = fn,
                             .arg = arg,
                             .once = once,
+                            .made_at_ms = clock_mono_ms(),
                             .bytes = bytes,
                             .key_count = key_count,
                             .arg_count = arg_count};
@@ -360,12 +366,17 @@ enum status store_query_script(struct store *store, const struct redis_script *s
  * difference would be too large. */
 void store_saw_time(struct store *store, int64_t redis_now_ms)
 {
-    redis_clock_saw(&store->clock, redis_now_ms, clock_now_us() / 1000);
+    redis_clock_saw(&store->clock, redis_now_ms, store->answered_sent_ms, clock_now_us() / 1000);
 }
 
 uint64_t store_redis_ms(const struct store *store)
 {
     return redis_clock_at(&store->clock, clock_mono_ms(), clock_wall_ms());
+}
+
+uint64_t store_redis_latest_ms(const struct store *store)
+{
+    return redis_clock_latest(&store->clock, clock_mono_ms(), clock_wall_ms());
 }
 
 /* ---- Keys, numbers, replies ----------------------------------------------------------------- */

@@ -84,6 +84,8 @@ size_t store_pending_bytes(const struct store *store);
  * our monotonic clock. Unix ms. Before the first reply: our own wall clock. */
 void store_saw_time(struct store *store, int64_t redis_now_ms);
 uint64_t store_redis_ms(const struct store *store);
+/* The same, but never behind Redis: for times that another process reads (redis_clock.h). */
+uint64_t store_redis_latest_ms(const struct store *store);
 
 /* ---- Key names: "<prefix>:{0}:<kind>[:<name>]" ---------------------------------------------- */
 struct store_key {

@@ -341,7 +341,7 @@ static enum status start(struct outbound_request *request, const struct outbound
     struct shard *shard = request->shard;
     if (!shard->multi)
         return ST_NOMEM;
-    enum status status = curl_transfer_prepare(&request->transfer, call, shard);
+    enum status status = curl_transfer_prepare(&request->transfer, call, request->arg, shard);
     if (status != ST_OK)
         return status;
     CURLMcode code = curl_multi_add_handle(shard->multi, request->transfer.easy);

@@ -8,6 +8,9 @@
  * The callbacks here take notes and judge; they call nothing of libcurl's. Addresses are judged
  * twice: when a socket is about to be opened, which catches names that resolve to what they should
  * not, and again before a request goes out on a kept connection, since the policy may have changed.
+ * That last moment, CURLOPT_PREREQFUNCTION, comes for every request: curl calls it in its state DO,
+ * which a request enters on a new connection, on a kept one, and once more when it is sent again
+ * because the kept one turned out to be closed. So the caller's may_send() is asked there too.
  *
  * Names are not cached (CURLOPT_DNS_CACHE_TIMEOUT 0): every new connection asks the resolver, which
  * has a cache and knows how long an answer holds; curl's would ignore that, and walking it at every
@@ -196,7 +199,8 @@ static int on_close_socket(void *arg, curl_socket_t fd)
     return close(fd);
 }
 
-/* Just before the request goes out, on kept connections too: the policy may have changed since. */
+/* Just before the request goes out, on kept connections too: the policy may have changed since, and
+ * the right to send may have ended. */
 static int on_before_request(void *arg, char *peer, char *local, int peer_port, int local_port)
 {
     (void)local;
@@ -205,12 +209,15 @@ static int on_before_request(void *arg, char *peer, char *local, int peer_port, 
     struct curl_env *env = transfer->env;
     snprintf(transfer->result.address, sizeof(transfer->result.address),
              strchr(peer, ':') ? "[%s]:%d" : "%s:%d", peer, peer_port);
-    if (!guarded(env) || netguard_allows_text(env->guard, peer, &transfer->denied)) {
-        transfer->begun = true;
-        return CURL_PREREQFUNC_OK;
+    if (guarded(env) && !netguard_allows_text(env->guard, peer, &transfer->denied)) {
+        env->stats.addresses_denied++;
+        return CURL_PREREQFUNC_ABORT;
     }
-    env->stats.addresses_denied++;
-    return CURL_PREREQFUNC_ABORT;
+    transfer->withheld = transfer->may_send && !transfer->may_send(transfer->may_send_arg);
+    if (transfer->withheld)
+        return CURL_PREREQFUNC_ABORT;
+    transfer->begun = true;
+    return CURL_PREREQFUNC_OK;
 }
 
 /* ---- Results -------------------------------------------------------------------------------- */
@@ -218,6 +225,8 @@ static int on_before_request(void *arg, char *peer, char *local, int peer_port, 
 static enum outbound_error classify(const struct curl_transfer *transfer, CURLcode code,
                                     long os_errno)
 {
+    if (transfer->withheld)
+        return OUTBOUND_CANCELLED;
     if (code == CURLE_OK && !transfer->header_ended)
         return OUTBOUND_CONNECTION_RESET; /* for curl a header ends with the connection, too */
     if (code == CURLE_OK || transfer->result.truncated)
@@ -267,6 +276,8 @@ void curl_transfer_complete(struct curl_transfer *transfer, CURLcode code)
         transfer->result.status_code = (int)status_code;
     if (error == OUTBOUND_OK)
         set_detail(transfer, "");
+    else if (transfer->withheld)
+        set_detail(transfer, "it must not be sent from here any more");
     else if (error == OUTBOUND_ADDRESS_DENIED && transfer->denied)
         set_detail(transfer, transfer->denied);
     else if (error == OUTBOUND_ADDRESS_DENIED)
@@ -396,6 +407,7 @@ static void forget_last(struct curl_transfer *transfer)
 {
     transfer->started_us = clock_mono_us();
     transfer->begun = false;
+    transfer->withheld = false;
     transfer->header_bytes = 0;
     transfer->header_ended = false;
     transfer->sockets_opened = 0;
@@ -417,7 +429,7 @@ static bool lines_are_clean(const struct outbound_call *call)
 }
 
 enum status curl_transfer_prepare(struct curl_transfer *transfer, const struct outbound_call *call,
-                                  void *watch_owner)
+                                  void *arg, void *watch_owner)
 {
     if (!lines_are_clean(call))
         return ST_SYNTAX;
@@ -426,6 +438,8 @@ enum status curl_transfer_prepare(struct curl_transfer *transfer, const struct o
     if (!transfer->easy && !make_handle(transfer))
         return ST_NOMEM;
     transfer->watch_owner = watch_owner;
+    transfer->may_send = call->may_send;
+    transfer->may_send_arg = arg;
     transfer->response_bytes_max = call->response_bytes_max;
     forget_last(transfer);
     return set_call(transfer, call) ? ST_OK : ST_NOMEM;

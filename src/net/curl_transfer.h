@@ -34,6 +34,8 @@ void curl_env_deinit(struct curl_env *env);
 struct curl_transfer {
     struct curl_env *env;
     void *watch_owner;        /* of sockets opened for it */
+    bool (*may_send)(void *); /* the call's, NULL: yes */
+    void *may_send_arg;
     CURL *easy;               /* NULL until needed, and after it was thrown away */
     struct curl_slist *lines; /* nodes of our own; the text is the caller's */
     size_t line_cap;
@@ -51,6 +53,7 @@ struct curl_transfer {
     size_t header_bytes;
     bool header_ended; /* the last header was whole */
     bool begun;        /* a connection stood and the guard let it pass */
+    bool withheld;     /* may_send() said no */
     unsigned sockets_opened;
     int socket_errno;   /* of the last socket that could not be made */
     const char *denied; /* the guard's reason, when it refused */
@@ -60,10 +63,12 @@ struct curl_transfer {
 };
 
 /* Sets the call's options in the handle, which is made when there is none. The handle's
- * CURLINFO_PRIVATE is the transfer. ST_SYNTAX when a header line has a line end in it, ST_NOMEM;
- * after ST_NOMEM the transfer is of no use but to be deinited. */
+ * CURLINFO_PRIVATE is the transfer. `arg` is what the call's may_send() is given. ST_SYNTAX when a
+ * header line has a line end in it, ST_NOMEM; after ST_NOMEM the transfer is of no use but to be
+ * deinited. */
 MUST_CHECK enum status curl_transfer_prepare(struct curl_transfer *transfer,
-                                             const struct outbound_call *call, void *watch_owner);
+                                             const struct outbound_call *call, void *arg,
+                                             void *watch_owner);
 
 /* Completes `result` from curl's answer. To be called before the handle leaves its multi. */
 void curl_transfer_complete(struct curl_transfer *transfer, CURLcode code);

@@ -42,7 +42,7 @@ enum outbound_error {
     OUTBOUND_RESPONSE_TOO_LARGE, /* header lines beyond LIMIT_RESPONSE_HEADER_BYTES in all */
     OUTBOUND_ADDRESS_DENIED,     /* the guard refused every address, or http is not allowed */
     OUTBOUND_INTERNAL,           /* ours: memory, descriptors, the loop. Retry without counting */
-    OUTBOUND_CANCELLED           /* outbound_cancel() */
+    OUTBOUND_CANCELLED           /* outbound_cancel(), or may_send() said no */
 };
 
 /* The name in an endpoint's `retryOn` (DESIGN.md section 8): "dns", "connection_refused", …; also
@@ -75,6 +75,11 @@ struct outbound_call {
     uint64_t total_timeout_ms;   /* all of it; 0: no limit */
     size_t response_bytes_max;   /* a longer body is cut: see `truncated` */
     bool insecure_http_allowed;  /* false: only https */
+    /* Asked with the call's `arg` when a connection stands, a new one or a kept one, right before
+     * the first byte of the request goes out, and again before it is sent anew: a connection may
+     * take long, and meanwhile the right to send may have ended. It must not call outbound. NULL:
+     * yes. */
+    bool (*may_send)(void *arg);
 };
 
 /* What came. Valid only during done(). */

@@ -252,8 +252,11 @@ class Store:
     @verb
     def health_put(self, *records):
         """`records`: endpoint, record, endpoint, record …; "" when nothing is wrong."""
-        keys = [self.key("health"), self.key("config", "endpoints")]
-        return Call("health_put", keys, list(records))
+        keys = [self.key("health"), self.key("config", "endpoints"), self.key("lanes")]
+        args = [self.me]
+        for endpoint, record in zip(records[::2], records[1::2]):
+            args += [endpoint, lane_of(endpoint), record]
+        return Call("health_put", keys, args)
 
 
 # ---- things to store -------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """endpoint_put and endpoint_delete."""
 
 import pytest
+from harness.formats import lane_of
 from harness.invariants import Snapshot
 from store import Batch, endpoint_id
 
@@ -110,6 +111,21 @@ def test_health_of_an_endpoint_that_is_gone(a, dump):
     before = dump()
     assert a.health_put(ONE, RECORD, TWO, RECORD) == 0
     assert dump() == before
+
+
+def test_health_is_written_by_the_lane_s_owner_alone(a, b, dump):
+    """What a replica says of a lane that is another's by now changes nothing, neither way."""
+    for endpoint in (ONE, TWO):
+        a.endpoint_put(endpoint, DOCUMENT)
+    assert lane_of(ONE) != lane_of(TWO)
+    a.redis.call("HSET", a.key("lanes"), lane_of(ONE), b.me)
+    assert a.health_put(ONE, RECORD, TWO, RECORD) == 1
+    assert health(a) == {TWO: RECORD}
+    assert b.health_put(ONE, RECORD) == 1
+    before = dump()
+    assert a.health_put(ONE, "") == 0
+    assert dump() == before
+    assert b.health_put(ONE, "") == 0 and health(b) == {TWO: RECORD}
 
 
 def test_out_of_memory(a, redis):

@@ -464,6 +464,57 @@ static void test_random(void **state)
     }
 }
 
+/* What was learnt goes on elsewhere, on another clock: the limit, where slow start ended, and what
+ * is usual, so that an endpoint that has become slow is seen there by its first answers. */
+static void test_handed_over(void **state)
+{
+    (void)state;
+    struct allowance_memory memory;
+    struct allowance first = fresh();
+    assert_false(allowance_export(&first, ALLOWANCE_INITIAL, &memory));
+    uint64_t now_ms = 100000;
+    first = grown(40, &now_ms);
+    assert_true(allowance_export(&first, ALLOWANCE_INITIAL, &memory));
+
+    uint64_t there_ms = 5;
+    struct allowance second = fresh();
+    allowance_import(&second, &memory, there_ms);
+    assert_int_equal(allowance_limit(&second), 256);
+    full_round(&second, 2000, 0, there_ms + 2000);
+    full_round(&second, 2000, 0, there_ms + 4100);
+    assert_in_range(allowance_limit(&second), ALLOWANCE_MINIMUM, 200);
+    assert_true(second.in_trouble);
+
+    struct allowance off;
+    allowance_init(&off, false, ALLOWANCE_INITIAL, ALLOWANCE_MINIMUM);
+    allowance_import(&off, &memory, there_ms);
+    assert_int_equal(allowance_limit(&off), UINT32_MAX);
+    assert_false(allowance_export(&off, ALLOWANCE_INITIAL, &memory));
+}
+
+/* Numbers from nowhere become the nearest that make sense. */
+static void test_absurd_memories(void **state)
+{
+    (void)state;
+    static const struct {
+        struct allowance_memory memory;
+        uint32_t limit;
+    } cases[] = {
+        {{.limit = -1}, ALLOWANCE_MINIMUM},
+        {{.limit = 0.5F}, ALLOWANCE_MINIMUM},
+        {{.limit = __builtin_nanf(""), .threshold = __builtin_nanf("")}, ALLOWANCE_MINIMUM},
+        {{.limit = __builtin_inff(), .usual_us = __builtin_inff()}, 1000000},
+        {{.limit = 1e30F, .usual_us = -5}, 1000000},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct allowance allowance = fresh();
+        allowance_import(&allowance, &cases[i].memory, 1000);
+        assert_int_equal(allowance_limit(&allowance), cases[i].limit);
+        assert_true(allowance.usual_us >= 0 && allowance.threshold >= ALLOWANCE_MINIMUM);
+        full_round(&allowance, 10, 2, 2000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +540,8 @@ int main(void)
         cmocka_unit_test(test_one_hangs),
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_handed_over),
+        cmocka_unit_test(test_absurd_memories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -401,6 +401,132 @@ static void test_names(void **state)
     assert_string_equal(breaker_reason_name(BREAKER_PROBE_FAILED), "probe_failed");
 }
 
+/* To another process, `age_ms` later there, whose clock shows `there_ms` then. */
+static struct rig handed_over(const struct rig *rig, uint64_t now_ms, uint64_t age_ms,
+                              uint64_t there_ms)
+{
+    struct breaker_memory memory;
+    struct rig other = rig_make();
+    other.rules = rig->rules;
+    attempt(&other, true, 1); /* it had it before, and knew other things */
+    if (!breaker_export(&rig->breaker, &rig->rules, now_ms, &memory))
+        memory = (struct breaker_memory){.open = false};
+    if (memory.open) {
+        memory.opened_at_ms += there_ms - (now_ms + age_ms);
+        memory.probe_at_ms += there_ms - (now_ms + age_ms);
+    }
+    breaker_import(&other.breaker, &other.rules, &memory, age_ms, there_ms);
+    return other;
+}
+
+/* A closed breaker keeps its window and its failures in a row: the next failures open it where it
+ * would have opened, and what has become too old on the way does not count. */
+static void test_closed_is_handed_over(void **state)
+{
+    (void)state;
+    struct breaker_memory memory;
+    struct rig rig = rig_make();
+    assert_false(breaker_export(&rig.breaker, &rig.rules, 600000, &memory));
+    for (int i = 0; i < 19; i++)
+        assert_int_equal(attempt(&rig, false, 600000), BREAKER_SAME);
+    struct rig other = handed_over(&rig, 601000, 500, 77);
+    assert_int_equal(attempt(&other, false, 100), BREAKER_OPENED);
+    assert_int_equal(other.breaker.reason, BREAKER_CONSECUTIVE_FAILURES);
+
+    rig.rules.consecutive = 0;
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(attempt(&rig, false, 612000), BREAKER_SAME);
+    other = handed_over(&rig, 613000, 0, 50000);
+    assert_int_equal(attempt(&other, false, 50000), BREAKER_OPENED); /* 39 before it */
+    assert_int_equal(other.breaker.reason, BREAKER_FAILURE_RATIO);
+    other = handed_over(&rig, 613000, 40000, 50000);
+    assert_int_equal(attempt(&other, false, 50000), BREAKER_OPENED);
+    other = handed_over(&rig, 613000, 54000, 80000); /* the first 19 are too old */
+    assert_int_equal(attempt(&other, false, 80000), BREAKER_SAME);
+    other = handed_over(&rig, 613000, UINT64_MAX / 2, UINT64_MAX / 2 + 700000);
+    assert_int_equal(attempt(&other, false, UINT64_MAX / 2 + 700000), BREAKER_SAME);
+    /* It ages on where it is now. */
+    other = handed_over(&rig, 613000, 0, 50000);
+    assert_int_equal(attempt(&other, false, 50000 + 60000), BREAKER_SAME);
+    /* A window of another length cannot be read. */
+    rig.rules.window_ms = 30000;
+    assert_true(breaker_export(&rig.breaker, &rig.rules, 613000, &memory));
+    other = rig_make();
+    other.rules.consecutive = 0;
+    breaker_import(&other.breaker, &other.rules, &memory, 0, 50000);
+    assert_int_equal(attempt(&other, false, 50000), BREAKER_SAME);
+}
+
+/* After a silence there is nothing to tell but a row of failures. */
+static void test_old_window_is_at_rest(void **state)
+{
+    (void)state;
+    struct breaker_memory memory;
+    struct rig rig = rig_make();
+    assert_int_equal(attempt(&rig, true, 1000), BREAKER_SAME);
+    assert_true(breaker_export(&rig.breaker, &rig.rules, 50000, &memory));
+    assert_false(breaker_export(&rig.breaker, &rig.rules, 70000, &memory));
+    assert_int_equal(attempt(&rig, false, 71000), BREAKER_SAME);
+    assert_true(breaker_export(&rig.breaker, &rig.rules, 200000, &memory));
+    assert_int_equal(memory.in_a_row, 1);
+}
+
+/* An open one stays open until its probe's time, for whom the time that it stays open grows on. */
+static void test_open_is_handed_over(void **state)
+{
+    (void)state;
+    struct rig rig = rig_make();
+    open_after(&rig, 20, 5000); /* until 7000 */
+    assert_int_equal(breaker_may_send(&rig.breaker, 7000), BREAKER_PROBE);
+    assert_int_equal(attempt(&rig, false, 7000), BREAKER_REOPENED); /* until 11000 */
+    struct rig other = handed_over(&rig, 8000, 1000, 100000);
+    assert_int_equal(other.breaker.state, BREAKER_OPEN);
+    assert_int_equal(other.breaker.reason, BREAKER_PROBE_FAILED);
+    assert_int_equal(breaker_may_send(&other.breaker, 101999), BREAKER_NO);
+    assert_int_equal(breaker_may_send(&other.breaker, 102000), BREAKER_PROBE);
+    assert_int_equal(attempt(&other, false, 102000), BREAKER_REOPENED);
+    assert_int_equal(other.breaker.opened, 3);
+    assert_int_equal(other.breaker.probe_at_ms, 102000 + 8000);
+}
+
+/* The probe is under way at the old owner: the new one sends one itself, at once since its time has
+ * come, and only one; what the first would say changes nothing there. */
+static void test_probe_is_handed_over(void **state)
+{
+    (void)state;
+    struct rig rig = rig_make();
+    open_after(&rig, 20, 5000);
+    uint32_t generation = breaker_started(&rig.breaker);
+    assert_int_equal(rig.breaker.state, BREAKER_HALF_OPEN);
+    struct rig other = handed_over(&rig, 7500, 100, 20000);
+    assert_int_equal(other.breaker.state, BREAKER_OPEN);
+    assert_int_equal(other.breaker.probe_at_ms, 20000 - 600);
+    assert_int_equal(breaker_may_send(&other.breaker, 20000), BREAKER_PROBE);
+    uint32_t mine = breaker_started(&other.breaker);
+    assert_int_equal(breaker_may_send(&other.breaker, 20001), BREAKER_NO);
+    assert_int_equal(
+        breaker_result(&other.breaker, &other.rules, generation, true, 20002, &other.rng),
+        BREAKER_SAME);
+    assert_int_equal(breaker_result(&other.breaker, &other.rules, mine, true, 20003, &other.rng),
+                     BREAKER_CLOSED_AGAIN);
+}
+
+/* The rules of the new owner hold: no probe waits longer than they say, and without breakers there
+ * is none. */
+static void test_other_rules_there(void **state)
+{
+    (void)state;
+    struct rig rig = rig_make();
+    open_after(&rig, 20, 5000);
+    rig.breaker.probe_at_ms = 900000;
+    rig.rules.open_max_ms = 1500;
+    struct rig other = handed_over(&rig, 6000, 0, 6000);
+    assert_int_equal(other.breaker.probe_at_ms, 7500);
+    rig.rules.enabled = false;
+    other = handed_over(&rig, 6000, 0, 6000);
+    assert_int_equal(other.breaker.state, BREAKER_CLOSED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -420,6 +546,11 @@ int main(void)
         cmocka_unit_test(test_dead_minute),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_closed_is_handed_over),
+        cmocka_unit_test(test_old_window_is_at_rest),
+        cmocka_unit_test(test_open_is_handed_over),
+        cmocka_unit_test(test_probe_is_handed_over),
+        cmocka_unit_test(test_other_rules_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,6 +72,16 @@ static void test_now_moves(void **state)
     assert_true(clock_mono_us() == step_us);
 }
 
+/* clock_boot_ms() is CLOCK_BOOTTIME, and moves within a step too. */
+static void test_boot_time(void **state)
+{
+    (void)state;
+    uint64_t before_ms = now_us(CLOCK_BOOTTIME) / 1000, boot_ms = clock_boot_ms();
+    assert_true(boot_ms >= before_ms && boot_ms <= now_us(CLOCK_BOOTTIME) / 1000);
+    wait_us(2000);
+    assert_true(clock_boot_ms() > boot_ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +89,7 @@ int main(void)
         cmocka_unit_test(test_is_read_at_the_first_use),
         cmocka_unit_test(test_right_clocks),
         cmocka_unit_test(test_now_moves),
+        cmocka_unit_test(test_boot_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -335,13 +335,51 @@ static void test_match_named(void **state)
     registry_free(registry);
 }
 
+static size_t count_in_lane(struct registry *registry, uint32_t lane)
+{
+    size_t count = 0;
+    const struct endpoint *endpoint = NULL;
+    while ((endpoint = registry_next_in_lane(registry, lane, endpoint))) {
+        assert_int_equal(endpoint->lane, lane);
+        assert_false(endpoint->deleted);
+        count++;
+    }
+    return count;
+}
+
+/* Each endpoint is found in its lane and in no other, until it is removed; a change of its
+ * configuration leaves it there. */
+static void test_lanes(void **state)
+{
+    (void)state;
+    enum { COUNT = 2000 };
+    struct registry *registry = registry_new(&rules);
+    assert_null(registry_next_in_lane(registry, 0, NULL));
+    for (uint32_t i = 0; i < COUNT; i++)
+        (void)put(registry, i, "[\"a\"]", i % 2);
+    size_t total = 0;
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        total += count_in_lane(registry, lane);
+    assert_int_equal(total, COUNT);
+
+    struct endpoint *first = put(registry, 7, "[\"b\"]", false);
+    size_t before = count_in_lane(registry, first->lane);
+    uint32_t lane = first->lane;
+    registry_remove(registry, first);
+    assert_int_equal(count_in_lane(registry, lane), before - 1);
+    (void)put(registry, 7, "[\"b\"]", true);
+    assert_int_equal(count_in_lane(registry, lane), before);
+    registry_free(registry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_put_find),     cmocka_unit_test(test_references),
         cmocka_unit_test(test_count_active), cmocka_unit_test(test_match),
         cmocka_unit_test(test_order),        cmocka_unit_test(test_match_agrees),
-        cmocka_unit_test(test_id_tree),      cmocka_unit_test(test_match_named),
+        cmocka_unit_test(test_lanes),        cmocka_unit_test(test_id_tree),
+        cmocka_unit_test(test_match_named),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

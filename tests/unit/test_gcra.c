@@ -260,6 +260,69 @@ static void test_death(void **state)
     }
 }
 
+/* The limit's state goes from process to process, whose clocks begin at different times; each is
+ * told a time that is late by anything up to two milliseconds. No window over all of them has too
+ * many. */
+static void test_handed_over(void **state)
+{
+    (void)state;
+    static struct record record;
+    struct rng rng;
+    rng_seed(&rng, 6);
+    for (int round = 0; round < 5000; round++) {
+        struct gcra_limit limit = random_limit(&rng);
+        struct gcra gcra = {.next_us = 0};
+        record.count = 0;
+        uint64_t now_us = SECOND_US, clock_us = 0; /* this process's clock is so far ahead */
+        for (int i = 0; i < 300; i++) {
+            now_us = later(&rng, &limit, now_us);
+            if (rng_below(&rng, 20) == 0) {
+                uint64_t next_us = gcra_export(&gcra, &limit, now_us + clock_us);
+                uint64_t other_us = rng_below(&rng, HOUR_US);
+                if (next_us > 0)
+                    next_us = next_us - clock_us + other_us + rng_below(&rng, 2000);
+                clock_us = other_us;
+                now_us += rng_below(&rng, 3) * 100;
+                gcra = (struct gcra){.next_us = 77, .of = 3}; /* of earlier */
+                gcra_import(&gcra, &limit, next_us, now_us + clock_us);
+            }
+            if (gcra_slot_us(&gcra, &limit, now_us + clock_us) > now_us + clock_us)
+                continue;
+            gcra_take(&gcra, &limit, now_us + clock_us);
+            record.at_us[record.count++] = now_us;
+        }
+        check_promise(&record, &limit, 0);
+    }
+}
+
+/* What is told of each state, and what the other makes of it. */
+static void test_export(void **state)
+{
+    (void)state;
+    const struct gcra_limit limit = {7, 1000, 3}, none = {.limit = 0}, slow = {1, 3600000, 1};
+    struct gcra gcra = {.next_us = 0}, other;
+    assert_int_equal(gcra_export(&gcra, &limit, HOUR_US), 0); /* full */
+    gcra_take(&gcra, &limit, HOUR_US);
+    assert_int_equal(gcra_export(&gcra, &none, HOUR_US), 0);
+    assert_int_equal(gcra_export(&gcra, &limit, HOUR_US), HOUR_US + 142858); /* rounded up */
+    assert_int_equal(gcra_export(&gcra, &limit, HOUR_US + 142857), HOUR_US + 142858);
+    assert_int_equal(gcra_export(&gcra, &limit, HOUR_US + 142858), 0); /* full again */
+
+    gcra_import(&other, &limit, 0, HOUR_US);
+    assert_int_equal(gcra_room(&other, &limit, HOUR_US, HOUR_US), 3);
+    gcra_import(&other, &limit, HOUR_US + 142858, HOUR_US);
+    assert_int_equal(gcra_room(&other, &limit, HOUR_US, HOUR_US + 1), 2); /* for the rounding */
+    gcra_import(&other, &none, HOUR_US + 142858, HOUR_US);
+    assert_int_equal(gcra_slot_us(&other, &none, HOUR_US), HOUR_US);
+    /* Nothing that another limit, or a time from nowhere, says is waited for. */
+    gcra_import(&other, &limit, 2 * HOUR_US, HOUR_US);
+    assert_int_equal(gcra_slot_us(&other, &limit, HOUR_US), HOUR_US + 142858);
+    gcra_import(&other, &limit, UINT64_MAX, HOUR_US);
+    assert_int_equal(gcra_slot_us(&other, &limit, HOUR_US), HOUR_US + 142858);
+    gcra_import(&other, &slow, HOUR_US + 5, HOUR_US);
+    assert_int_equal(gcra_slot_us(&other, &slow, HOUR_US), HOUR_US + 5);
+}
+
 /* The limit changes, with gcra_change() or without a word: from then on the new one holds. */
 static void test_changed_limit(void **state)
 {
@@ -382,6 +445,8 @@ int main(void)
         cmocka_unit_test(test_all_schedules),
         cmocka_unit_test(test_random_schedules),
         cmocka_unit_test(test_death),
+        cmocka_unit_test(test_handed_over),
+        cmocka_unit_test(test_export),
         cmocka_unit_test(test_changed_limit),
         cmocka_unit_test(test_change),
         cmocka_unit_test(test_room),

@@ -665,6 +665,80 @@ static void test_guard_on_kept_connections(void **state)
     world_end(&world);
 }
 
+/* may_send() of an answer: counts the questions, and says what the test wants. */
+static struct {
+    int asked;
+    bool yes;
+    void *arg;
+} right;
+
+static bool ask_right(void *arg)
+{
+    right.asked++;
+    right.arg = arg;
+    return right.yes;
+}
+
+/* Without the right to send no byte reaches the target: not on a new connection, not on a kept one;
+ * with it all is as it is without the question. */
+static void test_right_to_send(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    call.may_send = ask_right;
+    static const bool says[] = {false, true, true, false, false, true};
+    int sent = 0;
+    for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); i++) {
+        right.asked = 0;
+        right.yes = says[i];
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+        sent += says[i];
+        assert_int_equal(right.asked, 1);
+        assert_ptr_equal(right.arg, &answer);
+        assert_error(&answer, says[i] ? OUTBOUND_OK : OUTBOUND_CANCELLED, says[i] ? 200 : 0);
+        assert_int_equal(world.peer.requests, sent);
+        assert_int_equal(answer.result.connection_reused, says[i] && i == 2);
+    }
+    call.may_send = NULL;
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    world_end(&world);
+}
+
+/* The kept connection turns out to be closed, and the right has ended since: the request is not
+ * sent again. */
+static bool yes_once(void *arg)
+{
+    (void)arg;
+    return right.asked++ == 0;
+}
+
+static void test_right_to_send_again(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answer;
+    static const struct peer_reply replies[] = {
+        {OK_REPLY, PEER_KEEP, NULL}, {"", PEER_CLOSE, NULL}, {OK_REPLY, PEER_KEEP, NULL}};
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    peer_script(&world.peer, replies, 3);
+    send_it(&world, &call, &answer);
+    wait_for_answers(&world);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    right.asked = 0;
+    call.may_send = yes_once;
+    send_it(&world, &call, &answer);
+    wait_for_answers(&world);
+    assert_error(&answer, OUTBOUND_CANCELLED, 0);
+    assert_int_equal(right.asked, 2);
+    assert_int_equal(world.peer.requests, 2);
+    world_end(&world);
+}
+
 /* http without leave is a matter of policy, not of the target. */
 static void test_insecure_http_denied(void **state)
 {
@@ -1076,6 +1150,8 @@ int main(void)
         cmocka_unit_test(test_denied_addresses),
         cmocka_unit_test(test_allowed_among_denied),
         cmocka_unit_test(test_guard_on_kept_connections),
+        cmocka_unit_test(test_right_to_send),
+        cmocka_unit_test(test_right_to_send_again),
         cmocka_unit_test(test_insecure_http_denied),
         cmocka_unit_test(test_environment_is_ignored),
         cmocka_unit_test(test_proxy),

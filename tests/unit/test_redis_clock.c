@@ -14,11 +14,26 @@
 
 enum { WINDOW = REDIS_CLOCK_WINDOW_MS };
 
-/* A reply that Redis wrote at `mono_ms`, when its clock was `AHEAD_MS + shift_ms`, and that was
- * read `slow_ms` later. */
+/* A reply that Redis wrote at `mono_ms`, when its clock was `AHEAD_MS + shift_ms`, to a question
+ * sent `asked_ms` before, and that was read `slow_ms` later. */
+static void answer(struct redis_clock *clock, uint64_t asked_ms, uint64_t mono_ms, int64_t shift_ms,
+                   uint64_t slow_ms)
+{
+    redis_clock_saw(clock, AHEAD_MS + shift_ms + (int64_t)mono_ms, mono_ms - asked_ms,
+                    mono_ms + slow_ms);
+}
+
+/* The same to a question of which nothing is known. */
 static void reply(struct redis_clock *clock, uint64_t mono_ms, int64_t shift_ms, uint64_t slow_ms)
 {
-    redis_clock_saw(clock, AHEAD_MS + shift_ms + (int64_t)mono_ms, mono_ms + slow_ms);
+    redis_clock_saw(clock, AHEAD_MS + shift_ms + (int64_t)mono_ms, REDIS_CLOCK_NEVER,
+                    mono_ms + slow_ms);
+}
+
+/* The later estimate less Redis's clock as it was at first. */
+static int64_t latest_error_at(const struct redis_clock *clock, uint64_t mono_ms)
+{
+    return (int64_t)(redis_clock_latest(clock, mono_ms, 0) - mono_ms) - AHEAD_MS;
 }
 
 /* How far the estimate is from Redis's clock as it was at first. */
@@ -32,11 +47,11 @@ static void test_nothing_known(void **state)
     (void)state;
     struct redis_clock clock = {.known = false};
     assert_true(redis_clock_at(&clock, 5, 1234) == 1234);
-    redis_clock_saw(&clock, 0, 5);
-    redis_clock_saw(&clock, -1, 5);
-    redis_clock_saw(&clock, INT64_MIN, 5);
+    redis_clock_saw(&clock, 0, 5, 5);
+    redis_clock_saw(&clock, -1, 5, 5);
+    redis_clock_saw(&clock, INT64_MIN, 5, 5);
     assert_true(redis_clock_at(&clock, 5, 1234) == 1234);
-    redis_clock_saw(&clock, 1, 5);
+    redis_clock_saw(&clock, 1, 5, 5);
     assert_true(redis_clock_at(&clock, 5, 1234) == 1);
     assert_true(redis_clock_at(&clock, 905, 1234) == 901);
 }
@@ -161,11 +176,62 @@ static void test_absurd_times(void **state)
 {
     (void)state;
     struct redis_clock clock = {.known = false};
-    redis_clock_saw(&clock, INT64_MAX, 0);
+    redis_clock_saw(&clock, INT64_MAX, 0, 0);
     assert_true(redis_clock_at(&clock, 0, 0) == INT64_MAX);
     assert_true(redis_clock_at(&clock, UINT64_C(1) << 62, 0) > INT64_MAX);
     reply(&clock, 10 * WINDOW, 0, 0);
     assert_true(error_at(&clock, 10 * WINDOW) == 0);
+}
+
+/* The later estimate comes from the question that was on its way for the shortest time. */
+static void test_latest(void **state)
+{
+    (void)state;
+    struct redis_clock clock = {.known = false};
+    assert_true(redis_clock_latest(&clock, 5, 1234) == 1234);
+    reply(&clock, 1000, 0, 3);
+    assert_true(latest_error_at(&clock, 1003) == -3); /* nothing better is known */
+    answer(&clock, 40, 1100, 0, 7);
+    assert_true(latest_error_at(&clock, 1107) == 40 + 1);
+    answer(&clock, 2, 1200, 0, 500);
+    assert_true(latest_error_at(&clock, 1700) == 2 + 1);
+    assert_true(error_at(&clock, 1700) == -3);
+    answer(&clock, 90, 1800, 0, 0);
+    reply(&clock, 1900, 0, 0);
+    assert_true(latest_error_at(&clock, 1900) == 2 + 1);
+    /* Set forward by a second: at once; set back: at once too. */
+    answer(&clock, 5, 2000, 1000, 5);
+    assert_true(latest_error_at(&clock, 2005) == 1000 + 5 + 1);
+    answer(&clock, 4, 2100, 0, 5);
+    assert_true(latest_error_at(&clock, 2105) == 4 + 1);
+}
+
+/* Whatever the delays: the later estimate is never behind Redis, whose clock shows whole
+ * milliseconds while time is finer, and ahead by no more than the quickest question of a window. */
+static void test_latest_at_any_delays(void **state)
+{
+    (void)state;
+    struct rng rng;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        rng_seed(&rng, seed);
+        struct redis_clock clock = {.known = false};
+        uint64_t now_us = 1000000;
+        const uint64_t ahead_us = (uint64_t)AHEAD_MS * 1000 + rng_below(&rng, 1000);
+        for (int i = 0; i < 2000; i++) {
+            uint64_t sent_us = now_us;
+            now_us += rng_below(&rng, 3) == 0 ? rng_below(&rng, 500000) : rng_below(&rng, 5000);
+            uint64_t redis_us = now_us + ahead_us;
+            now_us += rng_below(&rng, 300000);
+            redis_clock_saw(&clock, (int64_t)(redis_us / 1000), sent_us / 1000, now_us / 1000);
+            now_us += rng_below(&rng, 50000);
+            uint64_t latest_us = redis_clock_latest(&clock, now_us / 1000, 0) * 1000;
+            /* The estimate is of the millisecond that our clock shows, which began up to 999 us
+             * ago. */
+            uint64_t true_us = now_us / 1000 * 1000 + ahead_us;
+            assert_true(latest_us >= true_us);
+            assert_true(i < 100 || latest_us <= true_us + 7000);
+        }
+    }
 }
 
 int main(void)
@@ -180,6 +246,8 @@ int main(void)
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_any_delays),
         cmocka_unit_test(test_absurd_times),
+        cmocka_unit_test(test_latest),
+        cmocka_unit_test(test_latest_at_any_delays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "core/endpoint_store.h"
+#include "core/health_store.h"
 #include "endpoint_rules.h"
 #include "fake_http.h"
 
@@ -86,6 +87,35 @@ static void store_answer(struct endpoint_store *store, enum status status)
     store->fn(store->arg, status, endpoint);
 }
 
+/* ---- What Redis has of how an endpoint fares ------------------------------------------------ */
+
+static struct {
+    health_store_read_fn *fn; /* NULL: nobody asked */
+    void *arg;
+    enum status status; /* of the asking */
+} health;
+
+enum status health_store_read(struct health_store *unused, const struct endpoint *endpoint,
+                              health_store_read_fn *fn, void *arg)
+{
+    (void)unused;
+    (void)endpoint;
+    if (health.status != ST_OK)
+        return health.status;
+    assert_null(health.fn);
+    health.fn = fn;
+    health.arg = arg;
+    return ST_OK;
+}
+
+static void health_answer(const struct health_record *record)
+{
+    health_store_read_fn *fn = health.fn;
+    assert_non_null(fn);
+    health.fn = NULL;
+    fn(health.arg, record);
+}
+
 /* ---- Fixture -------------------------------------------------------------------------------- */
 
 static struct endpoint_rules rules;
@@ -94,10 +124,29 @@ static struct core core = {.loaded = true};
 static struct api api;
 static struct http_request request;
 
+/* All lanes become this process's, or another's. */
+static void own_lanes(bool mine)
+{
+    static const char me[] = "00000000000000aa", other[] = "00000000000000bb";
+    uint8_t owner_of[LANES];
+    memset(owner_of, 1, sizeof(owner_of));
+    struct slice owner = slice_str(mine ? me : other);
+    assert_int_equal(
+        lanes_update(core.lanes, lanes_version(core.lanes) + 1, &owner, 1, owner_of, NULL, NULL),
+        ST_OK);
+    for (uint32_t lane = 0; mine && lane < LANES; lane++)
+        lanes_step(core.lanes, lane, LANE_MINE);
+}
+
 static int setup(void **state)
 {
     (void)state;
     rules = test_rules_new();
+    core.lanes = lanes_new("00000000000000aa");
+    assert_non_null(core.lanes);
+    own_lanes(true);
+    health.fn = NULL;
+    health.status = ST_OK;
     store = (struct endpoint_store){.registry = registry_new(&rules)};
     struct slice key = SLICE("key");
     api = (struct api){.auth = auth_new(&key, 1), .endpoints = &store, .core = &core};
@@ -110,6 +159,7 @@ static int teardown(void **state)
     fake_free(&request);
     request = (struct http_request){0};
     registry_free(store.registry);
+    lanes_free(core.lanes);
     test_rules_free(&rules);
     auth_free((struct auth *)(uintptr_t)api.auth);
     return 0;
@@ -314,6 +364,75 @@ static void test_not_stored(void **state)
     assert_int_equal(registry_count(store.registry), 1);
 }
 
+/* How a webhook fares that another replica sends to is read from Redis, for every answer that shows
+ * it; what only that replica knows is null. */
+static void test_health_of_others(void **state)
+{
+    (void)state;
+    static const struct health_record well = {.failing_since_ms = 0},
+                                      open = {.failing_since_ms = 1760000000123,
+                                              .breaker = "open",
+                                              .probe_at_ms = 1760000002000,
+                                              .opened = 3,
+                                              .opened_at_ms = 1760000001000,
+                                              .reason = "probe_failed"};
+    static const char *const unknown = "\"inFlight\":null,\"inFlightAllowed\":null}";
+    own_lanes(false);
+    send(HTTP_POST, WEBHOOKS, BODY);
+    store_answer(&store, ST_OK);
+    assert_int_equal(request.replies, 0);
+    health_answer(&well);
+    assert_int_equal(request.status, 201);
+    assert_non_null(strstr(request.reply_headers.ptr, "Location: " FIRST "\n"));
+    assert_true(reply_has("\"failingSince\":null,\"consecutiveFailures\":null,"
+                          "\"disabledReason\":null,\"breaker\":{\"state\":\"closed\"}"));
+    assert_true(reply_has(unknown));
+
+    send(HTTP_GET, FIRST, "");
+    assert_int_equal(request.replies, 0);
+    health_answer(&open);
+    assert_int_equal(request.status, 200);
+    assert_true(reply_has("\"failingSince\":\"2025-10-09T08:53:20.123Z\""));
+    assert_true(reply_has("\"breaker\":{\"state\":\"open\",\"reason\":\"probe_failed\","
+                          "\"timesOpened\":3,\"openedAt\":\"2025-10-09T08:53:21.000Z\","
+                          "\"nextProbeAt\":\"2025-10-09T08:53:22.000Z\"}"));
+    assert_true(reply_has(unknown));
+
+    send(HTTP_POST, FIRST "/disable", "");
+    store_answer(&store, ST_OK);
+    health_answer(&open);
+    assert_int_equal(request.status, 200);
+    assert_true(reply_has("\"consecutiveFailures\":null,\"disabledReason\":\"manual\""));
+
+    /* The answer shows what was changed, and not what came while Redis was asked. */
+    send(HTTP_GET, FIRST, "");
+    struct endpoint *endpoint = registry_next(store.registry, NULL);
+    registry_remove(store.registry, endpoint);
+    health_answer(&well);
+    assert_int_equal(request.status, 200);
+    assert_true(reply_has("\"url\":\"https://example.com/\""));
+}
+
+/* Redis cannot tell: the webhook is shown all the same, and a change that was stored is not
+ * answered with an error. */
+static void test_health_of_others_unknown(void **state)
+{
+    (void)state;
+    own_lanes(false);
+    send(HTTP_POST, WEBHOOKS, BODY);
+    store_answer(&store, ST_OK);
+    health_answer(NULL);
+    assert_int_equal(request.status, 201);
+    assert_true(reply_has("\"health\":null"));
+    health.status = ST_NOMEM;
+    send(HTTP_GET, FIRST, "");
+    assert_int_equal(request.status, 200);
+    assert_true(reply_has("\"health\":null"));
+    json_t *body = json_loads(request.reply_body.ptr, 0, NULL);
+    assert_non_null(body);
+    json_decref(body);
+}
+
 /* While a change is on its way, another one of the same webhook is refused instead of undoing it;
  * reading goes on. */
 static void test_conflict(void **state)
@@ -480,6 +599,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_stored, setup, teardown),
         cmocka_unit_test_setup_teardown(test_conflict, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_health_of_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_health_of_others_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list_large, setup, teardown),

@@ -59,7 +59,8 @@ NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": 
          "job": "hash"}
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
           "dead": "zset", "idem": "zset", "idem:ids": "hash", "uid": "zset", "uid:ids": "hash",
-          "config": "hash", "config:endpoints": "hash", "health": "hash", "jobs": "zset"}
+          "config": "hash", "config:endpoints": "hash", "health": "hash", "jobs": "zset",
+          "lanes": "hash"}
 
 DUMP = """
 local time = redis.call('TIME')

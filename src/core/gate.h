@@ -53,7 +53,8 @@ void gate_changed(struct gate *gate, struct endpoint *endpoint);
 /* Somebody says that it is well: its breaker is closed. Ask dispatch_endpoint_ready() afterwards.
  */
 void gate_reset(struct gate *gate, struct endpoint *endpoint);
-/* ---- Its lane has another owner now ---------------------------------------------------------- */
+
+/* ---- Its lane has another owner -------------------------------------------------------------- */
 
 /* What the gate knows of an endpoint, for another process. Times are Redis's (unix us and ms);
  * those that must not come too early are told a little late, never early (redis_clock.h). */
@@ -68,15 +69,16 @@ struct gate_state {
  * and *out says so. Nothing changes: the lane may yet stay here. */
 bool gate_export(const struct gate *gate, const struct endpoint *endpoint, struct gate_state *out);
 
-/* This process has its lane from now on. What the gate knew of it from earlier is forgotten, and
- * results of attempts under way since then say nothing. */
-
-/* The last owner handed over this state `age_ms` ago; NULL: it was at rest. The breaker's part of
- * endpoint->health.kept is set by it; the caller has that written. */
+/* The next two: its lane is this process's from now on. What the gate knew of it from earlier is
+ * forgotten, and results of attempts under way since then say nothing.
+ *
+ * gate_import(): the last owner handed over this state `age_ms` ago; NULL: it was at rest. The
+ * breaker's part of endpoint->health.kept is set by it; the caller has that written.
+ *
+ * gate_restore(): the last owner died, and endpoint->health.kept is what it left. What it has sent
+ * is not known, so the bucket is empty (DESIGN.md 5b.19); the breaker is as it was. */
 void gate_import(struct gate *gate, struct endpoint *endpoint, const struct gate_state *state,
                  uint64_t age_ms);
-/* The last owner died, and endpoint->health.kept is what it left: what it has sent is not known, so
- * the bucket is empty (DESIGN.md 5b.19); the breaker is as it was. */
 void gate_restore(struct gate *gate, struct endpoint *endpoint);
 
 /* Its lane is another's: it is at rest and asleep no more, and nobody is told. */

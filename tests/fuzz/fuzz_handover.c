@@ -1,16 +1,20 @@
 /* fuzz_handover.c - any bytes as what a lane's last owner left. A state that is refused changes
  * nothing; one that is taken leaves endpoints that may send within the time that their own
- * configuration says, and what is written of them then, and taken again, is the same once more. */
+ * configuration says, and whose state can be written and taken again. */
+#include <stdbool.h>
 #include <stdint.h>
-
-#include "../unit/handover_world.h"
-#include "base/limits.h"
+#include <stdlib.h>
 
 static void check(bool truth)
 {
     if (!truth)
         abort();
 }
+
+#define assert_non_null(pointer) check((pointer) != NULL) /* in a header of the unit tests */
+
+#include "../unit/handover_world.h"
+#include "base/limits.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -77,19 +77,19 @@ uint64_t store_redis_latest_ms(const struct store *store)
 
 /* ---- Sides ---------------------------------------------------------------------------------- */
 
-static void run(const struct side *side)
+static inline void run(const struct side *side)
 {
     now_running = side;
 }
 
-static void on_store_state(void *arg, bool ready)
+static inline void on_store_state(void *arg, bool ready)
 {
     (void)arg;
     (void)ready;
 }
 
 /* `incarnation` must outlive it. It is the one that runs afterwards. */
-static bool side_init(struct side *side, const char *incarnation)
+static inline bool side_init(struct side *side, const char *incarnation)
 {
     struct core_options options = {
         .adaptive = true, .in_flight_max = 1000, .deliveries_max = 1000, .bytes_max = 1000000};
@@ -109,7 +109,7 @@ static bool side_init(struct side *side, const char *incarnation)
     return side->core != NULL;
 }
 
-static void side_free(struct side *side)
+static inline void side_free(struct side *side)
 {
     run(side);
     store_free(side->store);
@@ -120,7 +120,7 @@ static void side_free(struct side *side)
 }
 
 /* The endpoint of that number with a rate limit (JSON), or NULL when it could not be made. */
-static struct endpoint *side_put(struct side *side, uint8_t number, const char *rate_limit)
+static inline struct endpoint *side_put(struct side *side, uint8_t number, const char *rate_limit)
 {
     char body[512];
     snprintf(body, sizeof(body),

@@ -282,6 +282,42 @@ static void test_failures_and_allowance(void **state)
     assert_int_equal(both.a->health.consecutive_failures, 0);
 }
 
+/* Each endpoint of the lane gets its own, those that were at rest stay so, and one that this
+ * process does not know (yet) is passed over; other lanes are not touched. */
+static void test_several(void **state)
+{
+    (void)state;
+    enum { COUNT = 255 };
+    static struct endpoint *at_a[COUNT], *at_b[COUNT];
+    uint32_t lane = 0;
+    size_t in_lane = 0, named = 0;
+    for (size_t i = 0; i < COUNT; i++)
+        at_a[i] = side_put(&a, (uint8_t)i, "null");
+    for (uint32_t i = 0; i < LANES && in_lane < 4; i++) { /* the first one with several */
+        const struct endpoint *endpoint = NULL;
+        for (in_lane = 0, lane = i; (endpoint = registry_next_in_lane(a.registry, i, endpoint));)
+            in_lane++;
+    }
+    assert_true(in_lane >= 4);
+    for (size_t i = 0; i < COUNT; i++) {
+        bool unknown = at_a[i]->lane == lane && named == 1;
+        at_b[i] = unknown ? NULL : side_put(&b, (uint8_t)i, "null");
+        if (at_b[i])
+            at_b[i]->health.consecutive_failures = 1000;
+        if (at_a[i]->lane != lane || named++ != 2) /* the third is at rest */
+            at_a[i]->health.consecutive_failures = (uint32_t)i + 1;
+    }
+    hand_over(&a, &b, lane, 0);
+    for (size_t i = 0, nth = 0; i < COUNT; i++) {
+        if (at_a[i]->lane == lane && nth++ == 1)
+            continue;
+        uint32_t want = at_a[i]->lane != lane ? 1000 : nth == 3 ? 0 : (uint32_t)i + 1;
+        assert_int_equal(at_b[i]->health.consecutive_failures, want);
+        bool left = at_a[i]->lane == lane;
+        assert_int_equal(at_a[i]->health.consecutive_failures, left ? 0 : i + 1);
+    }
+}
+
 /* Without a state the bucket is empty and the breaker as Redis has it; what the process knew of the
  * endpoint from when it had it before is forgotten. */
 static void test_absent(void **state)
@@ -490,6 +526,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_open_breaker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_probe_under_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failures_and_allowance, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_several, setup, teardown),
         cmocka_unit_test_setup_teardown(test_absent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_own_state, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_limit_there, setup, teardown),

@@ -63,6 +63,8 @@
     (64 * 1024 * 1024) /* one reply; more ends the connection: page big reads */
 #define LIMIT_REDIS_IN_FLIGHT_BYTES                                                                \
     (32 * 1024 * 1024) /* unless the options say otherwise; two full batches */
+#define LIMIT_REDIS_SENTINELS                                                                      \
+    8 /* asked one after the other, half a second each, within one attempt to connect */
 
 /* ---- Configuration -------------------------------------------------------------------------- */
 #define LIMIT_CONFIG_BYTES       (1024 * 1024) /* the file; more is refused unread */

@@ -39,8 +39,10 @@ static enum status note_given(struct config *config, const struct config_option 
     struct config_given *given = &config->given[option - config_options];
     struct buf joined;
     buf_init(&joined, LIMIT_CONFIG_BYTES);
-    if (option->secret)
+    if (option->secret && config_option_is_list(option))
         buf_addf(&joined, "(%zu not shown)", text.count);
+    else if (option->secret && text.items[0][0])
+        buf_add_str(&joined, "(not shown)");
     for (size_t i = 0; i < text.count && !option->secret; i++)
         buf_addf(&joined, "%s%s", i > 0 ? ", " : "", text.items[i]);
     buf_add_char(&joined, '\0');
@@ -416,6 +418,18 @@ static enum status check_replica(const struct config *config, struct buf *errors
     return ST_RANGE;
 }
 
+static enum status check_durability(const struct config *config, struct buf *errors)
+{
+    unsigned replicas = config_durability_replicas(config->durability);
+    if (replicas == 0 || strcmp(config->redis, "embedded") != 0)
+        return ST_OK;
+    buf_addf(errors,
+             "durability: replicas(%u) needs a Redis of your own that has replicas; the embedded "
+             "one has none (allowed with it: always, everysec or memory)\n",
+             replicas);
+    return ST_RANGE;
+}
+
 /* The worse of two: nothing outdoes ST_NOMEM, and a usage error outdoes a wrong value. */
 static enum status worse(enum status a, enum status b)
 {
@@ -430,7 +444,8 @@ static enum status worse(enum status a, enum status b)
 static enum status check_relations(const struct config *config, struct buf *errors)
 {
     enum status status = check_breaker(config, errors);
-    return worse(status, check_replica(config, errors));
+    status = worse(status, check_replica(config, errors));
+    return worse(status, check_durability(config, errors));
 }
 
 enum status config_load(struct config *config, int argc, char **argv, struct buf *errors)

@@ -21,8 +21,20 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-/* In the order of the option's choices. */
-enum config_durability { DURABILITY_ALWAYS, DURABILITY_EVERYSEC, DURABILITY_MEMORY };
+/* In the order of the option's choices; behind the last one come replicas(2) to replicas(8). */
+enum config_durability {
+    DURABILITY_ALWAYS,
+    DURABILITY_EVERYSEC,
+    DURABILITY_MEMORY,
+    DURABILITY_REPLICAS_1
+};
+
+/* The n of replicas(n); 0 for the others. */
+static inline unsigned config_durability_replicas(enum config_durability durability)
+{
+    return durability < DURABILITY_REPLICAS_1 ? 0
+                                              : (unsigned)durability - DURABILITY_REPLICAS_1 + 1;
+}
 
 struct config_strings {
     char **items;
@@ -36,7 +48,7 @@ struct config_durations {
 
 struct config {
     struct address listen;
-    char *redis; /* "embedded", "redis://…" or "unix:PATH" */
+    char *redis; /* "embedded", "redis://…", "sentinel://…" or "unix:PATH" */
     char *data;
     bool dev;
     char *key_prefix;
@@ -130,6 +142,8 @@ struct config {
         uint64_t command_timeout_ms;
         uint64_t max_memory_bytes; /* 0: none */
         bool pack_hashes;
+        char *sentinel_user;     /* "": the default user */
+        char *sentinel_password; /* "": no AUTH */
     } redis_options;
     struct {
         uint64_t lease_ms;

@@ -34,7 +34,7 @@ struct config_option {
     uint64_t min, max;           /* number, duration (ms), size (bytes); of each item in a list */
     const char *const *choices;  /* enum: the values' names, NULL at the end */
     bool (*valid)(const char *); /* string, each item of a list of strings; NULL: anything */
-    const char *form;            /* what `valid` accepts, in words */
+    const char *form;            /* what `valid` accepts, or many choices, in words */
     const char *unit;            /* of a number: what is counted */
     const char *help;            /* sentences */
     bool secret;                 /* its value is never printed */

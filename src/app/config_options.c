@@ -27,7 +27,9 @@
 #define GIB     (1024 * MIB)
 #define TIB     (1024 * GIB)
 
-static const char *const durability_names[] = {"always", "everysec", "memory", NULL};
+static const char *const durability_names[] = {
+    "always",      "everysec",    "memory",      "replicas(1)", "replicas(2)", "replicas(3)",
+    "replicas(4)", "replicas(5)", "replicas(6)", "replicas(7)", "replicas(8)", NULL};
 static const char *const log_format_names[] = {"logfmt", "json", NULL};
 static const char *const log_level_names[] = {"error", "warn", "info", "debug", NULL};
 
@@ -40,6 +42,7 @@ static bool valid_redis(const char *text)
 {
     return strcmp(text, "embedded") == 0 ||
            (strncasecmp(text, "redis://", 8) == 0 && text[8] != '\0') ||
+           (strncasecmp(text, "sentinel://", 11) == 0 && text[11] != '\0') ||
            (strncmp(text, "unix:", 5) == 0 && text[5] != '\0');
 }
 
@@ -117,9 +120,12 @@ const struct config_option config_options[] = {
      FIELD(redis),
      .fallback = "embedded",
      .valid = valid_redis,
-     .form = "embedded, redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:PATH",
+     .form = "embedded, redis://[USER:PASSWORD@]HOST[:PORT][/DB], unix:PATH or "
+             "sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/MASTER-NAME[/DB]",
      .help = "Where events are stored: \"embedded\" starts a private redis-server that keeps its "
-             "files in the data directory."},
+             "files in the data directory. With sentinel:// the hosts are up to 8 Sentinels, of "
+             "which one after the other is asked who the master is; user and password are those of "
+             "Redis itself."},
     {.name = "data",
      .type = CONFIG_TYPE_STRING,
      FIELD(data),
@@ -146,10 +152,14 @@ const struct config_option config_options[] = {
      FIELD(durability),
      .fallback = "always",
      .choices = durability_names,
+     .form = "always, everysec, memory or replicas(N) with N from 1 to 8",
      .help = "What the embedded Redis keeps: everything that was accepted, also in a power cut "
              "(always); the same but for about the last second before a power cut (everysec); "
              "nothing beyond this run, not even the endpoints (memory). With another Redis its own "
-             "settings decide."},
+             "settings decide, and with replicas(N) an event is accepted when N of its replicas "
+             "have it too, so that it survives a failover; when they do not confirm it within a "
+             "quarter of ingest.timeout (or of redisOptions.commandTimeout, if that is shorter) "
+             "the producer is answered with 503 outcome_unknown."},
     {.name = "apiKeys",
      .type = CONFIG_TYPE_STRING_LIST,
      FIELD(api_keys),
@@ -598,6 +608,19 @@ const struct config_option config_options[] = {
      .help = "Sets hash-max-listpack-value of a Redis of your own to 4096 when it is less, so that "
              "waiting events of up to 4 KiB are packed: one of 1 KiB takes 1.5 KiB instead of 1.9. "
              "It holds for all that is in that Redis."},
+    {.name = "redisOptions.sentinelUser",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(redis_options.sentinel_user),
+     .fallback = "",
+     .help =
+         "User at the Sentinels themselves, which may differ from Redis's, that are in the URL. "
+         "Empty: the default user."},
+    {.name = "redisOptions.sentinelPassword",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(redis_options.sentinel_password),
+     .fallback = "",
+     .help = "Password at the Sentinels themselves. Empty: they ask for none.",
+     .secret = true},
 
     {.name = "replica.lease",
      .type = CONFIG_TYPE_DURATION,

@@ -74,7 +74,10 @@ void config_value_add_allowed(struct buf *out, const struct config_option *optio
         buf_add_str(out, "0 to 1");
         break;
     case CONFIG_TYPE_ENUM:
-        add_choices(out, option->choices);
+        if (option->form)
+            buf_add_str(out, option->form);
+        else
+            add_choices(out, option->choices);
         break;
     case CONFIG_TYPE_STRING_LIST:
         buf_addf(out, "a list of up to %llu, each ", (unsigned long long)option->max);
@@ -276,6 +279,8 @@ void config_value_clear(struct config *config, const struct config_option *optio
 {
     if (option->type == CONFIG_TYPE_STRING) {
         char **field = field_of(config, option);
+        if (option->secret && *field)
+            explicit_bzero(*field, strlen(*field));
         free(*field);
         *field = NULL;
     } else if (option->type == CONFIG_TYPE_STRING_LIST) {

@@ -345,6 +345,10 @@ static bool start_redis(struct serve *serve, struct store_options *options, stru
         buf_addf(error, "redis: %s", reason);
         return false;
     }
+    if (config->redis_options.sentinel_user[0])
+        redis->sentinel_username = config->redis_options.sentinel_user;
+    if (config->redis_options.sentinel_password[0])
+        redis->sentinel_password = config->redis_options.sentinel_password;
     redis->connect_timeout_ms = config->redis_options.connect_timeout_ms;
     redis->command_timeout_ms = config->redis_options.command_timeout_ms;
     return true;

@@ -22,12 +22,24 @@ static void serve_breaker_rules(const struct config *config, struct breaker_rule
     rules->open_max_ms = config->breaker.open_for_max_ms;
 }
 
+/* How long WAIT may take: two batches are on their way at once, the second of which waits for the
+ * first, and both must be answered before a producer, or the connection, is given up. */
+static uint64_t serve_confirm_timeout_ms(const struct config *config)
+{
+    uint64_t most = config->redis_options.command_timeout_ms;
+    if (config->ingest.timeout_ms < most)
+        most = config->ingest.timeout_ms;
+    return most >= 4 ? most / 4 : 1; /* 0 would be for ever */
+}
+
 void serve_core_options(const struct config *config, struct core_options *options)
 {
     *options = (struct core_options){
         .batch_events_max = (uint32_t)config->ingest.batch_events,
         .batch_bytes_max = config->ingest.batch_bytes,
         .publish_timeout_ms = config->ingest.timeout_ms,
+        .confirm = {.replicas = config_durability_replicas(config->durability),
+                    .timeout_ms = serve_confirm_timeout_ms(config)},
         .journal_batches_max = config->journal.max_batches,
         .idempotency_ttl_ms = config->idempotency.ttl_ms,
         .idempotency_keys_max = config->idempotency.max_keys,

@@ -63,6 +63,8 @@
     (64 * 1024 * 1024) /* one reply; more ends the connection: page big reads */
 #define LIMIT_REDIS_IN_FLIGHT_BYTES                                                                \
     (32 * 1024 * 1024) /* unless the options say otherwise; two full batches */
+#define LIMIT_REDIS_SENTINELS                                                                      \
+    8 /* asked one after the other, half a second each, within one attempt to connect */
 
 /* ---- Replicas ------------------------------------------------------------------------------- */
 /* A lane's state for its next owner: 40,000 endpoints. With more it is left out, which is safe. */

@@ -21,6 +21,7 @@
 #include "core/endpoint.h"
 #include "core/lanes.h"
 #include "core/store.h"
+#include "core/store_confirm.h"
 #include "net/outbound.h"
 #include "net/reactor.h"
 
@@ -28,7 +29,8 @@ struct core_options {
     /* Batches. */
     uint32_t batch_events_max;
     size_t batch_bytes_max;
-    uint64_t publish_timeout_ms; /* then a producer is told "outcome unknown" */
+    uint64_t publish_timeout_ms;          /* then a producer is told "outcome unknown" */
+    struct store_confirm_options confirm; /* of what is stored, by Redis's replicas */
     uint64_t journal_batches_max;
     uint64_t idempotency_ttl_ms, idempotency_keys_max;
     uint64_t history_ttl_ms, history_bytes_max;

@@ -5,7 +5,8 @@
  *                                                    deadline: 503        deadline: "unknown"
  *
  * Each event has a waiter, the producer's callback, answered exactly once:
- *   - by the script's verdict, or
+ *   - by the script's verdict, which with replicas(n) counts when n of Redis's replicas have it
+ *     (store_confirm.h), else they are told `unknown` and the batch goes its way; or
  *   - when the batch's deadline passes: a batch that was not sent yet is dropped and nothing is
  * stored; one that was sent stays, its waiters are told `unknown`, and its fate is found out later:
  * if it was stored after all, it is delivered (DESIGN.md 5b.3-4).
@@ -193,17 +194,31 @@ static void on_accepted(struct shipment *shipment, const struct redis_value *rep
         dispatch_open(publish->core->dispatch, batch); /* last: it takes the batch over */
 }
 
-/* What an error reply means for the producers. While Redis refuses it does so for every batch: one
- * line a second tells it. */
-static enum publish_verdict refusal_of(struct publish *publish, struct slice error)
+/* While Redis refuses it does so for every batch: one line a second tells it. */
+static void log_refusal(struct publish *publish, struct slice error)
 {
     uint64_t now_ms = clock_mono_ms();
     publish->refusals++;
-    if (now_ms - publish->refusal_logged_ms >= 1000) {
-        log_warn("publish.refused", "batches=%u error=%s", publish->refusals, log_quote(error));
-        publish->refusal_logged_ms = now_ms;
-        publish->refusals = 0;
-    }
+    if (now_ms - publish->refusal_logged_ms < 1000)
+        return;
+    log_warn("publish.refused", "batches=%u error=%s", publish->refusals, log_quote(error));
+    publish->refusal_logged_ms = now_ms;
+    publish->refusals = 0;
+}
+
+/* Stored, but a failover may lose it: fewer replicas than `durability` wants have it. It is
+ * delivered, and nobody is told so. */
+static void on_unconfirmed(struct shipment *shipment)
+{
+    log_refusal(shipment->publish, SLICE("too few replicas confirmed it (durability)"));
+    shipment->answered = true;
+    answer_all(shipment, PUBLISH_UNKNOWN);
+}
+
+/* What an error reply means for the producers. */
+static enum publish_verdict refusal_of(struct publish *publish, struct slice error)
+{
+    log_refusal(publish, error);
     if (!slice_starts(error, SLICE("OOM")))
         return PUBLISH_UNAVAILABLE;
     history_make_room(publish->core->history);
@@ -230,7 +245,7 @@ static void on_published(void *arg, enum status status, const struct redis_value
         shipment_refuse(shipment, PUBLISH_UNKNOWN);
         return;
     }
-    if (status != ST_OK) {
+    if (status != ST_OK && status != ST_TIMEOUT) {
         shipment->waiting = shipment->unsure = true; /* until publish_store_ready() */
         return;
     }
@@ -241,6 +256,8 @@ static void on_published(void *arg, enum status status, const struct redis_value
     } else if (redis_value_type(reply) == REDIS_ERROR) {
         shipment_refuse(shipment, refusal_of(publish, redis_value_text(reply)));
     } else if (reply_is(reply, 0, "ok") || reply_is(reply, 0, "adopted")) {
+        if (status == ST_TIMEOUT)
+            on_unconfirmed(shipment);
         on_accepted(shipment, reply, reply_is(reply, 0, "adopted"));
     } else if (reply_is(reply, 0, "journal_full")) {
         shipment_refuse(shipment, PUBLISH_JOURNAL_FULL);
@@ -266,6 +283,7 @@ static enum status ship(struct shipment *shipment, bool script_only)
         .idempotency_ttl_ms = options->idempotency_ttl_ms,
         .uids_max = options->idempotency_keys_max,
         .uid_ttl_ms = options->history_ttl_ms,
+        .confirm = options->confirm,
     };
     struct store_key_claim claims[LIMIT_BATCH_EVENTS];
     char answers[LIMIT_BATCH_EVENTS][ANSWER_BYTES];

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "net/redis_script.h"
-
 /* An orphaned blob (its script never ran) vanishes after this time; publish gives up long before.
  */
 #define ORPHAN_SECONDS "600"
@@ -75,8 +73,9 @@ enum status store_publish(struct store *store, const struct batch *batch, uint64
     }
     status = script_only ? ST_OK : send_blob(store, batch, blob_fn, blob_arg);
     if (status == ST_OK)
-        status = redis_script_call(store_batch_conn(store), store_script(store, "publish"), keys,
-                                   sizeof(keys) / sizeof(keys[0]), args, count, fn, arg);
+        status = store_confirmed_call(store_batch_conn(store), store_script(store, "publish"), keys,
+                                      sizeof(keys) / sizeof(keys[0]), args, count,
+                                      &options->confirm, fn, arg);
 out:
     free(ordinals);
     free(args);

@@ -4,6 +4,7 @@
 
 #include "core/batch.h"
 #include "core/store.h"
+#include "core/store_confirm.h"
 
 /* What the script judges for one event that carries an idempotency key or a uid. */
 struct store_key_claim {
@@ -17,11 +18,13 @@ struct store_publish_options {
     uint64_t journal_batches_max;
     uint64_t idempotency_keys_max, idempotency_ttl_ms;
     uint64_t uids_max, uid_ttl_ms;
+    struct store_confirm_options confirm;
 };
 
 /* Sends the blob (SET … NX EX) and the script in one write, on the batches' connection;
- * `script_only` after a lost reply. fn gets the script's reply once, or ST_LOST; ST_AGAIN/ST_LIMIT
- * are returned when the script was not sent. blob_fn gets the SET's, before. */
+ * `script_only` after a lost reply. fn gets the script's reply once, or ST_LOST, or ST_TIMEOUT and
+ * the reply when too few replicas confirmed it; ST_AGAIN/ST_LIMIT are returned when the script was
+ * not sent. blob_fn gets the SET's, before. */
 MUST_CHECK enum status store_publish(struct store *store, const struct batch *batch,
                                      uint64_t sequence, const struct store_key_claim *claims,
                                      size_t claim_count,

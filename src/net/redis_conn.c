@@ -38,7 +38,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "net/redis_dial.h"
+#include "net/redis_master.h"
 #include "net/redis_pipe.h"
 #include "net/redis_script.h"
 
@@ -65,8 +65,8 @@ struct redis_conn {
     const struct redis_scripts *scripts;
 
     enum conn_state state;
-    struct redis_dial *dial; /* DIALING */
-    int fd;                  /* -1 unless HANDSHAKE, READY, RETIRING; as are the next three */
+    struct redis_master *master; /* where it dials */
+    int fd;                      /* -1 unless HANDSHAKE, READY, RETIRING; as are the next three */
     struct event *readable;
     struct event *writable;
     struct redis_reader *reader;
@@ -198,8 +198,7 @@ static void on_turn_end(struct reap *reap)
 
 static void conn_close(struct redis_conn *conn)
 {
-    redis_dial_cancel(conn->dial);
-    conn->dial = NULL;
+    redis_master_leave(conn->master);
     if (conn->readable)
         event_free(conn->readable);
     if (conn->writable)
@@ -309,6 +308,7 @@ static void become_ready(struct redis_conn *conn)
     conn->attempts = 0;
     conn->error[0] = '\0';
     conn->stats.connects++;
+    redis_master_arrived(conn->master);
     set_timer(conn, conn->options.idle_ping_ms);
     log_info("redis.ready", "conn=%s", conn_name(conn));
     tell_state(conn, true);
@@ -480,7 +480,6 @@ static void on_dialed(void *arg, int fd, const char *error)
 {
     struct redis_conn *conn = arg;
     struct event_base *base = reactor_base(conn->reactor);
-    conn->dial = NULL;
     if (fd < 0) {
         conn_drop(conn, "%s", error);
         return;
@@ -497,13 +496,15 @@ static void on_dialed(void *arg, int fd, const char *error)
 
 static void conn_begin(struct redis_conn *conn)
 {
-    const struct redis_options *options = &conn->options;
     conn->state = DIALING;
-    set_timer(conn, options->connect_timeout_ms);
-    conn->dial = redis_dial_start(conn->reactor, options->host, options->port, options->unix_path,
-                                  conn->attempts, on_dialed, conn);
-    if (!conn->dial)
+    set_timer(conn, conn->options.connect_timeout_ms);
+    if (redis_master_dial(conn->master, conn->attempts, on_dialed, conn) != ST_OK)
         conn_drop(conn, "out of memory");
+}
+
+static void on_moved(void *arg, const char *why)
+{
+    conn_drop(arg, "%s", why);
 }
 
 /* ---- Time ----------------------------------------------------------------------------------- */
@@ -555,6 +556,7 @@ static void on_timer(void *arg)
 static void conn_release(struct redis_conn *conn)
 {
     reactor_timer_free(conn->timer);
+    redis_master_free(conn->master);
     redis_options_release(&conn->options, conn->strings);
     free(conn);
 }
@@ -567,7 +569,6 @@ static void on_reap(struct reap *reap)
 struct redis_conn *redis_conn_new(struct reactor *reactor, const struct redis_options *options,
                                   redis_state_fn *state_fn, void *arg)
 {
-    assert(options->host || options->unix_path);
     struct redis_conn *conn = calloc(1, sizeof(*conn));
     if (!conn)
         return NULL;
@@ -580,7 +581,9 @@ struct redis_conn *redis_conn_new(struct reactor *reactor, const struct redis_op
     snprintf(conn->error, sizeof(conn->error), "not connected yet");
     conn->timer = reactor_timer_new(reactor, on_timer, conn);
     conn->strings = redis_options_copy(&conn->options, options);
-    if (!conn->timer || !conn->strings) {
+    if (conn->strings)
+        conn->master = redis_master_new(reactor, &conn->options, on_moved, conn);
+    if (!conn->timer || !conn->master) {
         conn_release(conn);
         return NULL;
     }

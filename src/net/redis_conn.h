@@ -12,6 +12,9 @@
  * A server that says LOADING, MASTERDOWN or READONLY, or is a replica, is not ready: the connection
  * lets what is on its way be answered, then starts anew.
  *
+ * Where the server is the connection asks anew each time it begins (redis_master.h), and with
+ * Sentinels it also ends, as if the socket had, when they name another master.
+ *
  * No subscriptions: a reply that nobody asked for ends the connection. Blocking commands work if
  * the command timeout is longer than they block, and hold up everything behind them: give them a
  * connection of their own.
@@ -25,6 +28,7 @@
 
 #include "base/buf.h"
 #include "base/hist.h"
+#include "base/limits.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "net/reactor.h"
@@ -33,12 +37,23 @@
 struct redis_conn;
 struct redis_scripts;
 
-struct redis_options {
-    const char *host; /* a number or a name; looked up anew for every attempt */
+struct redis_host {
+    const char *name; /* a number or a name; looked up anew for every attempt */
     uint16_t port;
-    const char *unix_path; /* instead of host and port */
-    const char *username;  /* NULL: the default user */
-    const char *password;  /* NULL: no AUTH */
+};
+
+struct redis_options {
+    /* Where the server is: one of host and port, a path, or those who know. */
+    const char *host;
+    uint16_t port;
+    const char *unix_path;
+    struct redis_host sentinels[LIMIT_REDIS_SENTINELS];
+    size_t sentinel_count;
+    const char *master_name;       /* what the Sentinels call it */
+    const char *sentinel_username; /* as the two below, for the Sentinels themselves */
+    const char *sentinel_password;
+    const char *username; /* NULL: the default user */
+    const char *password; /* NULL: no AUTH */
     int database;
     const char *client_name; /* for CLIENT SETNAME and the log; NULL: none */
     /* 0 takes the default, which is in brackets. */
@@ -49,11 +64,13 @@ struct redis_options {
 };
 
 /* Fills in where to connect from `redis://[[user]:password@]host[:port][/database]` (user and
- * password percent-encoded where needed, host may be a name, a number or `[IPv6]`) or `unix:PATH`;
- * the other members stay as they are. The strings live in `storage`, which must be empty and may
- * not be touched while the options are in use. ST_SYNTAX, ST_RANGE (port, database, length of the
- * path), ST_UNSUPPORTED (other schemes), or ST_NOMEM or ST_LIMIT (storage), with a sentence in
- * *reason (static; it never quotes the password); *options is then unchanged. */
+ * password percent-encoded where needed, host may be a name, a number or `[IPv6]`), `unix:PATH` or
+ * `sentinel://[[user]:password@]host[:port][,host[:port]…]/master-name[/database]`, where user and
+ * password are Redis's and the hosts are the Sentinels'. The other members stay as they are. The
+ * strings live in `storage`, which must be empty and may not be touched while the options are in
+ * use. ST_SYNTAX, ST_RANGE (port, database, length of the path, number of Sentinels),
+ * ST_UNSUPPORTED (other schemes), or ST_NOMEM or ST_LIMIT (storage), with a sentence in *reason
+ * (static; it never quotes the password); *options is then unchanged. */
 MUST_CHECK enum status redis_options_parse(struct redis_options *options, struct slice url,
                                            struct buf *storage, const char **reason);
 

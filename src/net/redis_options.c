@@ -15,8 +15,10 @@
 #include "net/redis_dial.h"
 
 enum {
-    DEFAULT_PORT = 6379,
+    REDIS_PORT = 6379,
+    SENTINEL_PORT = 26379,
     PORT_MAX = 65535,
+    MASTER_NAME_MAX = 64,
     DATABASE_MAX = 65535,
     CONNECT_TIMEOUT_MS = 5000,
     COMMAND_TIMEOUT_MS = 5000,
@@ -100,7 +102,7 @@ static enum status parse_user(struct parse *parse, struct redis_options *to, str
     return ST_OK;
 }
 
-static enum status parse_host(struct parse *parse, struct redis_options *to, struct slice text)
+static enum status parse_host(struct parse *parse, struct redis_host *to, struct slice text)
 {
     struct slice host;
     struct slice rest;
@@ -117,39 +119,100 @@ static enum status parse_host(struct parse *parse, struct redis_options *to, str
     }
     if (host.len == 0)
         return fail(parse, ST_SYNTAX, "the host is missing");
-    to->host = keep(parse, host);
-    to->port = DEFAULT_PORT;
+    to->name = keep(parse, host);
     if (rest.len == 0)
         return ST_OK;
     unsigned port;
     if (rest.ptr[0] != ':')
-        return fail(parse, ST_SYNTAX, "the host must be followed by :port or /database");
+        return fail(parse, ST_SYNTAX, "the host must be followed by :port or a slash");
     if (!number(slice_from(rest, 1), PORT_MAX, &port) || port == 0)
         return fail(parse, ST_RANGE, "the port must be a number from 1 to 65535");
     to->port = (uint16_t)port;
     return ST_OK;
 }
 
-static enum status parse_redis(struct parse *parse, struct redis_options *to, struct slice text)
+/* What may stand before the hosts, which are left in *text with what follows them. */
+static enum status parse_before_hosts(struct parse *parse, struct redis_options *to,
+                                      struct slice *text)
 {
-    size_t at = find_last(text, '@'); /* the last: a password may hold one, if its owner is lax */
-    if (at < text.len) {
-        enum status status = parse_user(parse, to, slice_of(text.ptr, at));
+    size_t at = find_last(*text, '@'); /* the last: a password may hold one, if its owner is lax */
+    if (at < text->len) {
+        enum status status = parse_user(parse, to, slice_of(text->ptr, at));
         if (status != ST_OK)
             return status;
-        text = slice_from(text, at + 1);
+        *text = slice_from(*text, at + 1);
     }
-    if (find(text, '?') < text.len || find(text, '#') < text.len)
+    if (find(*text, '?') < text->len || find(*text, '#') < text->len)
         return fail(parse, ST_SYNTAX, "the URL takes no ? and no #");
+    return ST_OK;
+}
+
+static enum status parse_database(struct parse *parse, struct redis_options *to, struct slice text)
+{
+    unsigned database = 0;
+    if (text.len > 0 && !number(text, DATABASE_MAX, &database))
+        return fail(parse, ST_RANGE, "the database must be a number from 0 to 65535");
+    to->database = (int)database;
+    return ST_OK;
+}
+
+static enum status parse_redis(struct parse *parse, struct redis_options *to, struct slice text)
+{
+    struct redis_host host = {.port = REDIS_PORT};
+    enum status status = parse_before_hosts(parse, to, &text);
+    size_t slash = find(text, '/');
+    if (status == ST_OK)
+        status = parse_database(parse, to, slice_from(text, slash + 1));
+    if (status == ST_OK)
+        status = parse_host(parse, &host, slice_of(text.ptr, slash));
+    to->host = host.name;
+    to->port = host.port;
+    return status;
+}
+
+static enum status parse_sentinels(struct parse *parse, struct redis_options *to, struct slice text)
+{
+    for (bool more = true; more;) {
+        if (to->sentinel_count == LIMIT_REDIS_SENTINELS)
+            return fail(parse, ST_RANGE, "at most 8 Sentinels may be named");
+        size_t comma = find(text, ',');
+        struct redis_host *host = &to->sentinels[to->sentinel_count++];
+        host->port = SENTINEL_PORT;
+        enum status status = parse_host(parse, host, slice_of(text.ptr, comma));
+        if (status != ST_OK)
+            return status;
+        more = comma < text.len;
+        text = slice_from(text, comma + 1);
+    }
+    return ST_OK;
+}
+
+/* Sentinel's own rule for names. */
+static bool is_master_name(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!ascii_is_alnum(name.ptr[i]) && !memchr(".-_", name.ptr[i], 3))
+            return false;
+    return name.len >= 1 && name.len <= MASTER_NAME_MAX;
+}
+
+static enum status parse_sentinel(struct parse *parse, struct redis_options *to, struct slice text)
+{
+    enum status status = parse_before_hosts(parse, to, &text);
+    if (status != ST_OK)
+        return status;
     size_t slash = find(text, '/');
     struct slice path = slice_from(text, slash + 1);
-    if (path.len > 0) {
-        unsigned database;
-        if (!number(path, DATABASE_MAX, &database))
-            return fail(parse, ST_RANGE, "the database must be a number from 0 to 65535");
-        to->database = (int)database;
-    }
-    return parse_host(parse, to, slice_of(text.ptr, slash));
+    size_t name_len = find(path, '/');
+    struct slice name = slice_of(path.ptr, name_len);
+    if (name.len == 0)
+        return fail(parse, ST_SYNTAX, "the master's name is missing behind the Sentinels: /name");
+    if (!is_master_name(name))
+        return fail(parse, ST_RANGE,
+                    "the master's name has 1 to 64 letters, digits, \".\", \"-\" or \"_\"");
+    to->master_name = keep(parse, name);
+    status = parse_database(parse, to, slice_from(path, name_len + 1));
+    return status == ST_OK ? parse_sentinels(parse, to, slice_of(text.ptr, slash)) : status;
 }
 
 static enum status parse_unix(struct parse *parse, struct redis_options *to, struct slice path)
@@ -167,11 +230,13 @@ enum status redis_options_parse(struct redis_options *options, struct slice url,
 {
     static const struct slice redis = SLICE("redis://");
     static const struct slice unix_socket = SLICE("unix:");
+    static const struct slice sentinel = SLICE("sentinel://");
     struct parse parse = {.storage = storage, .reason = ""};
     struct redis_options to = *options;
     enum status status;
-    to.host = to.unix_path = to.username = to.password = NULL;
+    to.host = to.unix_path = to.username = to.password = to.master_name = NULL;
     to.port = 0;
+    to.sentinel_count = 0;
     to.database = 0;
     if (find(url, '\0') < url.len)
         status = fail(&parse, ST_SYNTAX, "a NUL byte is in the URL");
@@ -181,8 +246,10 @@ enum status redis_options_parse(struct redis_options *options, struct slice url,
         status = parse_redis(&parse, &to, slice_from(url, redis.len));
     else if (slice_starts(url, unix_socket))
         status = parse_unix(&parse, &to, slice_from(url, unix_socket.len));
+    else if (slice_starts(url, sentinel))
+        status = parse_sentinel(&parse, &to, slice_from(url, sentinel.len));
     else
-        status = fail(&parse, ST_UNSUPPORTED, "it must begin with redis:// or unix:");
+        status = fail(&parse, ST_UNSUPPORTED, "it must begin with redis://, sentinel:// or unix:");
     if (status == ST_OK)
         *options = to;
     *reason = parse.reason;
@@ -191,42 +258,59 @@ enum status redis_options_parse(struct redis_options *options, struct slice url,
 
 /* ---- Copies --------------------------------------------------------------------------------- */
 
+enum { STRINGS_MAX = 8 + LIMIT_REDIS_SENTINELS };
+
+/* Where the options have a string, which may be NULL; returns how many. */
+static size_t find_strings(struct redis_options *options, const char **at[STRINGS_MAX])
+{
+    const char **const members[] = {&options->host,
+                                    &options->unix_path,
+                                    &options->username,
+                                    &options->password,
+                                    &options->client_name,
+                                    &options->master_name,
+                                    &options->sentinel_username,
+                                    &options->sentinel_password};
+    size_t count = sizeof(members) / sizeof(members[0]);
+    memcpy(at, members, sizeof(members));
+    for (size_t i = 0; i < options->sentinel_count; i++)
+        at[count++] = &options->sentinels[i].name;
+    return count;
+}
+
 static size_t string_bytes(const char *string)
 {
     return string ? strlen(string) + 1 : 0;
 }
 
-static size_t strings_bytes(const struct redis_options *options)
+static size_t strings_bytes(struct redis_options *options)
 {
-    return string_bytes(options->host) + string_bytes(options->unix_path) +
-           string_bytes(options->username) + string_bytes(options->password) +
-           string_bytes(options->client_name);
-}
-
-static const char *copy_string(char **place, const char *string)
-{
-    size_t bytes = string_bytes(string);
-    if (bytes == 0)
-        return NULL;
-    char *copy = *place;
-    memcpy(copy, string, bytes);
-    *place += bytes;
-    return copy;
+    const char **at[STRINGS_MAX];
+    size_t count = find_strings(options, at);
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += string_bytes(*at[i]);
+    return bytes;
 }
 
 char *redis_options_copy(struct redis_options *to, const struct redis_options *from)
 {
-    assert(from->host || from->unix_path);
-    char *strings = malloc(strings_bytes(from));
+    assert(from->host || from->unix_path || from->sentinel_count > 0);
+    const char **at[STRINGS_MAX];
+    *to = *from;
+    char *strings = malloc(strings_bytes(to));
     if (!strings)
         return NULL;
     char *place = strings;
-    *to = *from;
-    to->host = copy_string(&place, from->host);
-    to->unix_path = copy_string(&place, from->unix_path);
-    to->username = copy_string(&place, from->username);
-    to->password = copy_string(&place, from->password);
-    to->client_name = copy_string(&place, from->client_name);
+    size_t count = find_strings(to, at);
+    for (size_t i = 0; i < count; i++) {
+        size_t bytes = string_bytes(*at[i]);
+        if (bytes == 0)
+            continue;
+        memcpy(place, *at[i], bytes);
+        *at[i] = place;
+        place += bytes;
+    }
     if (!to->connect_timeout_ms)
         to->connect_timeout_ms = CONNECT_TIMEOUT_MS;
     if (!to->command_timeout_ms)

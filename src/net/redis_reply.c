@@ -22,6 +22,7 @@
 #include "net/redis_reply.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <hiredis/read.h>
 
@@ -105,6 +106,57 @@ bool redis_value_is_error(const struct redis_value *value, const char *code)
     struct slice prefix = slice_str(code);
     return slice_starts(value->text, prefix) &&
            (value->text.len == prefix.len || value->text.ptr[prefix.len] == ' ');
+}
+
+/* ---- Copies --------------------------------------------------------------------------------- */
+
+/* Counts what hangs on a value: the values below it and the bytes of all texts. */
+static void measure(const struct redis_value *value, size_t *values, size_t *bytes)
+{
+    *bytes += redis_value_text(value).len;
+    *values += redis_value_count(value);
+    for (size_t i = 0; i < redis_value_count(value); i++)
+        measure(&value->array.items[i], values, bytes);
+}
+
+/* Takes room for what hangs on it from both places. No deeper than the reader allows: 7 arrays. */
+static void copy_to(struct redis_value *to, const struct redis_value *from,
+                    struct redis_value **values, char **bytes)
+{
+    *to = *from;
+    struct slice text = redis_value_text(from);
+    if (text.len > 0) {
+        memcpy(*bytes, text.ptr, text.len);
+        to->text.ptr = *bytes;
+        *bytes += text.len;
+    }
+    if (from->type == REDIS_ARRAY) {
+        to->array.items = *values;
+        *values += from->array.count;
+        for (size_t i = 0; i < from->array.count; i++)
+            copy_to(&to->array.items[i], &from->array.items[i], values, bytes);
+    }
+}
+
+struct redis_value *redis_value_copy(const struct redis_value *value)
+{
+    size_t count = 1;
+    size_t text_bytes = 0;
+    if (!value)
+        value = &nil_value;
+    measure(value, &count, &text_bytes);
+    struct redis_value *copy = malloc(count * sizeof(*copy) + text_bytes);
+    if (!copy)
+        return NULL;
+    struct redis_value *values = copy + 1;
+    char *bytes = (char *)(copy + count);
+    copy_to(copy, value, &values, &bytes);
+    return copy;
+}
+
+void redis_value_free(struct redis_value *value)
+{
+    free(value);
 }
 
 /* ---- Arena ---------------------------------------------------------------------------------- */

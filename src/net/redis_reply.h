@@ -42,6 +42,11 @@ const struct redis_value *redis_value_at(const struct redis_value *value, size_t
 /* True for an error whose first word is `code`, such as "NOSCRIPT". */
 bool redis_value_is_error(const struct redis_value *value, const char *code);
 
+/* A copy that outlives its reader, for redis_value_free(); NULL when out of memory. */
+MUST_CHECK struct redis_value *redis_value_copy(const struct redis_value *value);
+/* Accepts NULL. Copies only. */
+void redis_value_free(struct redis_value *value);
+
 /* ---- The reader ------------------------------------------------------------------------------ */
 
 struct redis_reader;

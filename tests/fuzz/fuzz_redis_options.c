@@ -22,11 +22,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum status status = redis_options_parse(&options, slice_of(data, size), &storage, &reason);
     if (!reason || (reason[0] == '\0') != (status == ST_OK))
         abort();
-    if (status == ST_OK && !options.unix_path == !options.host)
+    if (status == ST_OK && !!options.unix_path + !!options.host + (options.sentinel_count > 0) != 1)
         abort();
-    if (length(options.host) + length(options.unix_path) + length(options.username) +
-            length(options.password) >
-        size)
+    size_t lengths = length(options.host) + length(options.unix_path) + length(options.username) +
+                     length(options.password) + length(options.master_name);
+    if (options.sentinel_count > LIMIT_REDIS_SENTINELS)
+        abort();
+    for (size_t i = 0; i < options.sentinel_count; i++)
+        lengths += length(options.sentinels[i].name);
+    if (lengths > size)
         abort();
     buf_free(&storage);
     return 0;

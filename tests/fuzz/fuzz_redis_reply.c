@@ -1,5 +1,5 @@
 /* fuzz_redis_reply.c - bytes from a server, cut into pieces: no crash, bounded memory, and the same
- * values whatever the cut. The first byte is the size of the pieces. */
+ * values whatever the cut, and in a copy. The first byte is the size of the pieces. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -18,6 +18,17 @@ static uint64_t digest(const struct redis_value *value, uint64_t hash)
     return hash;
 }
 
+/* The copy says the same. */
+static uint64_t digest_both(const struct redis_value *value, uint64_t hash)
+{
+    struct redis_value *copy = redis_value_copy(value);
+    uint64_t result = digest(value, hash);
+    if (!copy || digest(copy, hash) != result)
+        abort();
+    redis_value_free(copy);
+    return result;
+}
+
 static uint64_t read_all(const char *bytes, size_t len, size_t piece)
 {
     struct redis_reader *reader = redis_reader_new();
@@ -27,7 +38,7 @@ static uint64_t read_all(const char *bytes, size_t len, size_t piece)
         const struct redis_value *value = NULL;
         status = redis_reader_feed(reader, bytes + at, len - at < piece ? len - at : piece);
         while (status == ST_OK && (status = redis_reader_next(reader, &value)) == ST_OK && value)
-            hash = digest(value, hash + 1);
+            hash = digest_both(value, hash + 1);
     }
     redis_reader_free(reader);
     return hash;

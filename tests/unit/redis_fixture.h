@@ -3,6 +3,7 @@
 #ifndef TROTLINE_TESTS_REDIS_FIXTURE_H
 #define TROTLINE_TESTS_REDIS_FIXTURE_H
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,29 @@ static inline bool loop_until_within(struct loop *loop, condition_fn *condition,
 static inline void loop_until(struct loop *loop, condition_fn *condition, void *arg)
 {
     assert_true(loop_until_within(loop, condition, arg, PATIENCE_MS));
+}
+
+/* ---- Ports ---------------------------------------------------------------------------------- */
+
+static inline int listen_on_loopback(uint16_t *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* A port at which nobody listens. */
+static inline uint16_t free_port(void)
+{
+    uint16_t port;
+    close(listen_on_loopback(&port));
+    return port;
 }
 
 /* ---- A server ------------------------------------------------------------------------------- */

@@ -196,6 +196,27 @@ static void file_sets_every_type(void **state)
     done(&o);
 }
 
+/* The n of replicas(n), with a Redis that may have replicas. */
+static void durability_names_replicas(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned replicas;
+    } rows[] = {
+        {"redis: sentinel://a:1,b/m\ndurability: replicas(1)\n", 1},
+        {"redis: redis://h\ndurability: replicas(8)\n", 8},
+        {"redis: redis://h\ndurability: memory\n", 0},
+        {"durability: always\n", 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct outcome o = load_text(rows[i].text);
+        assert_string_equal(errors_of(&o), "");
+        assert_int_equal(config_durability_replicas(o.config.durability), rows[i].replicas);
+        done(&o);
+    }
+}
+
 /* Empty files, empty groups and empty lists are what they look like. */
 static void emptiness_is_fine(void **state)
 {
@@ -263,12 +284,21 @@ static void file_errors_are_exact(void **state)
         {"archive:\n  files: 0\n",
          "f:2: archive.files: \"0\" is out of range; allowed: 1 to 1000 files\n"},
         {"durability: 1\n",
-         "f:1: durability: \"1\" is unknown; allowed: always, everysec or memory\n"},
+         "f:1: durability: \"1\" is unknown; allowed: always, everysec, memory or replicas(N) "
+         "with N from 1 to 8\n"},
+        {"durability: replicas(9)\nredis: redis://h\n",
+         "f:1: durability: \"replicas(9)\" is unknown; allowed: always, everysec, memory or "
+         "replicas(N) with N from 1 to 8; did you mean \"replicas(1)\"?\n"},
+        {"durability: replicas(2)\n",
+         "durability: replicas(2) needs a Redis of your own that has replicas; the embedded one "
+         "has none (allowed with it: always, everysec or memory)\n"},
         {"listen: example.com:80\n",
          "f:1: listen: \"example.com:80\" is not an address; allowed: ADDR:PORT, [IPV6]:PORT or "
          ":PORT (all addresses), port 0 to 65535\n"},
-        {"redis: embeded\n", "f:1: redis: \"embeded\" is not acceptable; allowed: embedded, "
-                             "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:PATH\n"},
+        {"redis: embeded\n",
+         "f:1: redis: \"embeded\" is not acceptable; allowed: embedded, "
+         "redis://[USER:PASSWORD@]HOST[:PORT][/DB], unix:PATH or "
+         "sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/MASTER-NAME[/DB]\n"},
         {"keyPrefix: 'a{b}'\n", "f:1: keyPrefix: \"a{b}\" is not acceptable; allowed: 1 to 32 "
                                 "letters, digits, \"_\", \"-\" or \".\"\n"},
         {"data: ''\n", "f:1: data: \"\" is not acceptable; allowed: a directory\n"},
@@ -293,7 +323,8 @@ static void file_errors_are_exact(void **state)
                                "\"-._~+/=\"\n"},
         {"redis: rediss://u:secret@h\n",
          "f:1: redis: (a value that is not shown) is not acceptable; allowed: embedded, "
-         "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:PATH\n"},
+         "redis://[USER:PASSWORD@]HOST[:PORT][/DB], unix:PATH or "
+         "sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/MASTER-NAME[/DB]\n"},
         /* All wrong values are told, in the order of the table. */
         {"dev: 1\nhttp:\n  idleTimeout: x\nkeyPrefix: ''\n",
          "f:1: dev: \"1\" is not a truth value; allowed: true or false\n"
@@ -694,6 +725,7 @@ int main(void)
         cmocka_unit_test(table_is_sound),
         cmocka_unit_test(defaults_are_complete),
         cmocka_unit_test(file_sets_every_type),
+        cmocka_unit_test(durability_names_replicas),
         cmocka_unit_test(emptiness_is_fine),
         cmocka_unit_test(file_errors_are_exact),
         cmocka_unit_test(environment_is_substituted),

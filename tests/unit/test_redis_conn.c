@@ -7,8 +7,6 @@
 
 #include <cmocka.h>
 
-#include <netinet/in.h>
-
 #include "net/redis_conn.h"
 #include "net/redis_script.h"
 #include "redis_fixture.h"
@@ -744,18 +742,6 @@ static void test_scripts_after_restart(void **state)
 }
 
 /* ---- Addresses ------------------------------------------------------------------------------ */
-
-static uint16_t free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&address, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
 
 /* By number, by name, and what is said when there is nobody. */
 static void test_addresses(void **state)

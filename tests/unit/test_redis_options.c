@@ -64,6 +64,61 @@ static void test_accepted(void **state)
     }
 }
 
+/* sentinel://: who is asked, for whom. */
+static void test_sentinels(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        size_t count;
+        struct redis_host first, last;
+        const char *master_name, *username, *password;
+        int database;
+    } rows[] = {
+        {"sentinel://h/m", 1, {"h", 26379}, {"h", 26379}, "m", NULL, NULL, 0},
+        {"sentinel://h:1/my.mas-ter_1/", 1, {"h", 1}, {"h", 1}, "my.mas-ter_1", NULL, NULL, 0},
+        {"sentinel://a,b:2/m/7", 2, {"a", 26379}, {"b", 2}, "m", NULL, NULL, 7},
+        {"sentinel://:se%2ccret@a:1,[::1],[::2]:3/m",
+         3,
+         {"a", 1},
+         {"::2", 3},
+         "m",
+         NULL,
+         "se,cret",
+         0},
+        {"sentinel://me:secret@a,b,c,d,e,f,g,h/m/65535",
+         8,
+         {"a", 26379},
+         {"h", 26379},
+         "m",
+         "me",
+         "secret",
+         65535},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct redis_options options = {.host = "goes", .sentinel_password = "stays"};
+        struct buf storage;
+        const char *reason;
+        buf_init(&storage, 4096);
+        assert_int_equal(redis_options_parse(&options, slice_str(rows[i].url), &storage, &reason),
+                         ST_OK);
+        assert_null(options.host);
+        assert_null(options.unix_path);
+        assert_int_equal(options.sentinel_count, rows[i].count);
+        const struct redis_host *last = &options.sentinels[rows[i].count - 1];
+        assert_string_equal(options.sentinels[0].name, rows[i].first.name);
+        assert_int_equal(options.sentinels[0].port, rows[i].first.port);
+        assert_string_equal(last->name, rows[i].last.name);
+        assert_int_equal(last->port, rows[i].last.port);
+        assert_string_equal(options.master_name, rows[i].master_name);
+        assert_same(options.username, rows[i].username);
+        assert_same(options.password, rows[i].password);
+        assert_int_equal(options.database, rows[i].database);
+        assert_string_equal(options.sentinel_password, "stays");
+        buf_free(&storage);
+    }
+}
+
 /* What is refused, with which sentence; the options stay as they were. */
 static void test_refused(void **state)
 {
@@ -100,6 +155,23 @@ static void test_refused(void **state)
         {"redis://:a%zz@h", ST_SYNTAX, "password is not percent-encoded"},
         {"redis://:a%00@h", ST_SYNTAX, "password is not percent-encoded"},
         {"redis://m%:a@h", ST_SYNTAX, "user is not percent-encoded"},
+        {"sentinel://", ST_SYNTAX, "master's name is missing"},
+        {"sentinel://h", ST_SYNTAX, "master's name is missing"},
+        {"sentinel://h/", ST_SYNTAX, "master's name is missing"},
+        {"sentinel://h//1", ST_SYNTAX, "master's name is missing"},
+        {"sentinel:///m", ST_SYNTAX, "host is missing"},
+        {"sentinel://a,/m", ST_SYNTAX, "host is missing"},
+        {"sentinel://,a/m", ST_SYNTAX, "host is missing"},
+        {"sentinel://a:0,b/m", ST_RANGE, "port"},
+        {"sentinel://a,b:x/m", ST_RANGE, "port"},
+        {"sentinel://a b/m n", ST_RANGE, "master's name has"},
+        {"sentinel://a/1234567890123456789012345678901234567890123456789012345678901234x", ST_RANGE,
+         "master's name has"},
+        {"sentinel://a/m/x", ST_RANGE, "database"},
+        {"sentinel://a/m/1/2", ST_RANGE, "database"},
+        {"sentinel://a/m?x", ST_SYNTAX, "takes no ?"},
+        {"sentinel://secret@a/m", ST_SYNTAX, "user:password"},
+        {"sentinel://a,b,c,d,e,f,g,h,i/m", ST_RANGE, "at most 8"},
         {"unix:", ST_SYNTAX, "path is missing"},
         {"unix:/1234567890123456789012345678901234567890123456789012345678901234567890123456789012"
          "3456789012345678901234567",
@@ -154,13 +226,30 @@ static void test_copy(void **state)
     redis_options_release(&to, NULL);
 }
 
+/* The Sentinels' names too. */
+static void test_copy_sentinels(void **state)
+{
+    (void)state;
+    char name[] = "b";
+    struct redis_options from = {
+        .sentinels = {{"a", 1}, {name, 2}}, .sentinel_count = 2, .master_name = name};
+    struct redis_options to;
+    char *strings = redis_options_copy(&to, &from);
+    assert_non_null(strings);
+    name[0] = 'x';
+    assert_string_equal(to.sentinels[0].name, "a");
+    assert_string_equal(to.sentinels[1].name, "b");
+    assert_string_equal(to.master_name, "b");
+    redis_options_release(&to, strings);
+    assert_int_equal(to.sentinel_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_nul_and_size),
-        cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_accepted), cmocka_unit_test(test_sentinels),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_nul_and_size),
+        cmocka_unit_test(test_copy),     cmocka_unit_test(test_copy_sentinels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,13 +168,50 @@ static void test_accessors(void **state)
     redis_reader_free(reader);
 }
 
+/* A copy has all of it, and lives on when the reader does not. */
+static void test_copy(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes, *says;
+    } rows[] = {
+        {"*4\r\n$2\r\nok\r\n:7\r\n*2\r\n+a\r\n*1\r\n$-1\r\n$3\r\nend\r\n",
+         "[\"ok\" 7 [+a [nil]] \"end\"]"},
+        {"*0\r\n", "[]"},
+        {"$0\r\n\r\n", "\"\""},
+        {"-ERR no\r\n", "-ERR no"},
+        {":-5\r\n", "-5"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct redis_reader *reader = redis_reader_new();
+        const struct redis_value *value;
+        struct buf says;
+        buf_init(&says, 256);
+        assert_non_null(reader);
+        assert_int_equal(redis_reader_feed(reader, rows[i].bytes, strlen(rows[i].bytes)), ST_OK);
+        assert_int_equal(redis_reader_next(reader, &value), ST_OK);
+        assert_non_null(value);
+        struct redis_value *copy = redis_value_copy(value);
+        assert_non_null(copy);
+        redis_reader_free(reader);
+        describe(&says, copy);
+        assert_true(slice_eq(buf_slice(&says), slice_str(rows[i].says)));
+        redis_value_free(copy);
+        buf_free(&says);
+    }
+    struct redis_value *nil = redis_value_copy(NULL);
+    assert_non_null(nil);
+    assert_int_equal(redis_value_type(nil), REDIS_NIL);
+    redis_value_free(nil);
+    redis_value_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_accessors),
+        cmocka_unit_test(test_values),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_too_large), cmocka_unit_test(test_accessors),
+        cmocka_unit_test(test_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

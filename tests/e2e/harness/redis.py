@@ -83,6 +83,7 @@ class RedisServer:
         self.path = str(self.directory / "redis.sock")
         self.port = free_port()
         self.options = {"save": "", "appendonly": "no", **options}
+        self.password = options.get("requirepass")
         self.process = None
 
     @property
@@ -121,7 +122,10 @@ class RedisServer:
         return self
 
     def connect(self, timeout=5.0):
-        return Redis(self.path, timeout)
+        redis = Redis(self.path, timeout)
+        if self.password:
+            redis.call("AUTH", self.password)
+        return redis
 
     def call(self, *words):
         """One command on a connection of its own."""

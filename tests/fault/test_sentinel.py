@@ -1,0 +1,170 @@
+"""Redis fails over under a real Sentinel: what was acknowledged under replicas(1) is never lost.
+
+TROTLINE_SENTINEL_EVENTS (4,000 from the start) makes the runs longer.
+"""
+
+import os
+
+import pytest
+from harness import Load, RedisGroup, RedisServer, wait_until
+from test_kill import at, check, listen
+
+EVENTS = int(os.environ.get("TROTLINE_SENTINEL_EVENTS", "4000"))
+
+# WAIT takes a quarter of ingest.timeout at most, so that a run without a replica is not slow.
+REPLICAS_1 = ("--set", "durability=replicas(1)", "--set", "ingest.timeout=2s")
+
+
+@pytest.fixture
+def group():
+    with RedisGroup() as group:
+        yield group
+
+
+def wait_until_accepted(daemon, type, data=None, timeout=60):
+    """Publishes until it is accepted; returns the event's id."""
+    with daemon.client() as client:
+        answer = wait_until(lambda: next((answer for answer in [client.post_event(type, data)]
+                                          if answer.status == 202), None),
+                            timeout, "an event to be accepted")
+        return answer.json["id"]
+
+
+# ---- Failover --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_failover_by_order_in_mid_load(start_daemon, group, sink, keys):
+    """There and back: every 202 arrives, what was refused does not, the process is the same."""
+    daemon = start_daemon(*REPLICAS_1, redis=group)
+    listen(daemon, sink)
+    with Load(daemon, "load", EVENTS, keys=keys) as load:
+        for turn in range(1, 3):
+            at(load, turn / 3)
+            group.failover()
+            group.wait_for_replica()
+        load.wait()
+        check(load, sink)
+    assert not keys or len(load.accepted) == EVENTS
+    assert daemon.ready()
+
+
+def test_master_killed_in_mid_load(start_daemon, group, sink):
+    """kill -9 of the master, twice: the replica has everything that was acknowledged. Until another
+    replica follows it nothing is: the killed server comes back as one."""
+    daemon = start_daemon(*REPLICAS_1, redis=group)
+    webhook = listen(daemon, sink)
+    with Load(daemon, "load", EVENTS, keys=True) as load:
+        for turn in range(1, 3):
+            at(load, turn / 3)
+            old = group.master
+            old.kill9()
+            group.wait_for_switch(old)
+            old.start()
+            group.wait_for_replica()
+        load.wait()
+        assert len(load.accepted) == EVENTS
+        check(load, sink)
+    with daemon.client() as client:
+        assert client.get_webhook(webhook["id"])["id"] == webhook["id"]
+        for event in list(load.accepted.values())[::EVENTS // 20]:
+            wait_until(lambda: client.deliveries(event)[webhook["id"]]["status"] == "sent", 30,
+                       f"{event} to be sent")
+    assert daemon.ready()
+
+
+def test_retries_wait_through_a_failover(start_daemon, group, sink):
+    """What waits for its retry is in the schedule of the new master."""
+    daemon = start_daemon(*REPLICAS_1, "--set", "breaker.enabled=false", redis=group)
+    sink.script("/", 500)
+    listen(daemon, sink, retryPolicy={"schedule": ["3s"] * 10, "jitter": 0})
+    with Load(daemon, "load", 200) as load:
+        load.wait()
+    sink.wait_for(len(load.accepted))
+    old = group.master
+    old.kill9()
+    sink.script("/", 200)
+    sink.clear()
+    group.wait_for_switch(old)
+    wait_until(lambda: set(load.accepted.values()) <= set(sink.ids("/")), 60,
+               "all of them to be sent again")
+
+
+def test_master_falls_silent(start_daemon, group, sink):
+    """Its connections stay open and say nothing. The daemon asks the Sentinel, not its patience."""
+    daemon = start_daemon("--set", "redisOptions.commandTimeout=10m", redis=group)
+    listen(daemon, sink)
+    before = wait_until_accepted(daemon, "load", {"n": 0, "try": 0})
+    old = group.master
+    old.pause()
+    group.wait_for_switch(old)
+    after = wait_until_accepted(daemon, "load", {"n": 1, "try": 0})
+    daemon.wait_for_log(rf"redis\.not_ready .*the master is 127\.0\.0\.1:{group.master.port} now")
+    wait_until(lambda: {before, after} <= set(sink.ids("/")), 30, "both events")
+    old.resume()
+    group.wait_for_replica()
+    assert wait_until_accepted(daemon, "load", {"n": 2, "try": 0})
+
+
+def test_master_demoted_by_hand(start_daemon, sink):
+    """Without a Sentinel: READONLY is no storing, and it works again when it is a master again."""
+    with RedisServer() as other, RedisServer() as redis:
+        daemon = start_daemon(redis=redis)
+        listen(daemon, sink)
+        redis.call("REPLICAOF", "127.0.0.1", other.port)
+        wait_until(lambda: not daemon.ready(), 20, "/readyz to say so")
+        with daemon.client() as client:
+            assert client.post_event("load").expect(503).code != "outcome_unknown"
+        redis.call("REPLICAOF", "NO", "ONE")
+        wait_until(daemon.ready, 30, "the master to be one again")
+
+
+# ---- Durability ------------------------------------------------------------------------------------
+
+def test_no_replica_to_confirm(start_daemon, group, sink):
+    """Stored and delivered, but the producer is told that nobody knows; later it works, and the same
+    key is answered with the same event."""
+    daemon = start_daemon(*REPLICAS_1, redis=group)
+    listen(daemon, sink, "a")
+    group.replica.kill9()
+    with daemon.client() as client:
+        for _ in range(2):  # the second is a duplicate of an event that is not confirmed either
+            answer = client.post_event("a", {"n": 1}, key="key-1").expect(503, "outcome_unknown")
+            assert answer.header("Retry-After")
+        sink.wait_for(1)
+        daemon.wait_for_log(r"publish\.refused .*too few replicas")
+        next(server for server in group.servers if server.process is None).start()
+        group.wait_for_replica()
+        event = wait_until(lambda: next((answer.json["id"] for answer in
+                                         [client.post_event("a", {"n": 1}, key="key-1")]
+                                         if answer.status == 202), None), 30, "202")
+    assert sink.ids("/") == [event]
+
+
+def test_replicas_need_a_redis_that_has_them(start_daemon):
+    daemon = start_daemon("--set", "durability=replicas(1)", started=False)
+    with pytest.raises(AssertionError, match="the embedded one has none"):
+        daemon.start()
+
+
+# ---- Access ----------------------------------------------------------------------------------------
+
+def test_passwords(start_daemon, sink):
+    """Redis's is in the URL, the Sentinel's in an option; a wrong one is told and waits."""
+    with RedisGroup(sentinel_password="watchful", redis_password="se:cr@t") as group:
+        right = ("--set", "redisOptions.sentinelPassword=watchful")
+        daemon = start_daemon(*right, redis=group)
+        listen(daemon, sink, "a")
+        event = wait_until_accepted(daemon, "a")
+        wait_until(lambda: sink.ids("/") == [event], 20, "the event")
+        stranger = start_daemon("--set", "redisOptions.sentinelPassword=wrong",
+                                redis=group, started=False)
+        stranger.start(ready=False)
+        stranger.wait_for_log(r"redis\.not_ready .*Sentinel .*WRONGPASS")
+        assert not stranger.ready()
+        assert "watchful" not in daemon.log and "cr@t" not in daemon.log
+
+
+def test_unknown_master_name(start_daemon, group):
+    daemon = start_daemon(redis=group.url.replace("mymaster", "nobody"), started=False)
+    daemon.start(ready=False)
+    daemon.wait_for_log(r"redis\.not_ready .*it knows no master: nobody")

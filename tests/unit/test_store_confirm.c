@@ -1,0 +1,300 @@
+/* test_store_confirm.c - a script and WAIT behind it, with a real master and a real replica. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/store_confirm.h"
+#include "net/redis_script.h"
+#include "redis_fixture.h"
+
+#define TEXT(lua) .text = (lua), .len = sizeof(lua) - 1
+
+static const struct redis_script_source sources[] = {
+    {.name = "write",
+     TEXT("return {redis.call('INCR', KEYS[1]), 'and', {redis.call('GET', KEYS[1])}}")},
+    {.name = "read", TEXT("return redis.call('EXISTS', KEYS[1])")},
+    {.name = "fail", TEXT("return redis.error_reply('NOREPLICAS none')")},
+};
+
+struct fixture {
+    struct loop loop;
+    struct server master, replica;
+    char port[8]; /* of the master */
+    struct redis_scripts *scripts;
+    struct redis_options options;
+    struct redis_conn *conn;
+    int answers;
+    enum status status;
+    int64_t integer;
+    char error[64];
+};
+
+static bool is_ready(void *arg)
+{
+    const struct fixture *f = arg;
+    return redis_conn_ready(f->conn);
+}
+
+static bool is_answered(void *arg)
+{
+    const struct fixture *f = arg;
+    return f->answers > 0;
+}
+
+static bool is_idle(void *arg)
+{
+    const struct fixture *f = arg;
+    return redis_conn_in_flight(f->conn) == 0;
+}
+
+static void setup(struct fixture *f)
+{
+    *f = (struct fixture){0};
+    loop_start(&f->loop);
+    snprintf(f->port, sizeof(f->port), "%u", free_port());
+    server_start(&f->master, (const char *const[]){"--port", f->port, "--repl-ping-replica-period",
+                                                   "3600", NULL});
+    f->scripts = redis_scripts_new(sources, 3);
+    f->options = (struct redis_options){.unix_path = f->master.socket, .client_name = "test"};
+    f->conn = redis_conn_new(f->loop.reactor, &f->options, NULL, NULL);
+    assert_non_null(f->conn);
+    redis_conn_set_scripts(f->conn, f->scripts);
+    loop_until(&f->loop, is_ready, f);
+}
+
+static void teardown(struct fixture *f)
+{
+    redis_conn_free(f->conn);
+    loop_end(&f->loop);
+    redis_scripts_free(f->scripts);
+    if (f->replica.pid)
+        server_end(&f->replica);
+    server_end(&f->master);
+}
+
+static void on_answer(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct fixture *f = arg;
+    const struct redis_value *first =
+        redis_value_type(reply) == REDIS_ARRAY ? redis_value_at(reply, 0) : reply;
+    f->answers++;
+    f->status = status;
+    f->integer = redis_value_integer(first);
+    snprintf(
+        f->error, sizeof(f->error), "%.*s",
+        SLICE_ARGS(redis_value_type(reply) == REDIS_ERROR ? redis_value_text(reply) : SLICE_NULL));
+    if (redis_value_type(reply) == REDIS_ARRAY) {
+        assert_true(slice_eq(redis_value_text(redis_value_at(reply, 1)), SLICE("and")));
+        assert_int_equal(redis_value_count(redis_value_at(reply, 2)), 1);
+    }
+}
+
+static void call(struct fixture *f, const char *script, unsigned replicas, uint64_t timeout_ms)
+{
+    const struct slice key = SLICE("key");
+    const struct store_confirm_options options = {.replicas = replicas, .timeout_ms = timeout_ms};
+    f->answers = 0;
+    assert_int_equal(store_confirmed_call(f->conn, redis_script_find(f->scripts, script), &key, 1,
+                                          NULL, 0, &options, on_answer, f),
+                     ST_OK);
+    assert_int_equal(f->answers, 0);
+}
+
+static void call_and_wait(struct fixture *f, const char *script, unsigned replicas,
+                          uint64_t timeout_ms)
+{
+    call(f, script, replicas, timeout_ms);
+    loop_until(&f->loop, is_answered, f);
+    assert_int_equal(f->answers, 1);
+}
+
+static void send_words(struct fixture *f, const struct slice *words, size_t count)
+{
+    f->answers = 0;
+    assert_int_equal(redis_command(f->conn, words, count, on_answer, f), ST_OK);
+    loop_until(&f->loop, is_answered, f);
+    assert_int_equal(f->status, ST_OK);
+}
+
+/* One that has what the master has: by the master's own word. */
+static void start_replica(struct fixture *f)
+{
+    const struct slice wait[] = {SLICE("WAIT"), SLICE("1"), SLICE("100")};
+    server_start(&f->replica, (const char *const[]){"--replicaof", "127.0.0.1", f->port, NULL});
+    do {
+        send_words(f, wait, 3);
+    } while (f->integer == 0);
+}
+
+/* Without a wish it is a plain call. */
+static void test_not_wanted(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    call_and_wait(&f, "write", 0, 0);
+    assert_int_equal(f.status, ST_OK);
+    assert_int_equal(f.integer, 1);
+    assert_int_equal(redis_conn_stats(f.conn)->commands, 1);
+    teardown(&f);
+}
+
+/* Nobody to confirm it: the reply is there, and is not what was wished for. */
+static void test_no_replica(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    call_and_wait(&f, "write", 1, 30);
+    assert_int_equal(f.status, ST_TIMEOUT);
+    assert_int_equal(f.integer, 1);
+    teardown(&f);
+}
+
+/* With a replica it is confirmed; two were not. */
+static void test_replica(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    start_replica(&f);
+    call_and_wait(&f, "write", 1, 10000);
+    assert_int_equal(f.status, ST_OK);
+    assert_int_equal(f.integer, 1);
+    call_and_wait(&f, "write", 2, 30);
+    assert_int_equal(f.status, ST_TIMEOUT);
+    assert_int_equal(f.integer, 2);
+    teardown(&f);
+}
+
+static void on_info(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct fixture *f = arg;
+    char text[4096];
+    assert_int_equal(status, ST_OK);
+    snprintf(text, sizeof(text), "%.*s", SLICE_ARGS(redis_value_text(reply)));
+    const char *replica = strstr(text, ",offset=");
+    const char *master = strstr(text, "master_repl_offset:");
+    assert_true(replica && master);
+    f->integer = atoll(master + 19) - atoll(replica + 8);
+    f->answers++;
+}
+
+/* Until the replica has confirmed the very last byte, the question for the last confirmation
+ * included: it does so once a second. */
+static void wait_until_level(struct fixture *f)
+{
+    const struct slice info[] = {SLICE("INFO"), SLICE("replication")};
+    do {
+        pause_ms(20);
+        f->answers = 0;
+        assert_int_equal(redis_command(f->conn, info, 2, on_info, f), ST_OK);
+        loop_until(&f->loop, is_answered, f);
+    } while (f->integer != 0);
+}
+
+/* A call that writes nothing is confirmed with what it has read: so an event is a duplicate only of
+ * one that the replicas have, too. */
+static void test_covers_what_was_read(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct slice set[] = {SLICE("SET"), SLICE("key"), SLICE("value")};
+    const struct slice incr[] = {SLICE("INCR"), SLICE("other")};
+    setup(&f);
+    start_replica(&f);
+    wait_until_level(&f);
+    kill(f.replica.pid, SIGSTOP);
+    call_and_wait(&f, "read", 1, 30); /* nothing was written since */
+    assert_int_equal(f.status, ST_OK);
+    assert_int_equal(f.integer, 0);
+    struct redis_conn *mine = f.conn; /* another's write */
+    f.conn = redis_conn_new(f.loop.reactor, &f.options, NULL, NULL);
+    assert_non_null(f.conn);
+    loop_until(&f.loop, is_ready, &f);
+    send_words(&f, incr, 2);
+    send_words(&f, set, 3);
+    redis_conn_free(f.conn);
+    f.conn = mine;
+    call_and_wait(&f, "read", 1, 30);
+    assert_int_equal(f.status, ST_TIMEOUT);
+    assert_int_equal(f.integer, 1);
+    kill(f.replica.pid, SIGCONT);
+    call_and_wait(&f, "read", 1, 10000);
+    assert_int_equal(f.status, ST_OK);
+    teardown(&f);
+}
+
+/* An error is told at once, whatever the replicas do. */
+static void test_error(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    call(&f, "fail", 1, 100000);
+    assert_true(loop_until_within(&f.loop, is_answered, &f, 5000));
+    assert_int_equal(f.status, ST_OK);
+    assert_string_equal(f.error, "NOREPLICAS none");
+    teardown(&f);
+    assert_int_equal(f.answers, 1);
+}
+
+/* A script that Redis has forgotten runs behind its own WAIT, which is asked for again. */
+static void test_forgotten_script(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct slice flush[] = {SLICE("SCRIPT"), SLICE("FLUSH")};
+    setup(&f);
+    start_replica(&f);
+    send_words(&f, flush, 2);
+    call_and_wait(&f, "write", 1, 10000);
+    assert_int_equal(f.status, ST_OK);
+    assert_int_equal(f.integer, 1);
+    assert_int_equal(redis_conn_stats(f.conn)->repeated, 1);
+    send_words(&f, flush, 2);
+    call_and_wait(&f, "write", 2, 30);
+    assert_int_equal(f.status, ST_TIMEOUT);
+    loop_until(&f.loop, is_idle, &f);
+    teardown(&f);
+}
+
+static bool has_run(void *arg)
+{
+    const struct fixture *f = arg;
+    return redis_conn_stats(f->conn)->replies > 0;
+}
+
+/* The server goes while it waits: what became of the script is not known. */
+static void test_lost(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    call(&f, "write", 1, 100000);
+    loop_until(&f.loop, has_run, &f);
+    assert_int_equal(f.answers, 0);
+    server_kill(&f.master);
+    loop_until(&f.loop, is_answered, &f);
+    assert_int_equal(f.status, ST_LOST);
+    server_launch(&f.master, NULL);
+    loop_until(&f.loop, is_ready, &f);
+    call(&f, "write", 1, 100000);
+    teardown(&f);
+    assert_int_equal(f.answers, 1);
+    assert_int_equal(f.status, ST_STOPPED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_not_wanted), cmocka_unit_test(test_no_replica),
+        cmocka_unit_test(test_replica),    cmocka_unit_test(test_covers_what_was_read),
+        cmocka_unit_test(test_error),      cmocka_unit_test(test_forgotten_script),
+        cmocka_unit_test(test_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

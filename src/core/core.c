@@ -19,6 +19,7 @@
 #include "core/history.h"
 #include "core/jobs.h"
 #include "core/journal.h"
+#include "core/lanes.h"
 #include "core/notice.h"
 #include "core/publish.h"
 #include "core/replica.h"
@@ -96,6 +97,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->outbound = outbound;
     rng_seed(&core->rng, rng_u64());
     core->reload = reactor_timer_new(reactor, on_reload, core);
+    core->lanes = lanes_new(store_incarnation(store));
     core->publish = publish_new(core);
     core->gate = gate_new(core);
     core->journal = journal_new(core);
@@ -111,10 +113,10 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->endpoints = endpoint_store_new(core);
     core->health = health_store_new(core);
     core->notice = notice_new(core);
-    if (!core->reload || !core->publish || !core->gate || !core->journal || !core->dispatch ||
-        !core->attempts || !core->settle || !core->schedule || !core->replica || !core->adoption ||
-        !core->history || !core->clear || !core->endpoints || !core->jobs || !core->health ||
-        !core->notice) {
+    if (!core->reload || !core->lanes || !core->publish || !core->gate || !core->journal ||
+        !core->dispatch || !core->attempts || !core->settle || !core->schedule || !core->replica ||
+        !core->adoption || !core->history || !core->clear || !core->endpoints || !core->jobs ||
+        !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
@@ -140,6 +142,7 @@ void core_free(struct core *core)
     endpoint_store_free(core->endpoints);
     health_store_free(core->health);
     notice_free(core->notice);
+    lanes_free(core->lanes);
     reactor_timer_free(core->reload);
     free(core);
 }

@@ -5,18 +5,22 @@
  */
 #include "core/replica.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/adoption.h"
 #include "core/store_batch.h"
 #include "net/redis_script.h"
 
+enum { INFO_BYTES = 2048 };
+
 struct replica {
     struct core *core;
     struct reactor_timer *heartbeat;
     bool beating;    /* a heartbeat is on its way */
     bool first_beat; /* the next one is the first */
-    size_t turn;     /* which of the dead is looked at */
+    bool draining;
+    size_t turn; /* which of the dead is looked at */
     void (*left)(void *arg);
     void *left_arg;
 };
@@ -39,22 +43,35 @@ static void on_beat(void *arg, enum status status, const struct redis_value *rep
     adoption_begin(core->adoption, dead);
 }
 
+/* What is told of this process, and whether it drains. */
+static struct slice info_text(const struct replica *replica, char text[INFO_BYTES])
+{
+    const char *info = replica->core->options.replica_info;
+    size_t len = info ? strlen(info) : 0;
+    if (len < 2 || len + 32 > INFO_BYTES)
+        return SLICE_NULL;
+    snprintf(text, INFO_BYTES, "%.*s,\"draining\":%s}", (int)len - 1, info,
+             replica->draining ? "true" : "false");
+    return slice_str(text);
+}
+
 static void beat(struct replica *replica)
 {
     struct core *core = replica->core;
     struct store *store = core->store;
     if (replica->beating || !store_ready(store))
         return;
-    struct store_key text[3];
-    struct slice keys[] = {store_key(store, &text[0], "replicas", NULL),
-                           store_key(store, &text[1], "journals", NULL),
-                           store_key(store, &text[2], "config", NULL)};
+    struct store_key text[4];
+    char info[INFO_BYTES];
+    struct slice keys[] = {
+        store_key(store, &text[0], "replicas", NULL), store_key(store, &text[1], "journals", NULL),
+        store_key(store, &text[2], "config", NULL), store_key(store, &text[3], "replicas", "info")};
     struct store_number lease;
-    bool sole = core->options.sole_owner && replica->first_beat;
+    bool others_dead = core->options.others_dead && replica->first_beat;
     struct slice args[] = {slice_str(store_incarnation(store)),
                            store_u64(&lease, core->options.lease_ms),
-                           sole ? SLICE("others") : SLICE("")};
-    replica->beating = store_query_script(store, store_script(store, "heartbeat"), keys, 3, args, 3,
+                           others_dead ? SLICE("others") : SLICE(""), info_text(replica, info)};
+    replica->beating = store_query_script(store, store_script(store, "heartbeat"), keys, 4, args, 4,
                                           on_beat, replica) == ST_OK;
 }
 
@@ -68,6 +85,17 @@ static void on_heartbeat(void *arg)
 void replica_store_ready(struct replica *replica)
 {
     reactor_timer_set(replica->heartbeat, replica->core->options.heartbeat_ms);
+    beat(replica);
+}
+
+bool replica_joined(const struct replica *replica)
+{
+    return !replica->first_beat;
+}
+
+void replica_drain(struct replica *replica)
+{
+    replica->draining = true;
     beat(replica);
 }
 

@@ -8,70 +8,77 @@
 
 #include <stdlib.h>
 
-#include <jansson.h>
-
 #include "api/api.h"
 #include "api/reply.h"
 #include "base/json_out.h"
-#include "core/json_field.h"
+#include "base/json_scan.h"
 #include "core/store_read.h"
 
-enum { BODY_BYTES_MAX = 1024 * 1024, FIRST = 2 /* where the replicas begin */, FIELDS = 4 };
+enum {
+    BODY_BYTES_MAX = 1024 * 1024,
+    FIRST = 2, /* where the replicas begin */
+    FIELDS = 4,
+    MEMBERS_MAX = 32
+};
 
 struct listed {
     struct slice id;
     uint64_t lease_ends_at_ms;
     uint64_t lanes;
-    json_t *info; /* an object or NULL */
+    struct json_member info[MEMBERS_MAX]; /* what it tells of itself */
+    size_t info_count;
 };
 
-static const char *text_of(const struct listed *listed, const char *name)
+static void read_one(const struct redis_value *reply, size_t at, struct listed *listed)
 {
-    return json_string_value(json_object_get(listed->info, name)); /* NULL-safe, both */
+    struct json_error error;
+    listed->id = reply_text(reply, at);
+    listed->lease_ends_at_ms = (uint64_t)reply_integer(reply, at + 1);
+    listed->lanes = (uint64_t)reply_integer(reply, at + 2);
+    if (json_members(reply_text(reply, at + 3), listed->info, MEMBERS_MAX, &listed->info_count,
+                     &error) != ST_OK)
+        listed->info_count = 0;
+}
+
+/* A member as JSON, if it is of that type; else SLICE_NULL. */
+static struct slice told(const struct listed *listed, const char *name, enum json_type type)
+{
+    const struct json_member *member = json_find(listed->info, listed->info_count, slice_str(name));
+    return member && member->type == type ? member->value : SLICE_NULL;
 }
 
 static int by_age(const void *a, const void *b)
 {
     const struct listed *left = a, *right = b;
-    const char *one = text_of(left, "startedAt"), *two = text_of(right, "startedAt");
-    int order = strcmp(one ? one : "", two ? two : "");
+    int order =
+        slice_compare(told(left, "startedAt", JSON_STRING), told(right, "startedAt", JSON_STRING));
     return order ? order : slice_compare(left->id, right->id);
 }
 
-static void add_text(struct json_out *out, const struct listed *listed, const char *name)
+static void add_told(struct json_out *out, const struct listed *listed, const char *name,
+                     enum json_type type)
 {
-    const char *text = text_of(listed, name);
-    json_member_str_or_null(out, name, text ? slice_str(text) : SLICE_NULL);
+    struct slice value = told(listed, name, type);
+    if (value.ptr)
+        json_member_raw(out, name, value);
+    else
+        json_member_null(out, name);
 }
 
 static void add_one(struct json_out *out, const struct listed *listed, const char *self)
 {
-    json_t *pid = json_object_get(listed->info, "pid");
     json_object_open(out);
     json_member_str(out, "id", listed->id);
-    add_text(out, listed, "host");
-    if (json_is_integer(pid))
-        json_member_i64(out, "pid", json_integer_value(pid));
-    else
-        json_member_null(out, "pid");
-    add_text(out, listed, "url");
-    add_text(out, listed, "version");
-    add_text(out, listed, "startedAt");
+    add_told(out, listed, "host", JSON_STRING);
+    add_told(out, listed, "pid", JSON_NUMBER);
+    add_told(out, listed, "url", JSON_STRING);
+    add_told(out, listed, "version", JSON_STRING);
+    add_told(out, listed, "startedAt", JSON_STRING);
     json_member_time_ms(out, "leaseEndsAt", listed->lease_ends_at_ms);
-    json_member_bool(out, "draining", json_is_true(json_object_get(listed->info, "draining")));
+    json_member_bool(out, "draining", told(listed, "draining", JSON_TRUE).ptr != NULL);
     json_member_u64(out, "lanes", listed->lanes);
     json_member_bool(out, "self", slice_eq(listed->id, slice_str(self)));
     json_object_close(out);
-}
-
-static struct listed read_one(const struct redis_value *reply, size_t at)
-{
-    struct slice info = reply_text(reply, at + 3);
-    struct listed listed = {.id = reply_text(reply, at),
-                            .lease_ends_at_ms = (uint64_t)reply_integer(reply, at + 1),
-                            .lanes = (uint64_t)reply_integer(reply, at + 2),
-                            .info = json_loadb(info.ptr, info.len, 0, NULL)};
-    return listed;
 }
 
 enum status replicas_render(const struct redis_value *reply, const char *self, struct buf *body)
@@ -85,16 +92,14 @@ enum status replicas_render(const struct redis_value *reply, const char *self, s
     if (!list)
         return ST_NOMEM;
     for (size_t i = 0; i < count; i++)
-        list[i] = read_one(reply, FIRST + i * FIELDS);
+        read_one(reply, FIRST + i * FIELDS, &list[i]);
     qsort(list, count, sizeof(*list), by_age);
     json_out_begin(&out, body);
     json_object_open(&out);
     json_key(&out, "replicas");
     json_array_open(&out);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         add_one(&out, &list[i], self);
-        json_decref(list[i].info);
-    }
     free(list);
     json_array_close(&out);
     uint64_t owned = (uint64_t)reply_integer(reply, 1);

@@ -250,7 +250,7 @@ static const struct row rows[] = {
      "Times that this replica sent nothing because Redis had not confirmed its lease in time.",
      CORE(lease_lapses)},
     {"trotline_batches_received_total", COUNTER,
-     "Batches that other replicas stored with work for this one.", CORE(batches_received)},
+     "Batches that other replicas stored with work for this one.", CORE(parts_received)},
     {"trotline_config_version", GAUGE, "Version of the configuration of endpoints in use.",
      CORE(config_version)},
 

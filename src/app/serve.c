@@ -11,8 +11,8 @@
  *                       still serving, with      then no new requests: queues go back
  *                       Connection: close;       to the schedule
  *                       lanes are given up          |
- *                                                shutdownTimeout: attempts are cut, their deliveries
- *                                                go back too
+ *                                                shutdownTimeout: attempts are cut, their
+ * deliveries go back too
  *
  * A load balancer takes no notice of a /readyz that it has not asked yet, hence drainDelay, in
  * which nothing is refused. Behind it the accept queue is emptied before the listener closes, and
@@ -37,7 +37,6 @@
 #include "app/config_command.h"
 #include "app/workers.h"
 #include "base/clock.h"
-#include "base/json_out.h"
 #include "base/log.h"
 #include "base/rng.h"
 #include "core/archive.h"
@@ -79,8 +78,6 @@ struct serve {
     struct reactor_timer *tick;
     struct buf redis_url;
     struct buf api_key;
-    struct buf url;  /* where this very process is reached, if that is anywhere */
-    struct buf info; /* core_options.replica_info */
     char incarnation[17];
     char not_ready[160];
     bool key_made, announced, draining, cut;
@@ -412,6 +409,8 @@ static bool start_archive(struct serve *serve, struct buf *error)
     return serve->archive != NULL;
 }
 
+/* The door that was opened last is where others reach this process: a worker's own, if it has one.
+ */
 static bool open_door(struct serve *serve, enum door door, const struct address *address,
                       bool reuse_port, struct buf *error)
 {
@@ -431,10 +430,8 @@ static bool open_door(struct serve *serve, enum door door, const struct address 
     buf_init(&url, 256);
     address_add_url(&url, address, http_server_port(http));
     log_info("serve.listening", "url=%.*s", SLICE_ARGS(buf_slice(&url)));
-    if (serve->url.len == 0 || door == DOOR_OWN) {
-        buf_clear(&serve->url);
-        buf_add_slice(&serve->url, buf_slice(&url));
-    }
+    buf_add_char(&url, '\0');
+    replica_set_url(serve->core->replica, buf_status(&url) == ST_OK ? url.ptr : "");
     buf_free(&url);
     return true;
 }
@@ -460,31 +457,6 @@ static bool start_http(struct serve *serve, struct buf *error)
     return error->len == 0;
 }
 
-/* What others are told of this process (api/replicas.c shows it). */
-static bool describe(struct serve *serve, struct buf *error)
-{
-    struct json_out out;
-    char host[HOST_NAME_MAX + 1];
-    if (gethostname(host, sizeof(host)) != 0)
-        host[0] = '\0';
-    host[HOST_NAME_MAX] = '\0';
-    json_out_begin(&out, &serve->info);
-    json_object_open(&out);
-    json_member_cstr(&out, "host", host);
-    json_member_u64(&out, "pid", (uint64_t)getpid());
-    json_member_str(&out, "url", buf_slice(&serve->url));
-    json_member_cstr(&out, "version", TROTLINE_VERSION);
-    json_member_time_ms(&out, "startedAt", serve->api.started_at_ms);
-    json_object_close(&out);
-    buf_add_char(&serve->info, '\0');
-    if (buf_status(&serve->info) != ST_OK) {
-        buf_add_str(error, "out of memory");
-        return false;
-    }
-    serve->core->options.replica_info = serve->info.ptr;
-    return true;
-}
-
 static bool start(struct serve *serve, struct buf *error)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -503,7 +475,7 @@ static bool start(struct serve *serve, struct buf *error)
     }
     if (!serve_open_data(serve->config, &serve->api_key, &serve->key_made, error) ||
         !start_auth(serve, error) || !start_schemes(serve, error) || !start_core(serve, error) ||
-        !start_archive(serve, error) || !start_http(serve, error) || !describe(serve, error))
+        !start_archive(serve, error) || !start_http(serve, error))
         return false;
     reactor_add_hook(serve->reactor, "serve", on_turn, serve);
     if (serve->config->dev)
@@ -530,8 +502,6 @@ static void finish(struct serve *serve)
     reactor_free(serve->reactor);
     buf_free(&serve->redis_url);
     buf_free(&serve->api_key);
-    buf_free(&serve->url);
-    buf_free(&serve->info);
 }
 
 static int run(struct serve *serve)
@@ -564,8 +534,6 @@ static int serve_alone(const struct config *config, const struct worker *worker)
     log_set_mark(worker_mark(worker));
     buf_init(&serve->redis_url, 4096);
     buf_init(&serve->api_key, 4096);
-    buf_init(&serve->url, 256);
-    buf_init(&serve->info, 4096);
     int code = run(serve);
     free(serve);
     return code;

@@ -50,8 +50,6 @@ struct core_options {
     bool sole_owner;  /* the Redis is this process's alone (embedded) */
     bool others_dead; /* at the start every other incarnation is dead, whatever its lease says: the
                          data directory's lock tells (DESIGN.md 5b.15) */
-    const char *replica_info; /* what others are told of this process: a JSON object. Looked at from
-                                 the first turn on; outlives the core. NULL: nothing */
     size_t endpoints_max;
     uint64_t job_rate; /* deliveries a second of a replay that names no rate; 0: no limit */
     /* Endpoints that do not do well. */
@@ -76,10 +74,10 @@ struct core_stats {
     uint64_t jobs_deliveries; /* put back into the schedule by jobs */
     uint64_t replicas;        /* now: alive, myself included, as the last heartbeat saw it */
     uint64_t lanes_gained, lanes_released, lanes_lost;
-    uint64_t lease_lapses;     /* times that nothing was sent because no heartbeat was confirmed */
-    uint64_t batches_received; /* parts of batches that other replicas stored for my lanes */
-    uint64_t config_version;   /* of the configuration that is in use */
-    struct hist publish_us;    /* accepted to answered */
+    uint64_t lease_lapses;   /* times that nothing was sent because no heartbeat was confirmed */
+    uint64_t parts_received; /* parts of batches that other replicas stored for my lanes */
+    uint64_t config_version; /* of the configuration that is in use */
+    struct hist publish_us;  /* accepted to answered */
     struct hist attempt_us;
     struct hist delivery_us; /* accepted (or deliverAt, if that is later) to sent; no replays */
     struct hist batch_events, batch_bytes;

@@ -5,14 +5,17 @@
  */
 #include "core/replica.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "base/json_out.h"
 #include "core/adoption.h"
 #include "core/store_batch.h"
 #include "net/redis_script.h"
 
-enum { INFO_BYTES = 2048 };
+enum { INFO_BYTES_MAX = 4096 };
 
 struct replica {
     struct core *core;
@@ -20,7 +23,9 @@ struct replica {
     bool beating;    /* a heartbeat is on its way */
     bool first_beat; /* the next one is the first */
     bool draining;
-    size_t turn; /* which of the dead is looked at */
+    char *url;
+    uint64_t started_at_ms; /* unix */
+    size_t turn;            /* which of the dead is looked at */
     void (*left)(void *arg);
     void *left_arg;
 };
@@ -43,16 +48,22 @@ static void on_beat(void *arg, enum status status, const struct redis_value *rep
     adoption_begin(core->adoption, dead);
 }
 
-/* What is told of this process, and whether it drains. */
-static struct slice info_text(const struct replica *replica, char text[INFO_BYTES])
+/* What is told of this process: JSON. */
+static void write_info(const struct replica *replica, struct buf *info)
 {
-    const char *info = replica->core->options.replica_info;
-    size_t len = info ? strlen(info) : 0;
-    if (len < 2 || len + 32 > INFO_BYTES)
-        return SLICE_NULL;
-    snprintf(text, INFO_BYTES, "%.*s,\"draining\":%s}", (int)len - 1, info,
-             replica->draining ? "true" : "false");
-    return slice_str(text);
+    char host[256] = "";
+    struct json_out out;
+    if (gethostname(host, sizeof(host) - 1) != 0)
+        host[0] = '\0';
+    json_out_begin(&out, info);
+    json_object_open(&out);
+    json_member_str(&out, "host", slice_str(host));
+    json_member_u64(&out, "pid", (uint64_t)getpid());
+    json_member_str(&out, "url", slice_str(replica->url ? replica->url : ""));
+    json_member_time_ms(&out, "startedAt", replica->started_at_ms);
+    json_member_str(&out, "version", SLICE(TROTLINE_VERSION));
+    json_member_bool(&out, "draining", replica->draining);
+    json_object_close(&out);
 }
 
 static void beat(struct replica *replica)
@@ -62,17 +73,21 @@ static void beat(struct replica *replica)
     if (replica->beating || !store_ready(store))
         return;
     struct store_key text[4];
-    char info[INFO_BYTES];
+    struct buf info;
     struct slice keys[] = {
         store_key(store, &text[0], "replicas", NULL), store_key(store, &text[1], "journals", NULL),
         store_key(store, &text[2], "config", NULL), store_key(store, &text[3], "replicas", "info")};
     struct store_number lease;
+    buf_init(&info, INFO_BYTES_MAX);
+    write_info(replica, &info);
     bool others_dead = core->options.others_dead && replica->first_beat;
     struct slice args[] = {slice_str(store_incarnation(store)),
                            store_u64(&lease, core->options.lease_ms),
-                           others_dead ? SLICE("others") : SLICE(""), info_text(replica, info)};
+                           others_dead ? SLICE("others") : SLICE(""),
+                           buf_status(&info) == ST_OK ? buf_slice(&info) : SLICE("{}")};
     replica->beating = store_query_script(store, store_script(store, "heartbeat"), keys, 4, args, 4,
                                           on_beat, replica) == ST_OK;
+    buf_free(&info);
 }
 
 static void on_heartbeat(void *arg)
@@ -86,6 +101,12 @@ void replica_store_ready(struct replica *replica)
 {
     reactor_timer_set(replica->heartbeat, replica->core->options.heartbeat_ms);
     beat(replica);
+}
+
+void replica_set_url(struct replica *replica, const char *url)
+{
+    free(replica->url);
+    replica->url = strdup(url); /* without memory for it none is told */
 }
 
 bool replica_joined(const struct replica *replica)
@@ -126,6 +147,7 @@ struct replica *replica_new(struct core *core)
         return NULL;
     replica->core = core;
     replica->first_beat = true;
+    replica->started_at_ms = clock_wall_ms();
     replica->heartbeat = reactor_timer_new(core->reactor, on_heartbeat, replica);
     if (!replica->heartbeat) {
         replica_free(replica);
@@ -139,5 +161,6 @@ void replica_free(struct replica *replica)
     if (!replica)
         return;
     reactor_timer_free(replica->heartbeat);
+    free(replica->url);
     free(replica);
 }

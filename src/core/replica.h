@@ -16,6 +16,9 @@ void replica_free(struct replica *replica);
 /* Redis is (again) reachable. */
 void replica_store_ready(struct replica *replica);
 
+/* Where this process is reached, for the list of replicas: from the next heartbeat on. */
+void replica_set_url(struct replica *replica, const char *url);
+
 /* A heartbeat of mine was confirmed: others know of me. */
 bool replica_joined(const struct replica *replica);
 

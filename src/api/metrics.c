@@ -24,6 +24,7 @@
 #include "core/dispatch.h"
 #include "core/jobs.h"
 #include "core/journal.h"
+#include "core/lanes.h"
 #include "core/schedule.h"
 #include "net/outbound.h"
 #include "net/process_stats.h"
@@ -42,6 +43,7 @@ struct now {
     uint64_t endpoints_active, endpoints_disabled;
     uint64_t redis_up, redis_calls, redis_bytes;
     uint64_t jobs;
+    uint64_t lanes[LANE_STATES];
     uint64_t log_dropped, archive_dropped;
     uint64_t http_connections, http_bytes;
 };
@@ -227,6 +229,31 @@ static const struct row rows[] = {
      "Endpoints that have work and wait for the next slot of their rate limit.",
      CORE(endpoints_limited)},
 
+    /* Other replicas. */
+    {"trotline_replicas", GAUGE, "Replicas alive, as this one last heard; itself included.",
+     CORE(replicas)},
+    {"trotline_lanes", GAUGE,
+     "Lanes by their state as this replica knows it: its own (mine; arriving and leaving while "
+     "they "
+     "change hands), another's, or nobody's.",
+     NOW(lanes[LANE_MINE]), LABEL("state", "mine")},
+    {ALSO, NOW(lanes[LANE_ARRIVING]), LABEL("state", "arriving")},
+    {ALSO, NOW(lanes[LANE_LEAVING]), LABEL("state", "leaving")},
+    {ALSO, NOW(lanes[LANE_OTHER]), LABEL("state", "other")},
+    {ALSO, NOW(lanes[LANE_FREE]), LABEL("state", "free")},
+    {"trotline_lanes_moved_total", COUNTER,
+     "Lanes that this replica took over, handed back, or found taken from it.", CORE(lanes_gained),
+     LABEL("way", "gained")},
+    {ALSO, CORE(lanes_released), LABEL("way", "released")},
+    {ALSO, CORE(lanes_lost), LABEL("way", "lost")},
+    {"trotline_lease_lapses_total", COUNTER,
+     "Times that this replica sent nothing because Redis had not confirmed its lease in time.",
+     CORE(lease_lapses)},
+    {"trotline_batches_received_total", COUNTER,
+     "Batches that other replicas stored with work for this one.", CORE(parts_received)},
+    {"trotline_config_version", GAUGE, "Version of the configuration of endpoints in use.",
+     CORE(config_version)},
+
     /* Connections to targets. */
     {"trotline_outbound_requests_total", COUNTER, "Requests to targets, test sends included.",
      OUT(sent)},
@@ -303,6 +330,11 @@ static struct now look(const struct api *api)
         .bytes_max = core->options.bytes_max,
         .batches = journal_count(core->journal),
         .jobs = jobs_running(core->jobs),
+        .lanes = {[LANE_FREE] = lanes_count(core->lanes, LANE_FREE),
+                  [LANE_OTHER] = lanes_count(core->lanes, LANE_OTHER),
+                  [LANE_ARRIVING] = lanes_count(core->lanes, LANE_ARRIVING),
+                  [LANE_MINE] = lanes_count(core->lanes, LANE_MINE),
+                  [LANE_LEAVING] = lanes_count(core->lanes, LANE_LEAVING)},
         .log_dropped = log_dropped(),
         .archive_dropped = archive_dropped(core->archive),
         .schedule_lag_ms = schedule_lag_ms(core->schedule),

@@ -6,6 +6,7 @@
 #include "api/health.h"
 #include "api/jobs.h"
 #include "api/log_levels.h"
+#include "api/replicas.h"
 #include "api/test_send.h"
 #include "api/webhooks.h"
 
@@ -31,6 +32,7 @@ const struct route api_routes[] = {
     {HTTP_GET, "/api/jobs", jobs_list, ROUTE_QUERY},
     {HTTP_GET, "/api/jobs/{id}", jobs_get, 0},
     {HTTP_DELETE, "/api/jobs/{id}", jobs_delete, 0},
+    {HTTP_GET, "/api/replicas", replicas_list, ROUTE_UNLOADED},
     {HTTP_GET, "/api/log", log_levels_read, ROUTE_UNLOADED},
     {HTTP_PUT, "/api/log", log_levels_put, ROUTE_JSON | ROUTE_UNLOADED},
     {HTTP_GET, "/healthz", health_alive, ROUTE_OPEN},

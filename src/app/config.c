@@ -315,12 +315,13 @@ static const struct cli_option arguments[] = {
     {"data", "DIR", "Short for --set data=DIR."},
     {"log-level", "LEVEL", "Short for --set log.level=LEVEL."},
     {"log-format", "FORMAT", "Short for --set log.format=FORMAT."},
+    {"workers", "N", "Short for --set workers=N."},
     {"dev", NULL, "Short for --set dev=true."},
 };
 enum { ARGUMENT_CONFIG, ARGUMENT_SET, ARGUMENTS = sizeof(arguments) / sizeof(arguments[0]) };
 
-static const char *const shorthands[ARGUMENTS] = {NULL,   NULL,        "listen",     "redis",
-                                                  "data", "log.level", "log.format", "dev"};
+static const char *const shorthands[ARGUMENTS] = {
+    NULL, NULL, "listen", "redis", "data", "log.level", "log.format", "workers", "dev"};
 
 void config_print_arguments(struct buf *out)
 {

@@ -48,7 +48,9 @@ struct config_durations {
 
 struct config {
     struct address listen;
-    char *redis; /* "embedded", "redis://…", "sentinel://…" or "unix:PATH" */
+    uint64_t workers;
+    char *worker_listen; /* "": nowhere; else an address */
+    char *redis;         /* "embedded", "redis://…", "sentinel://…" or "unix:PATH" */
     char *data;
     bool dev;
     char *key_prefix;

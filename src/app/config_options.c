@@ -38,6 +38,12 @@ static bool valid_not_empty(const char *text)
     return text[0] != '\0';
 }
 
+static bool valid_worker_listen(const char *text)
+{
+    struct address address;
+    return text[0] == '\0' || address_parse(text, &address) == ST_OK;
+}
+
 static bool valid_redis(const char *text)
 {
     return strcmp(text, "embedded") == 0 ||
@@ -115,6 +121,23 @@ const struct config_option config_options[] = {
      .form = ADDRESS_FORM,
      .help = "Where the HTTP server listens. Port 0 takes a free port, which the line \"ready on\" "
              "tells."},
+    {.name = "workers",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(workers),
+     .fallback = "1",
+     .min = 1,
+     .max = 64,
+     .unit = "processes",
+     .help = "So many gateways on one port, for so many cores. They share the Redis and the work."},
+    {.name = "workerListen",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(worker_listen),
+     .fallback = "",
+     .valid = valid_worker_listen,
+     .form = "empty, or " ADDRESS_FORM,
+     .help = "With several workers: where each of them listens besides, for itself, so that "
+             "Prometheus reaches every one: worker 1 on this port, worker 2 on the next, and so on "
+             "(with port 0 on free ones). Empty: nowhere."},
     {.name = "redis",
      .type = CONFIG_TYPE_STRING,
      FIELD(redis),

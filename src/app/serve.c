@@ -1,15 +1,23 @@
 /* serve.c - `trotline serve`: the order of start and stop.
  *
  * Start:  data directory, API key, embedded Redis, store, core, HTTP; "ready" when the endpoints
- * are loaded. Requests that come before get 503.
+ * are loaded. Requests that come before get 503. A worker (worker.h) begins in the same way, on a
+ * Redis of its parent or of its own, and tells its parent instead of the world.
  *
  * Stop (SIGTERM, SIGINT, SIGHUP):
  *
  *   RUNNING --signal--> DRAINING --drainDelay--> FINISHING --nothing in hand--> LEAVING --> STOPPED
- *                       /readyz 503,             no new requests,  |
- *                       still serving            queues go back to the schedule
- *                                                                  |
- *                                    shutdownTimeout: attempts are cut, their deliveries go back
+ *                       /readyz 503,             no new connections, idle ones are ended;
+ *                       still serving, with      then no new requests: queues go back
+ *                       Connection: close;       to the schedule
+ *                       lanes are given up          |
+ *                                                shutdownTimeout: attempts are cut, their
+ * deliveries go back too
+ *
+ * A load balancer takes no notice of a /readyz that it has not asked yet, hence drainDelay, in
+ * which nothing is refused. Behind it the accept queue is emptied before the listener closes, and
+ * a connection is ended once it has been idle for LAST_CALL_MS: a client at work has then been told
+ * by an answer, one that rests is most unlikely to send at this very moment.
  *
  * A second signal during the stop ends the process at once; what is in hand is in Redis.
  */
@@ -21,25 +29,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/api.h"
-#include "app/api_key.h"
 #include "app/cli.h"
 #include "app/commands.h"
 #include "app/config_command.h"
+#include "app/workers.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/log_levels.h"
 #include "base/rng.h"
 #include "core/archive.h"
 #include "core/replica.h"
 #include "core/store.h"
-#include "net/redis_server.h"
 #include "net/signals.h"
 
-enum { TICK_MS = 20, CUT_MS = 3000, WRITTEN_MS = 2000 /* the last lines, at the end */ };
+enum {
+    TICK_MS = 20,
+    LAST_CALL_MS = 500,
+    CUT_MS = 3000,
+    WRITTEN_MS = 2000 /* the last lines, at the end */
+};
+
+/* Where requests come in: on the port that others may share, and a worker's own. */
+enum door { DOOR_SHARED, DOOR_OWN, DOORS };
 
 #define PACKED_BYTES "4096" /* as net/redis_server.c has it */
 
@@ -47,6 +60,7 @@ enum phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_FINISHING, PHASE_LEAVING, PHAS
 
 struct serve {
     const struct config *config;
+    struct worker worker;
     struct reactor *reactor;
     struct signals *signals;
     struct redis_server *redis;
@@ -60,7 +74,7 @@ struct serve {
     struct archive *archive;
     struct auth *auth;
     struct api api;
-    struct http_server *http;
+    struct http_server *doors[DOORS]; /* NULL: there is none */
     struct reactor_timer *tick;
     struct buf redis_url;
     struct buf api_key;
@@ -87,10 +101,22 @@ static void on_left(void *arg)
     reactor_stop(serve->reactor);
 }
 
+/* True when no request is under way and none may come. */
+static bool doors_closed(struct serve *serve)
+{
+    size_t left = 0;
+    for (int i = 0; i < DOORS; i++) {
+        struct http_server *door = serve->doors[i];
+        if (door)
+            left += http_server_dismiss_idle(door, LAST_CALL_MS) + http_server_open_requests(door);
+    }
+    return left == 0;
+}
+
 static void finishing(struct serve *serve, uint64_t since_ms)
 {
     struct core *core = serve->core;
-    if (http_server_open_requests(serve->http) == 0 && !core->stopping)
+    if (!core->stopping && doors_closed(serve))
         core_stop(core);
     if (core->stopping && core_idle(core)) {
         enter(serve, PHASE_LEAVING);
@@ -117,7 +143,9 @@ static void on_tick(void *arg)
     switch (serve->phase) {
     case PHASE_DRAINING:
         if (since_ms >= serve->config->drain_delay_ms) {
-            http_server_stop_accepting(serve->http);
+            for (int i = 0; i < DOORS; i++)
+                if (serve->doors[i])
+                    http_server_stop_accepting(serve->doors[i]);
             enter(serve, PHASE_FINISHING);
         }
         break;
@@ -148,95 +176,37 @@ static void on_signal(void *arg, int number)
     }
     log_info("serve.stopping", "signal=%d", number);
     serve->draining = true;
-    http_server_drain(serve->http);
+    for (int i = 0; i < DOORS; i++)
+        if (serve->doors[i])
+            http_server_drain(serve->doors[i]);
+    replica_drain(serve->core->replica);
     enter(serve, PHASE_DRAINING);
 }
 
 /* ---- Ready ---------------------------------------------------------------------------------- */
 
-static void print_ready(struct serve *serve)
+static void announce(struct serve *serve)
 {
-    struct buf text;
-    buf_init(&text, 8192);
-    buf_add_str(&text, "ready on ");
-    address_add_url(&text, &serve->config->listen, http_server_port(serve->http));
-    buf_add_char(&text, '\n');
-    if (buf_status(&text) == ST_OK) {
-        fwrite(text.ptr, 1, text.len, stdout);
-        fflush(stdout);
+    serve->announced = true;
+    if (serve->worker.number > 0) {
+        log_info("worker.ready", "pid=%d", (int)getpid());
+        worker_tell_ready(&serve->worker);
+        return;
     }
-    buf_free(&text);
+    serve_say_ready(&(struct serve_ready){.config = serve->config,
+                                          .port = http_server_port(serve->doors[DOOR_SHARED]),
+                                          .api_key = buf_slice(&serve->api_key),
+                                          .key_made = serve->key_made});
 }
 
-/* Commands that work from any directory, with the same program and the same data. */
-static void print_next_steps(struct serve *serve)
-{
-    char *program_path = realpath("/proc/self/exe", NULL);
-    char *data_path = realpath(serve->config->data, NULL);
-    const char *program = program_path ? program_path : "trotline";
-    const char *data = data_path ? data_path : serve->config->data;
-    struct buf url;
-    buf_init(&url, 256);
-    address_add_url(&url, &serve->config->listen, http_server_port(serve->http));
-    buf_add_char(&url, '\0');
-    const char *at = buf_status(&url) == ST_OK ? url.ptr : "";
-    struct buf text;
-    buf_init(&text, 16 * 1024);
-    buf_addf(&text,
-             "\n"
-             "  Trotline " TROTLINE_VERSION " listens on %s\n"
-             "  API key: %.*s  (in %s/api-key)\n"
-             "\n"
-             "  Try it, in another terminal:\n"
-             "    export TROTLINE_URL=%s TROTLINE_API_KEY=$(cat %s/api-key)\n"
-             "    curl \"$TROTLINE_URL/api/webhooks\" -H \"Authorization: Bearer "
-             "$TROTLINE_API_KEY\" \\\n"
-             "        -H 'Content-Type: application/json' \\\n"
-             "        -d '{\"url\":\"http://127.0.0.1:9000/\",\"events\":[\"order.*\"]}'\n"
-             "    %s sink --secret SECRET &     # a receiver; SECRET is in curl's answer\n"
-             "    %s send order.created '{\"order\":17}'\n"
-             "\n",
-             at, SLICE_ARGS(buf_slice(&serve->api_key)), data, at, data, program, program);
-    if (buf_status(&text) == ST_OK)
-        log_plain(buf_slice(&text));
-    buf_free(&text);
-    buf_free(&url);
-    free(program_path);
-    free(data_path);
-}
-
-/* Whatever the log's level is. */
-static void print_key(struct serve *serve)
-{
-    struct slice key = buf_slice(&serve->api_key);
-    struct buf file, text;
-    buf_init(&file, 8192);
-    buf_init(&text, 8192);
-    buf_addf(&file, "%s/api-key", serve->config->data);
-    buf_addf(&text, "API key: %.*s (also in %.*s)\n", SLICE_ARGS(key),
-             SLICE_ARGS(buf_slice(&file)));
-    if (serve->config->log.format == LOG_JSON)
-        log_line(LOG_INFO, "serve.api_key", "key=%.*s file=%s", SLICE_ARGS(key),
-                 log_quote(buf_slice(&file)));
-    else if (buf_status(&text) == ST_OK)
-        log_plain(buf_slice(&text));
-    buf_free(&text);
-    buf_free(&file);
-}
-
-/* Hook: looks whether the endpoints are loaded, and says so once; writes the log. */
+/* Hook: looks whether the endpoints are loaded, and says so once; writes the log. A worker that may
+ * bury others has done so before the others of its kind are started. */
 static void on_turn(void *arg)
 {
     struct serve *serve = arg;
-    if (!serve->announced && serve->core->loaded && !serve->not_ready[0]) {
-        serve->announced = true;
-        log_info("serve.ready", "port=%u", http_server_port(serve->http));
-        if (serve->config->dev && serve->config->log.format != LOG_JSON)
-            print_next_steps(serve);
-        else if (serve->key_made)
-            print_key(serve);
-        print_ready(serve);
-    }
+    if (!serve->announced && serve->phase == PHASE_RUNNING && serve->core->loaded &&
+        !serve->not_ready[0] && replica_joined(serve->core->replica))
+        announce(serve);
     log_flush();
 }
 
@@ -323,22 +293,12 @@ static void on_store_state(void *arg, bool ready)
 
 static bool start_redis(struct serve *serve, struct store_options *options, struct buf *error)
 {
-    static const char *const durability[] = {"always", "everysec", "memory"};
     const struct config *config = serve->config;
     const char *reason = "";
     struct redis_options *redis = &options->redis;
-    if (strcmp(config->redis, "embedded") == 0) {
-        char text[512];
-        struct redis_server_options server = {
-            .data_dir = config->data,
-            .durability = durability[config->durability],
-            .max_memory_bytes = config->redis_options.max_memory_bytes,
-        };
-        if (redis_server_start(serve->reactor, &server, &serve->redis, text, sizeof(text)) !=
-            ST_OK) {
-            buf_add_str(error, text);
+    if (serve_redis_is_embedded(config)) {
+        if (!serve_start_redis(config, serve->reactor, &serve->redis, error))
             return false;
-        }
         redis->unix_path = redis_server_socket(serve->redis);
     } else if (redis_options_parse(redis, slice_str(config->redis), &serve->redis_url, &reason) !=
                ST_OK) {
@@ -369,20 +329,6 @@ static void raise_descriptor_limit(const struct config *config)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
         log_warn("serve.few_descriptors", "limit=%llu wanted=%llu",
                  (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
-}
-
-static bool start_data(struct serve *serve, struct buf *error)
-{
-    const char *data = serve->config->data;
-    if (mkdir(data, 0700) != 0 && errno != EEXIST) {
-        buf_addf(error, "cannot create the data directory %s: %s", data, strerror(errno));
-        return false;
-    }
-    if (api_key_open(data, &serve->api_key, &serve->key_made, error) != ST_OK)
-        return false;
-    if (serve->key_made)
-        log_info("serve.api_key_made", "data=%s", log_quote(slice_str(data)));
-    return true;
 }
 
 static bool start_auth(struct serve *serve, struct buf *error)
@@ -430,6 +376,7 @@ static bool start_core(struct serve *serve, struct buf *error)
     serve_rules(serve->config, serve->schemes, &serve->guard, &serve->rules);
     serve_outbound_options(serve->config, &serve->guard, &outbound);
     serve_core_options(serve->config, &options);
+    options.others_dead |= serve->worker.first;
     serve->registry = registry_new(&serve->rules);
     serve->store = store_new(serve->reactor, &store, on_store_state, serve);
     serve->outbound = outbound_new(serve->reactor, &outbound);
@@ -445,76 +392,80 @@ static bool start_core(struct serve *serve, struct buf *error)
 static bool start_archive(struct serve *serve, struct buf *error)
 {
     const struct config *config = serve->config;
-    const char *file = config->archive.file;
-    char path[PATH_MAX], text[PATH_MAX + 256];
-    if (!file[0])
+    char text[PATH_MAX + 256];
+    struct buf path;
+    if (!config->archive.file[0])
         return true;
-    int len = file[0] == '/' ? snprintf(path, sizeof(path), "%s", file)
-                             : snprintf(path, sizeof(path), "%s/%s", config->data, file);
-    if (len >= (int)sizeof(path)) {
+    buf_init(&path, PATH_MAX);
+    serve_archive_path(config, &serve->worker, &path);
+    if (buf_status(&path) == ST_OK) {
+        struct archive_options options = {.file = path.ptr,
+                                          .max_bytes = config->archive.max_bytes,
+                                          .files = config->archive.files};
+        serve->archive = archive_new(serve->reactor, &options, text, sizeof(text));
+        if (!serve->archive)
+            buf_add_str(error, text);
+    } else {
         buf_add_str(error, "archive.file: the path is too long");
-        return false;
     }
-    struct archive_options options = {
-        .file = path, .max_bytes = config->archive.max_bytes, .files = config->archive.files};
-    serve->archive = archive_new(serve->reactor, &options, text, sizeof(text));
-    if (!serve->archive)
-        buf_add_str(error, text);
+    buf_free(&path);
     serve->core->archive = serve->archive;
     return serve->archive != NULL;
 }
 
-/* From here on nothing of ours waits for standard error. */
-static bool start_log(struct serve *serve, struct buf *error)
+/* The door that was opened last is where others reach this process: a worker's own, if it has one.
+ */
+static bool open_door(struct serve *serve, enum door door, const struct address *address,
+                      bool reuse_port, struct buf *error)
 {
-    const struct config *config = serve->config;
-    struct log_levels levels = {.level = config->log.level};
-    for (size_t i = 0; i < config->log.levels.count; i++) {
-        const char *text = config->log.levels.items[i];
-        if (log_levels_add(&levels, slice_str(text)) != ST_OK) {
-            buf_addf(error, "log.levels: \"%s\" is not COMPONENT=LEVEL", text);
-            return false;
-        }
+    struct http_server_options options;
+    char text[256] = "out of memory";
+    struct buf url;
+    serve_http_options(serve->config, &options);
+    options.address = address->host;
+    options.port = address->port;
+    options.reuse_port = reuse_port;
+    struct http_server *http = http_server_new(serve->reactor, &options, api_handle, &serve->api);
+    serve->doors[door] = http;
+    if (!http || http_server_listen(http, text, sizeof(text)) != ST_OK) {
+        buf_add_str(error, text);
+        return false;
     }
-    log_levels_apply(&levels);
-    log_set_format(config->log.format);
-    if (log_writer_start() == ST_OK)
-        return true;
-    buf_addf(error, "cannot start the log's writer: %s", strerror(errno));
-    return false;
+    buf_init(&url, 256);
+    address_add_url(&url, address, http_server_port(http));
+    log_info("serve.listening", "url=%.*s", SLICE_ARGS(buf_slice(&url)));
+    buf_add_char(&url, '\0');
+    replica_set_url(serve->core->replica, buf_status(&url) == ST_OK ? url.ptr : "");
+    buf_free(&url);
+    return true;
 }
 
 static bool start_http(struct serve *serve, struct buf *error)
 {
-    struct http_server_options options;
-    char text[256] = "out of memory";
-    serve_http_options(serve->config, &options);
-    serve->http = http_server_new(serve->reactor, &options, api_handle, &serve->api);
+    const struct config *config = serve->config;
+    struct address own;
     serve->api = (struct api){.auth = serve->auth,
                               .endpoints = serve->core->endpoints,
                               .core = serve->core,
-                              .server = serve->http,
-                              .event_bytes_max = serve->config->ingest.max_event_bytes,
+                              .event_bytes_max = config->ingest.max_event_bytes,
                               .draining = &serve->draining,
                               .started_at_ms = clock_wall_ms(),
                               .not_ready = serve->not_ready};
-    if (!serve->http || http_server_listen(serve->http, text, sizeof(text)) != ST_OK) {
-        buf_add_str(error, text);
+    /* Two gateways with a Redis each on one port would be two different ones. */
+    bool shared = serve->worker.number > 0 || !serve_redis_is_embedded(config);
+    if (!open_door(serve, DOOR_SHARED, &config->listen, shared, error))
         return false;
-    }
-    struct buf url;
-    buf_init(&url, 256);
-    address_add_url(&url, &serve->config->listen, http_server_port(serve->http));
-    log_info("serve.listening", "url=%.*s", SLICE_ARGS(buf_slice(&url)));
-    buf_free(&url);
-    return true;
+    serve->api.server = serve->doors[DOOR_SHARED];
+    if (serve_own_address(config, &serve->worker, &own, error))
+        return open_door(serve, DOOR_OWN, &own, false, error);
+    return error->len == 0;
 }
 
 static bool start(struct serve *serve, struct buf *error)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     signal(SIGPIPE, SIG_IGN); /* a peer or a log reader that has gone is an error of that write */
-    if (!start_log(serve, error))
+    if (!serve_start_log(serve->config, error))
         return false;
     raise_descriptor_limit(serve->config);
     serve->reactor = reactor_new();
@@ -526,8 +477,9 @@ static bool start(struct serve *serve, struct buf *error)
         buf_add_str(error, "cannot make the event loop");
         return false;
     }
-    if (!start_data(serve, error) || !start_auth(serve, error) || !start_schemes(serve, error) ||
-        !start_core(serve, error) || !start_archive(serve, error) || !start_http(serve, error))
+    if (!serve_open_data(serve->config, &serve->api_key, &serve->key_made, error) ||
+        !start_auth(serve, error) || !start_schemes(serve, error) || !start_core(serve, error) ||
+        !start_archive(serve, error) || !start_http(serve, error))
         return false;
     reactor_add_hook(serve->reactor, "serve", on_turn, serve);
     if (serve->config->dev)
@@ -539,7 +491,8 @@ static bool start(struct serve *serve, struct buf *error)
 /* The store first: its calls are answered with "stopped" while those who made them still live. */
 static void finish(struct serve *serve)
 {
-    http_server_free(serve->http);
+    for (int i = 0; i < DOORS; i++)
+        http_server_free(serve->doors[i]);
     store_free(serve->store);
     core_free(serve->core);
     archive_free(serve->archive, WRITTEN_MS);
@@ -555,28 +508,13 @@ static void finish(struct serve *serve)
     buf_free(&serve->api_key);
 }
 
-/* Behind the lines that led to it. */
-static void report_failure(const struct config *config, const struct buf *error)
-{
-    struct buf text;
-    if (config->log.format == LOG_JSON) {
-        log_error("serve.not_started", "reason=%s", log_quote(buf_slice(error)));
-        return;
-    }
-    buf_init(&text, 8192);
-    buf_addf(&text, "trotline: %.*s\n", SLICE_ARGS(buf_slice(error)));
-    if (buf_status(&text) == ST_OK)
-        log_plain(buf_slice(&text));
-    buf_free(&text);
-}
-
 static int run(struct serve *serve)
 {
     struct buf error;
     int code = CLI_EXIT_FAILED;
     buf_init(&error, 4096);
     if (!start(serve, &error)) {
-        report_failure(serve->config, &error);
+        serve_say_failed(serve->config, &error);
     } else if (reactor_run(serve->reactor) == ST_OK) {
         code = CLI_EXIT_OK;
     }
@@ -588,7 +526,7 @@ static int run(struct serve *serve)
     return code;
 }
 
-static int serve_main(const struct config *config)
+static int serve_alone(const struct config *config, const struct worker *worker)
 {
     struct serve *serve = calloc(1, sizeof(*serve));
     if (!serve) {
@@ -596,11 +534,27 @@ static int serve_main(const struct config *config)
         return CLI_EXIT_FAILED;
     }
     serve->config = config;
+    serve->worker = *worker;
+    log_set_mark(worker_mark(worker));
     buf_init(&serve->redis_url, 4096);
     buf_init(&serve->api_key, 4096);
     int code = run(serve);
     free(serve);
     return code;
+}
+
+/* The command line, which workers get too. */
+static struct {
+    int argc;
+    char **argv;
+} command_line;
+
+static int serve_main(const struct config *config)
+{
+    struct worker worker = worker_self();
+    if (worker.number == 0 && config->workers > 1)
+        return workers_run(config, command_line.argc, command_line.argv);
+    return serve_alone(config, &worker);
 }
 
 static const struct cli_help serve_help = {
@@ -616,11 +570,15 @@ static const struct cli_help serve_help = {
         "        stop: /readyz answers 503 for drainDelay while requests are still served, then\n"
         "        what is in hand is finished, for shutdownTimeout at most; a second one stops at\n"
         "        once\n"
+        "With --workers they go to the process that was started; to one worker, they have it\n"
+        "stopped and started again.\n"
         "\n"
         "Exit codes: 0 stopped by a signal, 1 could not start or run, 2 wrong usage\n",
 };
 
 int serve_command(int argc, char **argv)
 {
+    command_line.argc = argc;
+    command_line.argv = argv;
     return config_command(argc, argv, &serve_help, serve_main);
 }

@@ -1,6 +1,8 @@
 /* serve_options.c - from the configuration to what each module takes. */
 #include "app/serve.h"
 
+#include <string.h>
+
 enum {
     PROBE_SLOTS = 32,                      /* test sends beside the deliveries */
     ATTEMPT_MAX_MS = 60 * 1000,            /* unless the configured default is longer */
@@ -8,6 +10,11 @@ enum {
     IDLE_AGE_MAX_MS = 50 * 1000,           /* below the 60 s of common load balancers */
     ENDPOINTS_MAX = 1000 * 1000
 };
+
+bool serve_redis_is_embedded(const struct config *config)
+{
+    return strcmp(config->redis, "embedded") == 0;
+}
 
 /* What has no option (growth and jitter) stays as breaker_rules_default() has it. */
 static void serve_breaker_rules(const struct config *config, struct breaker_rules *rules)
@@ -58,7 +65,8 @@ void serve_core_options(const struct config *config, struct core_options *option
         .allow_http = config->dev,
         .lease_ms = config->replica.lease_ms,
         .heartbeat_ms = config->replica.heartbeat_ms,
-        .sole_owner = strcmp(config->redis, "embedded") == 0,
+        .sole_owner = serve_redis_is_embedded(config),
+        .others_dead = serve_redis_is_embedded(config),
         .endpoints_max = ENDPOINTS_MAX,
         .disable_after_ms = config->disable.after_ms,
         .disable_on_exhausted = config->disable.on_exhausted,
@@ -71,10 +79,6 @@ void serve_core_options(const struct config *config, struct core_options *option
 void serve_http_options(const struct config *config, struct http_server_options *options)
 {
     *options = (struct http_server_options){
-        .address = config->listen.host,
-        .port = config->listen.port,
-        /* An embedded Redis has one server; two on one port would be two different gateways. */
-        .reuse_port = strcmp(config->redis, "embedded") != 0,
         .connections_max = config->http.max_connections,
         .body_bytes_max = config->http.max_body_bytes,
         .buffered_bytes_max = config->http.max_buffered_bytes,
@@ -83,6 +87,38 @@ void serve_http_options(const struct config *config, struct http_server_options 
         .idle_timeout_ms = config->http.idle_timeout_ms,
         .write_timeout_ms = config->http.write_timeout_ms,
     };
+}
+
+bool serve_own_address(const struct config *config, const struct worker *worker,
+                       struct address *address, struct buf *error)
+{
+    if (worker->number == 0 || address_parse(config->worker_listen, address) != ST_OK)
+        return false;
+    if (address->port == 0)
+        return true;
+    if (worker->number - 1 > (unsigned)(UINT16_MAX - address->port)) {
+        buf_addf(error, "workerListen: there is no port %u for worker %u",
+                 address->port + worker->number - 1, worker->number);
+        return false;
+    }
+    address->port = (uint16_t)(address->port + worker->number - 1);
+    return true;
+}
+
+/* Two processes cannot append to one file that both of them rename (line_file.h). */
+void serve_archive_path(const struct config *config, const struct worker *worker, struct buf *path)
+{
+    const char *file = config->archive.file;
+    const char *slash = strrchr(file, '/');
+    const char *dot = strrchr(file, '.');
+    size_t stem = dot && dot > (slash ? slash + 1 : file) ? (size_t)(dot - file) : strlen(file);
+    if (file[0] != '/')
+        buf_addf(path, "%s/", config->data);
+    buf_add(path, file, stem);
+    if (worker->number > 0)
+        buf_addf(path, "-%u", worker->number);
+    buf_add_str(path, file + stem);
+    buf_add_char(path, '\0');
 }
 
 void serve_outbound_options(const struct config *config, const struct netguard *guard,

@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,6 +43,7 @@ enum { QUOTE_ROOM = 9 };
 static struct buf pending = {.max = BUFFER_BYTES};
 static struct buf json = {.max = JSON_BYTES};
 static enum log_format form;
+static const char *mark = "";
 static struct writer *writer;
 
 static uint64_t dropped; /* here, and by earlier writers */
@@ -57,6 +59,11 @@ const char *log_level_name(enum log_level level)
 void log_set_format(enum log_format format)
 {
     form = format;
+}
+
+void log_set_mark(const char *field)
+{
+    mark = field;
 }
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
@@ -141,7 +148,8 @@ static void report_dropped(void)
                : pending.len >= BUFFER_BYTES / 2)
         return;
     char count[64];
-    snprintf(count, sizeof(count), "lines=%llu", (unsigned long long)(now - dropped_reported));
+    snprintf(count, sizeof(count), "lines=%llu%s%s", (unsigned long long)(now - dropped_reported),
+             mark[0] ? " " : "", mark);
     dropped_reported = now;
     if (writer)
         written_at_report = writer_written(writer);
@@ -151,10 +159,16 @@ static void report_dropped(void)
 void log_line(enum log_level level, const char *event, const char *format, ...)
 {
     char fields[LINE_BYTES];
+    /* A long line loses its own end, not the mark. */
+    size_t room = sizeof(fields) - (mark[0] ? strlen(mark) + 1 : 0);
     va_list args;
     va_start(args, format);
-    vsnprintf(fields, sizeof(fields), format, args);
+    vsnprintf(fields, room, format, args);
     va_end(args);
+    if (mark[0]) {
+        size_t len = strlen(fields);
+        snprintf(fields + len, sizeof(fields) - len, "%s%s", len > 0 ? " " : "", mark);
+    }
     report_dropped();
     add_line(level, event, fields);
 }

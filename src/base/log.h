@@ -56,6 +56,10 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
  */
 const char *log_quote(struct slice text);
 
+/* From now on every line ends with this field ("worker=2"): of processes that write to one place.
+ * Static memory; "": none. */
+void log_set_mark(const char *field);
+
 /* LOG_LOGFMT from the start. */
 void log_set_format(enum log_format format);
 

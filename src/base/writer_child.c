@@ -9,11 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/line_file.h"
@@ -33,12 +35,33 @@ static bool wait_writable(void)
     return poll(&pfd, 1, -1) >= 0 || errno == EINTR;
 }
 
+/* How much of the lines to write at once. A pipe may have other writers (the servers of `serve
+ * --workers`, the next command of a shell), and takes no more than PIPE_BUF bytes in one piece
+ * (pipe(7)): whole lines up to that, so that they do not come out mixed. */
+static size_t piece(struct slice lines, bool to_pipe)
+{
+    if (!to_pipe || lines.len <= PIPE_BUF)
+        return lines.len;
+    const char *newline = memrchr(lines.ptr, '\n', PIPE_BUF);
+    if (!newline)
+        newline = memchr(lines.ptr, '\n', lines.len);
+    return newline ? (size_t)(newline + 1 - lines.ptr) : lines.len;
+}
+
+static bool stderr_is_pipe(void)
+{
+    struct stat info;
+    return fstat(STDERR_FILENO, &info) == 0 && S_ISFIFO(info.st_mode);
+}
+
 /* Returns how many bytes were written; fewer than all: errno tells. */
 static size_t write_stderr(struct slice lines)
 {
+    bool to_pipe = stderr_is_pipe();
     size_t done = 0;
     while (done < lines.len) {
-        ssize_t written = write(STDERR_FILENO, lines.ptr + done, lines.len - done);
+        size_t len = piece(slice_from(lines, done), to_pipe);
+        ssize_t written = write(STDERR_FILENO, lines.ptr + done, len);
         if (written >= 0)
             done += (size_t)written;
         else if (errno == EAGAIN ? !wait_writable() : errno != EINTR)

@@ -20,6 +20,7 @@
 #include "core/history.h"
 #include "core/jobs.h"
 #include "core/journal.h"
+#include "core/lanes.h"
 #include "core/notice.h"
 #include "core/publish.h"
 #include "core/replica.h"
@@ -158,6 +159,7 @@ void core_free(struct core *core)
     endpoint_store_free(core->endpoints);
     health_store_free(core->health);
     notice_free(core->notice);
+    lanes_free(core->lanes);
     reactor_timer_free(core->reload);
     lanes_free(core->lanes);
     free(core);

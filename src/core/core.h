@@ -50,7 +50,9 @@ struct core_options {
     bool allow_http;
     /* Replicas. */
     uint64_t lease_ms, heartbeat_ms;
-    bool sole_owner; /* the Redis is ours alone (embedded): other incarnations are dead */
+    bool sole_owner;  /* the Redis is this process's alone (embedded) */
+    bool others_dead; /* at the start every other incarnation is dead, whatever its lease says: the
+                         data directory's lock tells (DESIGN.md 5b.15) */
     size_t endpoints_max;
     uint64_t job_rate; /* deliveries a second of a replay that names no rate; 0: no limit */
     /* Endpoints that do not do well. */
@@ -73,7 +75,12 @@ struct core_stats {
     uint64_t endpoints_disabled; /* not by hand */
     uint64_t notices_published, notices_dropped, notices_suppressed;
     uint64_t jobs_deliveries; /* put back into the schedule by jobs */
-    struct hist publish_us;   /* accepted to answered */
+    uint64_t replicas;        /* now: alive, myself included, as the last heartbeat saw it */
+    uint64_t lanes_gained, lanes_released, lanes_lost;
+    uint64_t lease_lapses;   /* times that nothing was sent because no heartbeat was confirmed */
+    uint64_t parts_received; /* parts of batches that other replicas stored for my lanes */
+    uint64_t config_version; /* of the configuration that is in use */
+    struct hist publish_us;  /* accepted to answered */
     struct hist attempt_us;
     struct hist delivery_us; /* accepted (or deliverAt, if that is later) to sent; no replays */
     struct hist batch_events, batch_bytes;
@@ -87,6 +94,7 @@ struct core {
     struct outbound *outbound;
     struct lanes *lanes;     /* who owns which */
     struct archive *archive; /* NULL: none. Its maker sets it and frees it after the core */
+    struct lanes *lanes;     /* who owns which */
     struct rng rng;          /* jitter */
     struct core_stats stats;
     bool loaded; /* the endpoints are in the registry */

@@ -1,4 +1,4 @@
-/* store_read.h - what the API reads of one event. */
+/* store_read.h - what the API reads: one event, the replicas. */
 #ifndef TROTLINE_CORE_STORE_READ_H
 #define TROTLINE_CORE_STORE_READ_H
 
@@ -16,5 +16,8 @@ MUST_CHECK enum status store_batch_ttl(struct store *store, const char *batch, s
  * hash. */
 MUST_CHECK enum status store_uid_read(struct store *store, struct slice member, store_reply_fn *fn,
                                       void *arg);
+
+/* replicas.lua's reply: who is there, and how many lanes each has. */
+MUST_CHECK enum status store_replicas_read(struct store *store, store_reply_fn *fn, void *arg);
 
 #endif

@@ -10,7 +10,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/bound_socket.h"
 #include "net/http_conn.h"
 
 enum {
@@ -124,41 +124,6 @@ static void on_pause_over(void *arg)
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
-static bool set_flag(int fd, int level, int option, int value)
-{
-    return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
-}
-
-/* A bound, listening socket; -1 and errno. */
-static int open_listener(const struct addrinfo *info, bool reuse_port)
-{
-    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
-        (!reuse_port || set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-        (info->ai_family != AF_INET6 || set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) &&
-        bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, LIMIT_HTTP_BACKLOG) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-static uint16_t bound_port(int fd)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } address = {.any.sa_family = AF_UNSPEC};
-    socklen_t len = sizeof(address);
-    if (getsockname(fd, &address.any, &len) != 0)
-        return 0;
-    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
-}
-
 /* Registers the listener with the loop. */
 static enum status start(struct http_server *server)
 {
@@ -170,35 +135,32 @@ static enum status start(struct http_server *server)
     if (!server->accept_timer || !server->accept_event ||
         event_add(server->accept_event, NULL) != 0)
         return ST_NOMEM;
-    server->port = bound_port(server->listen_fd);
+    server->port = bound_socket_port(server->listen_fd);
     return ST_OK;
+}
+
+/* A listening socket in server->listen_fd. */
+static enum status open_listener(struct http_server *server, char *error, size_t error_size)
+{
+    uint16_t port = server->options.port;
+    enum status status = bound_socket_open(server->address, port, server->options.reuse_port,
+                                           &server->listen_fd, error, error_size);
+    if (status == ST_OK && listen(server->listen_fd, LIMIT_HTTP_BACKLOG) != 0) {
+        snprintf(error, error_size, "cannot listen on %s port %u: %s", server->address,
+                 (unsigned)port, strerror(errno));
+        status = ST_IO;
+    }
+    return status;
 }
 
 enum status http_server_listen(struct http_server *server, char *error, size_t error_size)
 {
     assert(server->listen_fd < 0);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
-    struct addrinfo *info = NULL;
-    char port[8];
-    snprintf(port, sizeof(port), "%u", (unsigned)server->options.port);
-    if (getaddrinfo(server->address, port, &hints, &info) != 0) {
-        snprintf(error, error_size, "'%s' is not a numeric address", server->address);
-        return ST_SYNTAX;
-    }
-    server->listen_fd = open_listener(info, server->options.reuse_port);
-    int failed = errno;
-    freeaddrinfo(info);
-    if (server->listen_fd < 0) {
-        snprintf(error, error_size, "cannot listen on %s port %s: %s", server->address, port,
-                 strerror(failed));
-        return ST_IO;
-    }
-    enum status status = start(server);
-    if (status != ST_OK) {
+    enum status status = open_listener(server, error, error_size);
+    if (status == ST_OK && (status = start(server)) != ST_OK)
         snprintf(error, error_size, "cannot watch the listener: %s", status_text(status));
+    if (status != ST_OK)
         http_accept_stop(server);
-    }
     return status;
 }
 

@@ -210,6 +210,14 @@ static void linger(struct http_conn *conn)
     http_conn_enter(conn, HTTP_CONN_LINGER);
 }
 
+void http_conn_dismiss(struct http_conn *conn)
+{
+    assert(conn->state == HTTP_CONN_IDLE);
+    linger(conn);
+    if (conn->state != HTTP_CONN_CLOSED)
+        http_conn_watch(conn);
+}
+
 /* ---- Output ---------------------------------------------------------------------------------- */
 
 ssize_t http_conn_read(struct http_conn *conn, char *place, size_t room)
@@ -302,7 +310,6 @@ void http_conn_answer(struct http_conn *conn, struct slice head, struct slice bo
     assert(conn->state == HTTP_CONN_HELD && conn->request);
     struct http_request *request = conn->request;
     conn->closing = http_conn_must_close(conn);
-    conn->served = true;
     conn->input_full = false;
     conn->request = NULL; /* the handler has done its part: not to be told of a broken connection */
     http_conn_enter(conn, HTTP_CONN_WRITE);

@@ -43,7 +43,6 @@ struct http_conn {
     int fd;
     short watched; /* what the event waits for: EV_READ, EV_WRITE */
     enum http_conn_state state;
-    bool served;     /* has had at least one answer */
     bool closing;    /* after the bytes that wait, close */
     bool eof;        /* the client has closed its side */
     bool input_full; /* held, and no room to read ahead */
@@ -120,6 +119,10 @@ struct http_conn *http_conn_new(struct http_server *server, int fd);
 /* The one function that ends a connection: idempotent, may be called from anywhere.
  * The memory goes back with the reactor's reap list. May call on_gone, as its last act. */
 void http_conn_close(struct http_conn *conn);
+
+/* Ends an idle connection as after a last answer: our side is shut, and what the client was just
+ * sending is read and dropped, so that it sees an orderly end instead of a reset. */
+void http_conn_dismiss(struct http_conn *conn);
 
 /* The deadline of its state has passed. Leaves that state, or goes to the end of its list. */
 void http_conn_expire(struct http_conn *conn);

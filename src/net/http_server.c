@@ -139,12 +139,21 @@ static bool input_waits(const struct http_conn *conn)
 void http_server_drain(struct http_server *server)
 {
     server->draining = true;
+}
+
+size_t http_server_dismiss_idle(struct http_server *server, uint64_t idle_ms)
+{
+    uint64_t now_ms = clock_mono_ms();
     LIST_FOREACH(node, &server->conns[HTTP_CONN_IDLE])
     {
         struct http_conn *conn = CONTAINER_OF(node, struct http_conn, in_state);
-        if (conn->served && !input_waits(conn))
-            http_conn_close(conn);
+        uint64_t since_ms = conn->deadline_ms - server->timeouts_ms[HTTP_CONN_IDLE];
+        if (since_ms + idle_ms > now_ms)
+            break; /* and so are all behind it */
+        if (!input_waits(conn))
+            http_conn_dismiss(conn);
     }
+    return server->populations[HTTP_CONN_IDLE];
 }
 
 size_t http_server_open_requests(const struct http_server *server)

@@ -62,13 +62,27 @@ MUST_CHECK enum status http_server_listen(struct http_server *server, char *erro
 /* The port bound to; 0 when not listening. */
 uint16_t http_server_port(const struct http_server *server);
 
-/* From now on every answer says Connection: close. Connections that wait for a next request are
- * closed now; those that have not sent their first one are left to do so. Goes on accepting. */
+/* A stop that loses no request (HTTP/1.1 has no other way to tell a client than in an answer):
+ *
+ *     drain           every answer says Connection: close; all else goes on
+ *     stop_accepting  the accept queue is emptied and the listener closed
+ *     dismiss_idle    again and again, until it and open_requests() return 0
+ *
+ * What was sent on an idle connection in the very moment in which we end it is not carried out. To
+ * make that rare, one is only ended when its client has been silent for a while: a client at work
+ * has had its Connection: close by then. [nginx keepalive_min_timeout, haproxy
+ * idle-close-on-response, Envoy's drain] */
+
+/* From now on every answer says Connection: close. */
 void http_server_drain(struct http_server *server);
 
 /* Takes every connection out of the accept queue, then closes the listener. Requests on these have
- * not been read yet: let the loop turn once before believing http_server_open_requests(). */
+ * not been read yet. */
 void http_server_stop_accepting(struct http_server *server);
+
+/* Ends the connections that have been without a request for at least `idle_ms`, new ones included.
+ * Returns how many idle ones are left. */
+size_t http_server_dismiss_idle(struct http_server *server, uint64_t idle_ms);
 
 /* Requests of which a byte has come and whose answer has not been handed to the kernel in full,
  * including those whose client has gone but whose handler still owes the answer. */

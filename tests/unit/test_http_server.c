@@ -285,7 +285,7 @@ static void test_half_closed(void **state)
     expect_connections(&f, 0);
 }
 
-/* Draining: idle connections end now, new and busy ones with their next answer. */
+/* Draining: everything goes on, and whatever is answered from then on is the connection's last. */
 static void test_drain(void **state)
 {
     (void)state;
@@ -298,15 +298,19 @@ static void test_drain(void **state)
     expect_held(&f, 1);
     say(&late, GET("/")); /* in the socket, unread, when draining begins */
     http_server_drain(f.server);
-    expect_end(&f, &idle);
     expect_end(&f, &late);
     assert_int_equal(count_of(&late, "200 OK"), 2);
+    assert_int_equal(count_of(&late, "Connection: close\r\n"), 1);
     answer_held(&f);
     expect_end(&f, &busy);
     assert_int_equal(count_of(&busy, "Connection: close\r\n"), 1);
     say(&fresh, GET("/"));
     expect_end(&f, &fresh);
     assert_int_equal(count_of(&fresh, "200 OK"), 1);
+    assert_false(idle.eof);
+    say(&idle, GET("/"));
+    expect_end(&f, &idle);
+    assert_int_equal(count_of(&idle, "200 OK"), 2);
     struct client another = dial(&f);
     say(&another, GET("/"));
     expect_end(&f, &another);
@@ -316,6 +320,41 @@ static void test_drain(void **state)
     hang_up(&fresh);
     hang_up(&late);
     hang_up(&another);
+}
+
+/* Of the idle connections those that have been idle for long are ended, in good order; what has
+ * been sent on one is answered first. */
+static void test_dismiss_idle(void **state)
+{
+    (void)state;
+    enum { LONG_MS = 10 * 60 * 1000 };
+    struct client old = dial(&f), sending = dial(&f), busy = dial(&f);
+    say(&old, GET("/"));
+    say(&sending, GET("/"));
+    say(&busy, GET("/hold"));
+    expect(&f, &old, "200 OK", 1);
+    expect(&f, &sending, "200 OK", 1);
+    expect_held(&f, 1);
+    assert_int_equal(http_server_dismiss_idle(f.server, LONG_MS), 2); /* too young, both */
+    say(&sending, GET("/"));
+    assert_int_equal(http_server_dismiss_idle(f.server, 0), 1);
+    expect(&f, &sending, "200 OK", 2);
+    expect_end(&f, &old);
+    assert_int_equal(old.error, 0);
+    assert_int_equal(count_of(&old, "200 OK"), 1);
+    /* Sent before it saw the end: not carried out, and no reset. */
+    say(&old, GET("/"));
+    answer_held(&f);
+    expect(&f, &busy, "200 OK", 1);
+    assert_int_equal(f.handled, 4);
+    assert_int_equal(http_server_dismiss_idle(f.server, 0), 0);
+    expect_end(&f, &busy);
+    expect_end(&f, &sending);
+    assert_int_equal(f.handled, 4);
+    assert_int_equal(http_server_open_requests(f.server), 0);
+    hang_up(&old);
+    hang_up(&sending);
+    hang_up(&busy);
 }
 
 /* Draining from within a handler: its own answer already says close. */
@@ -434,6 +473,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lingering_close, setup, teardown),
         cmocka_unit_test_setup_teardown(test_half_closed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dismiss_idle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_drain_from_handler, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_accepting, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_with_held_requests, setup, teardown),

@@ -147,6 +147,28 @@ static void test_long_line(void **state)
     assert_non_null(strstr(end, "info next n=1\n"));
 }
 
+/* A mark ends every line, also one that is cut and one without fields. */
+static void test_mark(void **state)
+{
+    (void)state;
+    static char fields[20000];
+    memset(fields, 'x', sizeof(fields) - 1);
+    log_set_mark("worker=2");
+    log_info("some.event", "n=%d", 5);
+    log_info("bare", "%s", "");
+    log_info("long", "%s", fields);
+    log_set_format(LOG_JSON);
+    log_info("some.event", "n=%d", 6);
+    log_set_format(LOG_LOGFMT);
+    log_set_mark("");
+    log_info("none", "n=1");
+    assert_non_null(strstr(flushed(), "info some.event n=5 worker=2\n"));
+    assert_non_null(strstr(text, "info bare worker=2\n"));
+    assert_non_null(strstr(text, "xxx worker=2\n"));
+    assert_non_null(strstr(text, "\"n\":6,\"worker\":2}\n"));
+    assert_non_null(strstr(text, "info none n=1\n"));
+}
+
 static void test_quote(void **state)
 {
     (void)state;
@@ -415,6 +437,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_threshold, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lines_wait_for_the_flush, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mark, setup, teardown),
         cmocka_unit_test_setup_teardown(test_quote, setup, teardown),
         cmocka_unit_test_setup_teardown(test_controls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_json, setup, teardown),

@@ -105,6 +105,7 @@ static void test_sole_owner(void **state)
         config.redis = (char *)(uintptr_t)table[i].redis;
         serve_core_options(&config, &options);
         assert_int_equal(options.sole_owner, table[i].sole);
+        assert_int_equal(options.others_dead, table[i].sole);
     }
 }
 
@@ -114,8 +115,6 @@ static void test_http(void **state)
     struct http_server_options options;
     memset(&options, 0xff, sizeof(options));
     serve_http_options(&config, &options);
-    assert_string_equal(options.address, "127.0.0.7");
-    assert_int_equal(options.port, 8081);
     assert_int_equal(options.connections_max, config.http.max_connections);
     assert_int_equal(options.body_bytes_max, config.http.max_body_bytes);
     assert_int_equal(options.buffered_bytes_max, config.http.max_buffered_bytes);
@@ -298,6 +297,76 @@ static void test_longest_schedule(void **state)
         assert_int_equal(rules.default_retry.steps_ms[i], i * i);
 }
 
+/* Worker n has the port n - 1 behind the one that is given; a gateway by itself has none. */
+static void test_own_address(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *given;
+        unsigned number;
+        bool there;
+        unsigned port;
+    } table[] = {{"", 1, false, 0},
+                 {"127.0.0.3:9100", 0, false, 0},
+                 {"127.0.0.3:9100", 1, true, 9100},
+                 {"127.0.0.3:9100", 64, true, 9163},
+                 {"127.0.0.3:0", 5, true, 0},
+                 {"127.0.0.3:65530", 6, true, 65535}};
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct address address;
+        struct buf error;
+        struct worker worker = {.number = table[i].number};
+        buf_init(&error, 256);
+        config.worker_listen = (char *)(uintptr_t)table[i].given;
+        assert_int_equal(serve_own_address(&config, &worker, &address, &error), table[i].there);
+        if (table[i].there) {
+            assert_string_equal(address.host, "127.0.0.3");
+            assert_int_equal(address.port, table[i].port);
+        }
+        assert_int_equal(error.len, 0);
+        buf_free(&error);
+    }
+}
+
+static void test_own_address_beyond_the_last_port(void **state)
+{
+    (void)state;
+    struct address address;
+    struct buf error;
+    struct worker worker = {.number = 7};
+    buf_init(&error, 256);
+    config.worker_listen = (char *)(uintptr_t) "127.0.0.3:65530";
+    assert_false(serve_own_address(&config, &worker, &address, &error));
+    assert_string_equal(error.len ? "told" : "", "told");
+    buf_free(&error);
+}
+
+/* Each worker has an archive of its own, and finds it again after a restart. */
+static void test_archive_path(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file;
+        unsigned number;
+        const char *path;
+    } table[] = {{"a.jsonl", 0, "/data/a.jsonl"},
+                 {"a.jsonl", 2, "/data/a-2.jsonl"},
+                 {"/var/log/a.b.jsonl", 12, "/var/log/a.b-12.jsonl"},
+                 {"log.d/archive", 1, "/data/log.d/archive-1"},
+                 {".hidden", 3, "/data/.hidden-3"}};
+    config.data = (char *)(uintptr_t) "/data";
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct buf path;
+        struct worker worker = {.number = table[i].number};
+        buf_init(&path, 256);
+        config.archive.file = (char *)(uintptr_t)table[i].file;
+        serve_archive_path(&config, &worker, &path);
+        assert_int_equal(buf_status(&path), ST_OK);
+        assert_string_equal(path.ptr, table[i].path);
+        buf_free(&path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +380,9 @@ int main(void)
         cmocka_unit_test_setup(test_dev_allows_http, setup),
         cmocka_unit_test_setup(test_defaults_are_acceptable, setup),
         cmocka_unit_test_setup(test_longest_schedule, setup),
+        cmocka_unit_test_setup(test_own_address, setup),
+        cmocka_unit_test_setup(test_own_address_beyond_the_last_port, setup),
+        cmocka_unit_test_setup(test_archive_path, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,6 +156,32 @@ static void test_all_in_order(void **state)
     writer_stop(writer, PATIENCE_MS);
 }
 
+/* Two processes write to one pipe, more than fits into it: no line is torn by the other's. */
+static void test_two_at_one_pipe(void **state)
+{
+    (void)state;
+    enum { LINES = 8000, SECOND = 100000 };
+    struct writer *writers[2] = {started(&stderr_options), started(&stderr_options)};
+    uint64_t counts[2] = {0, 0};
+    for (uint64_t n = 0; n < LINES; n++) {
+        for (int i = 0; i < 2; i++) {
+            writer_add(writers[i], numbered(n + (i ? SECOND : 0)));
+            writer_flush(writers[i]);
+        }
+    }
+    read_lines(NULL, 2 * LINES);
+    for (size_t at = 0; at < seen.len; at += LINE_BYTES) {
+        uint64_t number = (uint64_t)atoll(seen.ptr + at);
+        int i = number >= SECOND;
+        assert_int_equal(number, counts[i]++ + (i ? SECOND : 0));
+        assert_memory_equal(seen.ptr + at, numbered(number).ptr, LINE_BYTES);
+    }
+    assert_int_equal(counts[0], LINES);
+    assert_int_equal(counts[1], LINES);
+    writer_stop(writers[0], PATIENCE_MS);
+    writer_stop(writers[1], PATIENCE_MS);
+}
+
 /* Nobody reads: every call comes back, what does not fit is counted, and what was taken arrives
  * whole when somebody reads again. */
 static void test_nobody_reads(void **state)
@@ -386,6 +412,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_all_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_at_one_pipe, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_reads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_does_not_wait_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_writes_the_rest, setup, teardown),

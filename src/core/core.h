@@ -89,6 +89,7 @@ struct core {
     bool stopping;
 
     struct reactor_timer *reload;
+    struct channel *channel;
     struct publish *publish;
     struct gate *gate;
     struct journal *journal;

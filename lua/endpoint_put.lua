@@ -1,11 +1,17 @@
--- endpoint_put: create or replace an endpoint's document.
+-- endpoint_put: create or replace an endpoint's document, and tell every replica.
 --
 -- KEYS  1 endpoints (hash)   2 configuration (hash)
+--       3 changes (zset: endpoint id, score = version of its last change)
 -- ARGV  1 endpoint id   2 document   3 "create" (must be new) or "replace" (must exist)
 --       4 most endpoints there may be
+--       5 version of the configuration that the change was made of, or "" when it holds anyhow
+--       6 most changes kept   7 channel of all replicas
 -- Reply {status, configuration version}: "ok", "missing" (or deleted: only the mark of a deleted
---       endpoint may replace itself), or "full".
--- Cost  3-4 commands.
+--       endpoint may replace itself), "full", or "conflict": it has been changed since version 5;
+--       then the third element is the document as it is now.
+-- Cost  6-9 commands.
+-- Guarantee: of two changes that were made of the same document, one is a conflict. When changes
+--       are dropped, `floor` is the version up to which they are not known any more.
 --
 -- Without `#!lua`: a script without flags is refused at its first write if that may take memory and
 -- there is none. So a new endpoint is refused, while one can still be disabled or deleted, because
@@ -22,7 +28,22 @@ else
     if not old or (old == DELETED and ARGV[2] ~= DELETED) then
         return {'missing', 0}
     end
+    if ARGV[5] ~= '' then
+        local changed = redis.call('ZSCORE', KEYS[3], ARGV[1])
+            or redis.call('HGET', KEYS[2], 'floor') or 0
+        if tonumber(changed) > tonumber(ARGV[5]) then
+            return {'conflict', tonumber(redis.call('HGET', KEYS[2], 'version')), old}
+        end
+    end
     redis.call('HDEL', KEYS[1], ARGV[1])
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-return {'ok', redis.call('HINCRBY', KEYS[2], 'version', 1)}
+local version = redis.call('HINCRBY', KEYS[2], 'version', 1)
+redis.call('ZADD', KEYS[3], version, ARGV[1])
+local over = redis.call('ZCARD', KEYS[3]) - ARGV[6]
+if over > 0 then
+    local dropped = redis.call('ZPOPMIN', KEYS[3], math.min(over, 100))
+    redis.call('HSET', KEYS[2], 'floor', dropped[#dropped])
+end
+redis.pcall('PUBLISH', ARGV[7], 'c' .. version) -- a hint: without the right to it nothing is lost
+return {'ok', version}

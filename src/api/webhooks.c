@@ -4,13 +4,16 @@
  * endpoint store and answered when it is in Redis:
  *
  *     create ───────────────────────▶ endpoint_store_create ──▶ create_done ─▶ 201 or an error
- *     put, patch, enable, disable ──▶ endpoint_store_replace ─▶ change_done ─▶ 200 or an error
+ *     put, patch ───────────────────▶ endpoint_store_replace ─▶ change_done ─▶ 200 or an error
+ *     enable, disable ──────────────▶ endpoint_store_replace ─▶ switch_done ─▶ the same
  *     delete ───────────────────────▶ endpoint_store_delete ──▶ delete_done ─▶ 204 or an error
  *
  * A change is computed from the configuration in the registry, which changes only when Redis has
  * answered. So a second change of the same endpoint in the meantime would undo the first without
- * anyone noticing: it gets 409 instead (endpoint->changing). Waiting in line was rejected: it needs
- * a queue with a bound of its own, and whoever changes one thing twice at once must think anyway.
+ * anyone noticing: it gets 409 instead, here (endpoint->changing) and when another replica was
+ * first (ST_CONFLICT). Waiting in line was rejected: it needs a queue with a bound of its own, and
+ * whoever changes one thing twice at once must think anyway. Only enabling and disabling is done
+ * anew on what the other one left: it means the same whatever else was changed.
  *
  * How an endpoint fares only its lane's owner has in memory: for others Redis is asked before the
  * answer is written (ask_health). Should Redis not tell, `health` is null: a change that was stored
@@ -27,10 +30,11 @@
 #include "base/clock.h"
 #include "core/endpoint_store.h"
 #include "core/health_store.h"
-#include "core/watch.h"
+
+#define CONFLICT "This webhook is being changed by another request; read it and try again."
 
 /* The longest answer for one: everything a document holds, written with escapes. */
-enum { WEBHOOK_BYTES_MAX = 6 * LIMIT_ENDPOINT_BYTES };
+enum { WEBHOOK_BYTES_MAX = 6 * LIMIT_ENDPOINT_BYTES, SWITCH_TRIES = 3 };
 
 static struct registry *registry_of(struct api *api)
 {
@@ -133,6 +137,8 @@ static void reply_not_stored(struct http_request *request, enum status status)
     else if (status == ST_LIMIT)
         reply_error(request, 409, "too_many_webhooks", NULL,
                     "There are as many webhooks as this server takes; delete one first.");
+    else if (status == ST_CONFLICT)
+        reply_error(request, 409, "conflict", NULL, CONFLICT);
     else
         reply_failed(request, status);
 }
@@ -144,6 +150,8 @@ struct change {
     struct api *api;
     struct http_request *request;
     struct endpoint *endpoint; /* one reference; NULL: it is being made */
+    bool active;               /* to be switched on or off: */
+    unsigned tries;            /* against changes by others */
 };
 
 static struct change *change_new(struct api *api, struct http_request *request)
@@ -203,8 +211,7 @@ static struct change *change_begin(struct api *api, struct http_request *request
                                    struct endpoint *endpoint)
 {
     if (endpoint->changing) {
-        reply_error(request, 409, "conflict", NULL,
-                    "This webhook is being changed by another request; read it and try again.");
+        reply_error(request, 409, "conflict", NULL, CONFLICT);
         return NULL;
     }
     struct change *change = change_new(api, request);
@@ -265,18 +272,18 @@ void webhooks_patch(struct api *api, struct http_request *request, struct slice 
     change_config(api, request, id, ENDPOINT_PATCH);
 }
 
+static void switch_done(void *arg, enum status status, struct endpoint *endpoint);
+
 /* One that is in the wanted state already is shown as it is: a disabled one keeps its reason; one
  * that is enabled again is taken to be well. */
-static void change_active(struct api *api, struct http_request *request, struct slice id,
-                          bool active)
+static void switch_try(struct change *change)
 {
-    struct endpoint *endpoint = find_or_reply(api, request, id);
-    struct change *change = endpoint ? change_begin(api, request, endpoint) : NULL;
-    if (!change)
-        return;
+    struct api *api = change->api;
+    struct endpoint *endpoint = change->endpoint;
+    bool active = change->active;
     if (endpoint->config->active == active) {
         if (active)
-            watch_reset(api->core, endpoint);
+            endpoint_store_reset(api->endpoints, endpoint);
         reply_endpoint(api, change_end(change), 200, endpoint);
         return;
     }
@@ -287,8 +294,28 @@ static void change_active(struct api *api, struct http_request *request, struct 
                                active ? "" : "manual", clock_wall_ms(), &config);
     if (status)
         reply_failed(change_end(change), status);
-    else if (endpoint_store_replace(api->endpoints, endpoint, config, change_done, change))
+    else if (endpoint_store_replace(api->endpoints, endpoint, config, switch_done, change))
         reply_failed(change_end(change), ST_NOMEM);
+}
+
+static void switch_done(void *arg, enum status status, struct endpoint *endpoint)
+{
+    struct change *change = arg;
+    if (status == ST_CONFLICT && !change->endpoint->deleted && ++change->tries < SWITCH_TRIES)
+        switch_try(change);
+    else
+        change_done(change, status, endpoint);
+}
+
+static void change_active(struct api *api, struct http_request *request, struct slice id,
+                          bool active)
+{
+    struct endpoint *endpoint = find_or_reply(api, request, id);
+    struct change *change = endpoint ? change_begin(api, request, endpoint) : NULL;
+    if (!change)
+        return;
+    change->active = active;
+    switch_try(change);
 }
 
 void webhooks_enable(struct api *api, struct http_request *request, struct slice id)

@@ -15,6 +15,7 @@ static const struct {
     [ST_UNSUPPORTED] = {"unsupported", "not supported"},
     [ST_NOTFOUND] = {"notfound", "not found"},
     [ST_EXISTS] = {"exists", "exists already"},
+    [ST_CONFLICT] = {"conflict", "changed by somebody else meanwhile"},
     [ST_AGAIN] = {"again", "not possible now"},
     [ST_LOST] = {"lost", "connection lost, outcome unknown"},
     [ST_REFUSED] = {"refused", "refused by the other side"},

@@ -15,9 +15,10 @@ enum status {
     ST_UNSUPPORTED, /* understood, but not done here */
     ST_NOTFOUND,
     ST_EXISTS,
-    ST_AGAIN,   /* not now; try again later */
-    ST_LOST,    /* the connection ended; whether the other side acted is unknown */
-    ST_REFUSED, /* the other side said no */
+    ST_CONFLICT, /* somebody else has changed it meanwhile */
+    ST_AGAIN,    /* not now; try again later */
+    ST_LOST,     /* the connection ended; whether the other side acted is unknown */
+    ST_REFUSED,  /* the other side said no */
     ST_TIMEOUT,
     ST_DENIED, /* a policy forbids it */
     ST_IO,     /* a system call failed; errno tells */

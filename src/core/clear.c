@@ -91,19 +91,18 @@ static void delete_document(struct job *job)
 {
     struct store *store = job->clear->core->store;
     const char *endpoint = job->endpoint->id_text;
-    struct store_key text[8];
+    struct store_key text[7];
     struct slice keys[] = {
         store_key(store, &text[0], "config", "endpoints"),
-        store_key(store, &text[1], "config", NULL),
-        store_key(store, &text[2], "due", endpoint),
-        store_key(store, &text[3], "dead", endpoint),
-        store_key_lane(store, &text[4], job->endpoint->lane),
-        store_key(store, &text[5], "attempts", endpoint),
-        store_key(store, &text[6], "dead", NULL),
-        store_key(store, &text[7], "health", NULL),
+        store_key(store, &text[1], "due", endpoint),
+        store_key(store, &text[2], "dead", endpoint),
+        store_key_lane(store, &text[3], job->endpoint->lane),
+        store_key(store, &text[4], "attempts", endpoint),
+        store_key(store, &text[5], "dead", NULL),
+        store_key(store, &text[6], "health", NULL),
     };
     struct slice args[] = {slice_str(endpoint)};
-    if (store_call(store, store_script(store, "endpoint_delete"), keys, 8, args, 1, on_deleted,
+    if (store_call(store, store_script(store, "endpoint_delete"), keys, 7, args, 1, on_deleted,
                    job) != ST_OK)
         reactor_timer_set(job->again, AGAIN_MS);
 }
@@ -306,6 +305,16 @@ void clear_endpoint(struct clear *clear, struct endpoint *endpoint)
     endpoint->clearing = true;
     list_push_back(&clear->jobs, &job->node);
     read_page(job);
+}
+
+bool clear_under_way(const struct clear *clear, const struct id *id)
+{
+    LIST_FOREACH(node, &clear->jobs)
+    {
+        if (id_eq(&CONTAINER_OF(node, struct job, node)->endpoint->id, id))
+            return true;
+    }
+    return false;
 }
 
 struct clear *clear_new(struct core *core)

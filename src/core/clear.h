@@ -19,4 +19,8 @@ void clear_free(struct clear *clear);
  * is done; an endpoint that is enabled meanwhile is left alone from then on. */
 void clear_endpoint(struct clear *clear, struct endpoint *endpoint);
 
+/* Is the endpoint of this id, which may be in no registry any more, being cleared? Costs a look at
+ * each that is. */
+bool clear_under_way(const struct clear *clear, const struct id *id);
+
 #endif

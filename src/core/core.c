@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "core/adoption.h"
 #include "core/attempt.h"
+#include "core/channel.h"
 #include "core/clear.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
@@ -75,10 +76,10 @@ static void on_loaded(void *arg, enum status status)
 
 void core_store_ready(struct core *core)
 {
+    channel_store_ready(core->channel);
     if (core->loaded)
         begin(core);
-    if (!core->loaded || endpoint_store_unsure(core->endpoints))
-        endpoint_store_load(core->endpoints, on_loaded, core);
+    endpoint_store_load(core->endpoints, on_loaded, core);
 }
 
 static void on_reload(void *arg)
@@ -100,6 +101,14 @@ static void own_all(struct lanes *lanes, const char *incarnation)
     lanes_confirm(lanes, UINT64_MAX);
 }
 
+/* Which notice goes where (channel.h). */
+static void listen_to_others(struct core *core)
+{
+    channel_handle(core->channel, 'c', endpoint_store_announced, core->endpoints);
+    channel_handle(core->channel, 'r', endpoint_store_reset_announced, core->endpoints);
+    channel_on_ready(core->channel, endpoint_store_look, core->endpoints);
+}
+
 struct core *core_new(const struct core_options *options, struct reactor *reactor,
                       struct store *store, struct registry *registry, struct outbound *outbound)
 {
@@ -114,6 +123,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     rng_seed(&core->rng, rng_u64());
     core->lanes = lanes_new(store_incarnation(store));
     core->reload = reactor_timer_new(reactor, on_reload, core);
+    core->channel = channel_new(core);
     core->publish = publish_new(core);
     core->gate = gate_new(core);
     core->journal = journal_new(core);
@@ -129,14 +139,15 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->endpoints = endpoint_store_new(core);
     core->health = health_store_new(core);
     core->notice = notice_new(core);
-    if (!core->lanes || !core->reload || !core->publish || !core->gate || !core->journal ||
-        !core->dispatch || !core->attempts || !core->settle || !core->schedule || !core->replica ||
-        !core->adoption || !core->history || !core->clear || !core->endpoints || !core->jobs ||
-        !core->health || !core->notice) {
+    if (!core->lanes || !core->reload || !core->channel || !core->publish || !core->gate ||
+        !core->journal || !core->dispatch || !core->attempts || !core->settle || !core->schedule ||
+        !core->replica || !core->adoption || !core->history || !core->clear || !core->endpoints ||
+        !core->jobs || !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
     own_all(core->lanes, store_incarnation(store));
+    listen_to_others(core);
     return core;
 }
 
@@ -156,17 +167,18 @@ void core_free(struct core *core)
     replica_free(core->replica);
     schedule_free(core->schedule);
     settle_free(core->settle);
+    channel_free(core->channel);
     endpoint_store_free(core->endpoints);
     health_store_free(core->health);
     notice_free(core->notice);
     lanes_free(core->lanes);
     reactor_timer_free(core->reload);
-    lanes_free(core->lanes);
     free(core);
 }
 
 void core_store_lost(struct core *core)
 {
+    channel_store_lost(core->channel);
     publish_store_lost(core->publish);
 }
 

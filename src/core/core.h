@@ -94,13 +94,13 @@ struct core {
     struct outbound *outbound;
     struct lanes *lanes;     /* who owns which */
     struct archive *archive; /* NULL: none. Its maker sets it and frees it after the core */
-    struct lanes *lanes;     /* who owns which */
     struct rng rng;          /* jitter */
     struct core_stats stats;
     bool loaded; /* the endpoints are in the registry */
     bool stopping;
 
     struct reactor_timer *reload;
+    struct channel *channel;
     struct publish *publish;
     struct gate *gate;
     struct journal *journal;

@@ -31,7 +31,9 @@ struct endpoint {
     struct registry *registry; /* NULL when deleted */
     unsigned refs;             /* the registry's own and one for each endpoint_get() */
     bool deleted;              /* not in the registry any more */
-    bool changing; /* a change is on its way to Redis: no other may start (endpoint_store.h) */
+    bool changing;    /* a change is on its way to Redis: no other may start (endpoint_store.h) */
+    uint64_t version; /* of the configuration: its document is as new as that, at least */
+    uint64_t round;   /* of loading all endpoints that found it last (endpoint_store's) */
 
     struct id id;
     char id_text[ID_TEXT_MAX];

@@ -1,62 +1,67 @@
-/* endpoint_store.c - endpoints in Redis, and the registry kept in step.
+/* endpoint_store.c - changes of endpoints: written, and then in effect.
  *
  * `config:endpoints` is a hash: endpoint id -> document. A deleted endpoint's document is the
- * tombstone
- * {"deleted":true} until its schedule is empty, so that a restart goes on clearing it.
+ * tombstone {"deleted":true} until its schedule is empty, so that a restart goes on clearing it.
+ *
+ *     submit ──endpoint_put.lua──▶ ok ──────▶ registry, take_effect, compare, the notice
+ *                                ├▶ conflict ▶ registry gets the newer document; the caller decides
+ *                                └▶ lost ────▶ if it tells something: kept until Redis was read
+ * again
+ *
+ * A change names the version that its endpoint is known to be of, so two changes of the same
+ * document by different replicas cannot both be taken. Deletions hold anyhow.
+ *
+ * Answers come in the order in which Redis executed the calls, as all of them go over one
+ * connection. So what is read of other replicas' changes (endpoint_follow.c) never overtakes the
+ * answer to an earlier change of our own, and nothing here can put an older document back.
  */
 #include "core/endpoint_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/channel.h"
 #include "core/clear.h"
 #include "core/dispatch.h"
+#include "core/endpoint_store_private.h"
 #include "core/notice.h"
 #include "core/watch.h"
 #include "net/redis_script.h"
 
-#define TOMBSTONE SLICE("{\"deleted\":true}")
-
-enum { SCAN_COUNT = 512 };
+enum {
+    CHANGES_KEPT = 10000, /* a replica that was away for more of them loads everything */
+    DISABLE_TRIES = 3     /* against changes by others */
+};
 
 enum change_kind { CHANGE_CREATE, CHANGE_REPLACE, CHANGE_DELETE };
 
 struct change {
+    struct list node; /* in `lost` */
     struct endpoint_store *endpoints;
     enum change_kind kind;
     struct id id;
     struct endpoint *endpoint;      /* one reference; NULL for a new one */
+    struct endpoint_config *old;    /* one reference: what it was made of; NULL for a new one */
     struct endpoint_config *config; /* one reference; NULL for a deletion */
     struct notice_attempt last;     /* the occasion; attempts 0: it was somebody's wish */
     endpoint_store_fn *fn;          /* may be NULL */
     void *arg;
 };
 
-struct endpoint_store {
-    struct core *core;
-    endpoint_store_loaded_fn *loaded;
-    void *loaded_arg;
-    bool loading;
-    bool unsure; /* the answer to a change was lost: what Redis has must be read again */
-};
-
 /* ---- Consequences --------------------------------------------------------------------------- */
 
-/* What another configuration means for how the endpoint fares, and who is told. */
-static void compare(struct core *core, struct endpoint *endpoint, const struct endpoint_config *old,
-                    const struct notice_attempt *last)
+void endpoint_compare(struct endpoint_store *endpoints, struct endpoint *endpoint,
+                      const struct endpoint_config *old)
 {
     const struct endpoint_config *config = endpoint->config;
-    if (old->active && !config->active) {
-        core->stats.endpoints_disabled += last->attempts > 0;
-        notice_disabled(core, endpoint, last);
-    }
     if (config->active && (!old->active || strcmp(old->url, config->url) != 0))
-        watch_reset(core, endpoint);
+        watch_reset(endpoints->core, endpoint);
 }
 
-static void take_effect(struct endpoint_store *endpoints, struct endpoint *endpoint)
+void endpoint_take_effect(struct endpoint_store *endpoints, struct endpoint *endpoint)
 {
     struct core *core = endpoints->core;
     dispatch_endpoint_changed(core->dispatch, endpoint);
@@ -64,59 +69,132 @@ static void take_effect(struct endpoint_store *endpoints, struct endpoint *endpo
         clear_endpoint(core->clear, endpoint);
 }
 
+static bool tells(const struct change *change)
+{
+    return change->kind == CHANGE_REPLACE && change->old->active && !change->config->active;
+}
+
+/* Who is told of a change of our own, once it is made. */
+static void tell(const struct change *change, struct endpoint *endpoint)
+{
+    struct core *core = change->endpoints->core;
+    if (!tells(change))
+        return;
+    core->stats.endpoints_disabled += change->last.attempts > 0;
+    notice_disabled(core, endpoint, &change->last);
+}
+
 /* ---- Changes -------------------------------------------------------------------------------- */
 
 static void change_free(struct change *change)
 {
-    if (change->endpoint)
-        endpoint_put(change->endpoint);
+    endpoint_put(change->endpoint);
+    endpoint_config_put(change->old);
     endpoint_config_put(change->config);
     free(change);
 }
 
-/* *old: what a replaced configuration was, with a reference for the caller. */
-static enum status apply(struct change *change, struct endpoint **endpoint,
-                         struct endpoint_config **old)
+/* Into the registry. *endpoint: what was changed. */
+static enum status apply(struct change *change, uint64_t version, struct endpoint **endpoint)
 {
-    struct registry *registry = change->endpoints->core->registry;
+    struct endpoint_store *endpoints = change->endpoints;
+    struct registry *registry = endpoints->core->registry;
     if (change->kind == CHANGE_DELETE) {
         *endpoint = change->endpoint;
         if (!change->endpoint->deleted)
             registry_remove(registry, change->endpoint);
         return ST_OK;
     }
-    struct endpoint_config *config = change->config;
-    change->config = NULL;
-    if (change->endpoint && !change->endpoint->deleted)
-        *old = endpoint_config_get(change->endpoint->config);
-    return registry_put(registry, &change->id, config, endpoint);
+    enum status status =
+        registry_put(registry, &change->id, endpoint_config_get(change->config), endpoint);
+    if (status == ST_OK) {
+        (*endpoint)->version = version;
+        (*endpoint)->round = endpoints->round;
+    }
+    return status;
+}
+
+static enum status judge(const struct redis_value *reply)
+{
+    static const struct {
+        const char *text;
+        enum status status;
+    } answers[] = {
+        {"ok", ST_OK}, {"missing", ST_NOTFOUND}, {"full", ST_LIMIT}, {"conflict", ST_CONFLICT}};
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
+        if (reply_is(reply, 0, answers[i].text))
+            return answers[i].status;
+    return ST_REFUSED;
+}
+
+/* The change is in Redis. *endpoint: what was changed. */
+static enum status made(struct change *change, uint64_t version, struct endpoint **endpoint)
+{
+    enum status status = apply(change, version, endpoint);
+    if (status != ST_OK) {
+        change->endpoints->unsure = true; /* as soon as there is memory */
+        return status;
+    }
+    endpoint_follow_own(change->endpoints, version);
+    endpoint_take_effect(change->endpoints, *endpoint);
+    if (change->kind == CHANGE_REPLACE)
+        endpoint_compare(change->endpoints, *endpoint, change->old);
+    tell(change, *endpoint);
+    return ST_OK;
 }
 
 static void on_written(void *arg, enum status status, const struct redis_value *reply)
 {
     struct change *change = arg;
+    struct endpoint_store *endpoints = change->endpoints;
     struct endpoint *endpoint = NULL;
-    struct endpoint_config *old = NULL;
-    if (status == ST_OK) {
-        if (reply_is(reply, 0, "missing"))
-            status = ST_NOTFOUND;
-        else if (reply_is(reply, 0, "full"))
-            status = ST_LIMIT;
-        else if (!reply_is(reply, 0, "ok"))
-            status = ST_REFUSED;
-        else
-            status = apply(change, &endpoint, &old);
-    }
+    uint64_t version = (uint64_t)reply_integer(reply, 1);
+    endpoints->under_way--;
     if (status == ST_OK)
-        take_effect(change->endpoints, endpoint);
-    if (status == ST_OK && old)
-        compare(change->endpoints->core, endpoint, old, &change->last);
-    endpoint_config_put(old);
-    if (status == ST_LOST)
-        change->endpoints->unsure = true;
+        status = judge(reply);
+    if (status == ST_OK)
+        status = made(change, version, &endpoint);
+    if (status == ST_CONFLICT) {
+        endpoint_follow_document(endpoints, slice_str(change->endpoint->id_text),
+                                 reply_text(reply, 2), version);
+        endpoint_store_saw_version(endpoints, version);
+    }
+    endpoint_follow(endpoints);
     if (change->fn)
         change->fn(change->arg, status, endpoint);
-    change_free(change);
+    if (status == ST_LOST && tells(change))
+        list_push_back(&endpoints->lost, &change->node);
+    else
+        change_free(change);
+}
+
+static enum status send(struct change *change)
+{
+    struct core *core = change->endpoints->core;
+    struct store *store = core->store;
+    char id_text[ID_TEXT_MAX];
+    id_format(id_text, "ep_", &change->id);
+    struct store_key text[4];
+    struct slice keys[] = {store_key(store, &text[0], "config", "endpoints"),
+                           store_key(store, &text[1], "config", NULL),
+                           store_key(store, &text[2], "config", "changes")};
+    struct store_number most, kept, base;
+    struct slice based_on = SLICE("");
+    if (change->kind == CHANGE_REPLACE) {
+        uint64_t own = change->endpoint->version, all = change->endpoints->version;
+        based_on = store_u64(&base, own > all ? own : all);
+    }
+    struct slice args[] = {
+        slice_str(id_text),
+        change->config ? slice_str(change->config->document) : TOMBSTONE,
+        change->kind == CHANGE_CREATE ? SLICE("create") : SLICE("replace"),
+        store_u64(&most, core->options.endpoints_max),
+        based_on,
+        store_u64(&kept, CHANGES_KEPT),
+        store_key(store, &text[3], "all", NULL),
+    };
+    return store_query_script(store, store_script(store, "endpoint_put"), keys, 3, args, 7,
+                              on_written, change);
 }
 
 static enum status submit(struct endpoint_store *endpoints, enum change_kind kind,
@@ -124,8 +202,6 @@ static enum status submit(struct endpoint_store *endpoints, enum change_kind kin
                           struct endpoint_config *config, const struct notice_attempt *last,
                           endpoint_store_fn *fn, void *arg)
 {
-    struct core *core = endpoints->core;
-    struct store *store = core->store;
     struct change *change = calloc(1, sizeof(*change));
     if (!change) {
         endpoint_config_put(config);
@@ -133,24 +209,16 @@ static enum status submit(struct endpoint_store *endpoints, enum change_kind kin
     }
     *change = (struct change){
         .endpoints = endpoints, .kind = kind, .id = *id, .config = config, .fn = fn, .arg = arg};
-    change->endpoint = endpoint ? endpoint_get(endpoint) : NULL;
+    if (endpoint) {
+        change->endpoint = endpoint_get(endpoint);
+        change->old = endpoint_config_get(endpoint->config);
+    }
     if (last)
         change->last = *last;
-    char id_text[ID_TEXT_MAX];
-    id_format(id_text, "ep_", id);
-    struct store_key text[2];
-    struct slice keys[] = {store_key(store, &text[0], "config", "endpoints"),
-                           store_key(store, &text[1], "config", NULL)};
-    struct store_number most;
-    struct slice args[] = {
-        slice_str(id_text),
-        config ? slice_str(config->document) : TOMBSTONE,
-        kind == CHANGE_CREATE ? SLICE("create") : SLICE("replace"),
-        store_u64(&most, core->options.endpoints_max),
-    };
-    enum status status = store_query_script(store, store_script(store, "endpoint_put"), keys, 2,
-                                            args, 4, on_written, change);
-    if (status != ST_OK)
+    enum status status = send(change);
+    if (status == ST_OK)
+        endpoints->under_way++;
+    else
         change_free(change);
     return status;
 }
@@ -175,151 +243,125 @@ enum status endpoint_store_delete(struct endpoint_store *endpoints, struct endpo
     return submit(endpoints, CHANGE_DELETE, &endpoint->id, endpoint, NULL, NULL, fn, arg);
 }
 
+/* ---- Lost answers --------------------------------------------------------------------------- */
+
+void endpoint_tell_lost(struct endpoint_store *endpoints, struct endpoint *endpoint)
+{
+    LIST_FOREACH(node, &endpoints->lost)
+    {
+        struct change *change = CONTAINER_OF(node, struct change, node);
+        if (!id_eq(&change->id, &endpoint->id) ||
+            strcmp(change->config->document, endpoint->config->document) != 0)
+            continue;
+        list_remove(node);
+        tell(change, endpoint);
+        change_free(change);
+    }
+}
+
+void endpoint_forget_lost(struct endpoint_store *endpoints)
+{
+    for (struct list *node; (node = list_pop_front(&endpoints->lost));)
+        change_free(CONTAINER_OF(node, struct change, node));
+}
+
+/* ---- Switched off by the data path ---------------------------------------------------------- */
+
+struct disabling {
+    struct endpoint_store *endpoints;
+    struct endpoint *endpoint;       /* one reference */
+    struct endpoint_config *because; /* one reference: what it was when it failed */
+    unsigned tries;
+    char reason[16];
+    struct notice_attempt last;
+};
+
+static void disable_end(struct disabling *disabling)
+{
+    disabling->endpoint->changing = false;
+    endpoint_put(disabling->endpoint);
+    endpoint_config_put(disabling->because);
+    free(disabling);
+}
+
+static void on_disabled(void *arg, enum status status, struct endpoint *endpoint);
+
+static void disable(struct disabling *disabling)
+{
+    struct endpoint_store *endpoints = disabling->endpoints;
+    struct endpoint *endpoint = disabling->endpoint;
+    struct endpoint_config *config = NULL;
+    disabling->tries++;
+    enum status status =
+        endpoint_config_switch(registry_rules(endpoints->core->registry), endpoint->config, false,
+                               disabling->reason, clock_wall_ms(), &config);
+    if (status == ST_OK)
+        status = submit(endpoints, CHANGE_REPLACE, &endpoint->id, endpoint, config,
+                        &disabling->last, on_disabled, disabling);
+    if (status == ST_OK) {
+        log_warn("endpoint.disabled", "endpoint=%s reason=%s", endpoint->id_text,
+                 disabling->reason);
+    } else {
+        log_error("endpoint.disable_failed", "endpoint=%s reason=%s", endpoint->id_text,
+                  status_name(status));
+        disable_end(disabling);
+    }
+}
+
+/* Somebody else has changed it: what was found of the old configuration holds for the new one, if
+ * it sends to the same place. */
+static bool still_to_be_disabled(const struct disabling *disabling)
+{
+    const struct endpoint *endpoint = disabling->endpoint;
+    return !endpoint->deleted && endpoint->config->active && disabling->tries < DISABLE_TRIES &&
+           strcmp(endpoint->config->url, disabling->because->url) == 0;
+}
+
+/* Not written for another reason: the next occasion tries again. */
 static void on_disabled(void *arg, enum status status, struct endpoint *endpoint)
 {
-    (void)status; /* not written: the next occasion tries again */
+    struct disabling *disabling = arg;
     (void)endpoint;
-    struct endpoint *disabled = arg;
-    disabled->changing = false;
-    endpoint_put(disabled);
+    if (status == ST_CONFLICT && still_to_be_disabled(disabling))
+        disable(disabling);
+    else
+        disable_end(disabling);
 }
 
 void endpoint_store_disable(struct endpoint_store *endpoints, struct endpoint *endpoint,
                             const char *reason, const struct notice_attempt *last)
 {
-    struct endpoint_config *config;
     if (!endpoint->config->active || endpoint->changing)
         return;
-    if (endpoint_config_switch(registry_rules(endpoints->core->registry), endpoint->config, false,
-                               reason, clock_wall_ms(), &config) != ST_OK) {
+    struct disabling *disabling = calloc(1, sizeof(*disabling));
+    if (!disabling) {
         log_error("endpoint.disable_failed", "endpoint=%s reason=nomem", endpoint->id_text);
         return;
     }
-    log_warn("endpoint.disabled", "endpoint=%s reason=%s", endpoint->id_text, reason);
+    *disabling = (struct disabling){.endpoints = endpoints,
+                                    .endpoint = endpoint_get(endpoint),
+                                    .because = endpoint_config_get(endpoint->config),
+                                    .last = *last};
+    snprintf(disabling->reason, sizeof(disabling->reason), "%s", reason);
     endpoint->changing = true;
-    endpoint_get(endpoint);
-    if (submit(endpoints, CHANGE_REPLACE, &endpoint->id, endpoint, config, last, on_disabled,
-               endpoint) != ST_OK)
-        on_disabled(endpoint, ST_NOMEM, NULL);
+    disable(disabling);
 }
+
+void endpoint_store_reset(struct endpoint_store *endpoints, struct endpoint *endpoint)
+{
+    struct core *core = endpoints->core;
+    char text[1 + ID_TEXT_MAX];
+    snprintf(text, sizeof(text), "r%s", endpoint->id_text);
+    watch_reset(core, endpoint);
+    channel_send(core->channel, NULL, text);
+}
+
+/* ---- Start and stop ------------------------------------------------------------------------- */
 
 struct registry *endpoint_store_registry(struct endpoint_store *endpoints)
 {
     return endpoints->core->registry;
 }
-
-/* ---- Loading -------------------------------------------------------------------------------- */
-
-static void scan(struct endpoint_store *endpoints, struct slice cursor);
-
-/* A deleted endpoint whose schedule is not empty yet. */
-static void load_tombstone(struct endpoint_store *endpoints, const struct id *id)
-{
-    struct core *core = endpoints->core;
-    struct endpoint *endpoint = registry_find(core->registry, id);
-    if (endpoint) {
-        endpoint_get(endpoint);
-        registry_remove(core->registry, endpoint);
-    } else {
-        endpoint = endpoint_new_deleted(id);
-    }
-    if (endpoint)
-        take_effect(endpoints, endpoint);
-    endpoint_put(endpoint);
-}
-
-/* One that is not known yet, or that was changed and the answer to the change was lost. */
-static enum status load_document(struct endpoint_store *endpoints, const struct id *id,
-                                 struct slice document, struct field_error *error)
-{
-    struct core *core = endpoints->core;
-    struct endpoint *endpoint = registry_find(core->registry, id);
-    struct endpoint_config *old = endpoint ? endpoint_config_get(endpoint->config) : NULL, *config;
-    enum status status =
-        endpoint_config_load(registry_rules(core->registry), document, &config, error);
-    if (status == ST_OK)
-        status = registry_put(core->registry, id, config, &endpoint);
-    if (status == ST_OK)
-        take_effect(endpoints, endpoint);
-    if (status == ST_OK && old)
-        compare(core, endpoint, old, &(struct notice_attempt){.attempts = 0});
-    endpoint_config_put(old);
-    return status;
-}
-
-static void load_one(struct endpoint_store *endpoints, struct slice id_text, struct slice document)
-{
-    struct id id;
-    struct field_error error;
-    if (id_parse(id_text, "ep_", &id) != ST_OK) {
-        log_error("endpoint.bad_id", "id=%s", log_quote(id_text));
-        return;
-    }
-    if (slice_eq(document, TOMBSTONE)) {
-        load_tombstone(endpoints, &id);
-        return;
-    }
-    enum status status = load_document(endpoints, &id, document, &error);
-    if (status != ST_OK)
-        log_error("endpoint.not_loaded", "endpoint=%.*s reason=%s", SLICE_ARGS(id_text),
-                  log_quote(slice_str(status == ST_NOMEM ? "out of memory" : error.message)));
-}
-
-static void loaded(struct endpoint_store *endpoints, enum status status)
-{
-    endpoints->loading = false;
-    endpoints->unsure = endpoints->unsure || status != ST_OK;
-    endpoints->loaded(endpoints->loaded_arg, status);
-}
-
-/* HSCAN's reply is [cursor, [field, value, ...]]. */
-static void on_scanned(void *arg, enum status status, const struct redis_value *reply)
-{
-    struct endpoint_store *endpoints = arg;
-    if (status != ST_OK || redis_value_type(reply) != REDIS_ARRAY ||
-        redis_value_count(reply) != 2) {
-        loaded(endpoints, status == ST_OK ? ST_REFUSED : status);
-        return;
-    }
-    const struct redis_value *fields = redis_value_at(reply, 1);
-    for (size_t i = 0; i + 1 < redis_value_count(fields); i += 2)
-        load_one(endpoints, reply_text(fields, i), reply_text(fields, i + 1));
-    struct slice cursor = reply_text(reply, 0);
-    if (slice_eq(cursor, SLICE("0")))
-        loaded(endpoints, ST_OK);
-    else
-        scan(endpoints, cursor);
-}
-
-static void scan(struct endpoint_store *endpoints, struct slice cursor)
-{
-    struct store *store = endpoints->core->store;
-    struct store_key key;
-    struct store_number count;
-    struct slice args[] = {SLICE("HSCAN"), store_key(store, &key, "config", "endpoints"), cursor,
-                           SLICE("COUNT"), store_u64(&count, SCAN_COUNT)};
-    if (store_query(store, args, 5, on_scanned, endpoints) != ST_OK)
-        loaded(endpoints, ST_NOMEM);
-}
-
-bool endpoint_store_unsure(const struct endpoint_store *endpoints)
-{
-    return endpoints->unsure;
-}
-
-void endpoint_store_load(struct endpoint_store *endpoints, endpoint_store_loaded_fn *done,
-                         void *arg)
-{
-    if (endpoints->loading)
-        return;
-    endpoints->loading = true;
-    endpoints->unsure = false;
-    endpoints->loaded = done;
-    endpoints->loaded_arg = arg;
-    scan(endpoints, SLICE("0"));
-}
-
-/* ---- Start and stop ------------------------------------------------------------------------- */
 
 struct endpoint_store *endpoint_store_new(struct core *core)
 {
@@ -327,10 +369,14 @@ struct endpoint_store *endpoint_store_new(struct core *core)
     if (!endpoints)
         return NULL;
     endpoints->core = core;
+    list_init(&endpoints->lost);
     return endpoints;
 }
 
 void endpoint_store_free(struct endpoint_store *endpoints)
 {
+    if (!endpoints)
+        return;
+    endpoint_forget_lost(endpoints);
     free(endpoints);
 }

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/json_out.h"
 #include "core/adoption.h"
+#include "core/endpoint_store.h"
 #include "core/store_batch.h"
 #include "net/redis_script.h"
 
@@ -41,6 +42,7 @@ static void on_beat(void *arg, enum status status, const struct redis_value *rep
         return;
     replica->first_beat = false;
     store_saw_time(core->store, reply_integer(reply, 0));
+    endpoint_store_saw_version(core->endpoints, (uint64_t)reply_integer(reply, 1));
     /* Another one each time, so that one that cannot be buried does not keep the others waiting. */
     size_t count = redis_value_count(reply);
     struct slice dead =

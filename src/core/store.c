@@ -205,6 +205,11 @@ struct reactor *store_reactor(const struct store *store)
     return store->reactor;
 }
 
+const struct redis_options *store_redis_options(const struct store *store)
+{
+    return &store->options.redis;
+}
+
 struct redis_conn *store_batch_conn(struct store *store)
 {
     return store->batches;

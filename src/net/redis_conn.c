@@ -63,6 +63,8 @@ struct redis_conn {
     struct redis_options options;
     char *strings; /* of the options */
     const struct redis_scripts *scripts;
+    redis_message_fn *message_fn; /* NULL: not a subscriber */
+    void *message_arg;
 
     enum conn_state state;
     struct redis_master *master; /* where it dials */
@@ -377,8 +379,20 @@ static void take_callers(struct redis_conn *conn, struct redis_op *op,
         tell_state(conn, false);
 }
 
+/* Subscribers get nothing else that looks like this: ["message", channel, text]. */
+static bool is_message(const struct redis_conn *conn, const struct redis_value *reply)
+{
+    return conn->message_fn && redis_value_count(reply) == 3 &&
+           slice_eq(redis_value_text(redis_value_at(reply, 0)), SLICE("message"));
+}
+
 static void take_reply(struct redis_conn *conn, const struct redis_value *reply)
 {
+    if (is_message(conn, reply)) {
+        conn->message_fn(conn->message_arg, redis_value_text(redis_value_at(reply, 1)),
+                         redis_value_text(redis_value_at(reply, 2)));
+        return;
+    }
     struct redis_op *op = redis_pipe_next(&conn->pipe);
     if (!op) {
         conn_drop(conn, "the server says unasked: %.*s", SLICE_ARGS(redis_value_text(reply)));
@@ -606,6 +620,18 @@ void redis_conn_free(struct redis_conn *conn)
 void redis_conn_set_scripts(struct redis_conn *conn, const struct redis_scripts *scripts)
 {
     conn->scripts = scripts;
+}
+
+void redis_conn_set_messages(struct redis_conn *conn, redis_message_fn *fn, void *arg)
+{
+    conn->message_fn = fn;
+    conn->message_arg = arg;
+}
+
+void redis_conn_renew(struct redis_conn *conn)
+{
+    if (conn_open(conn))
+        conn_drop(conn, "made anew");
 }
 
 bool redis_conn_ready(const struct redis_conn *conn)

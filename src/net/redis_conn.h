@@ -15,9 +15,9 @@
  * Where the server is the connection asks anew each time it begins (redis_master.h), and with
  * Sentinels it also ends, as if the socket had, when they name another master.
  *
- * No subscriptions: a reply that nobody asked for ends the connection. Blocking commands work if
- * the command timeout is longer than they block, and hold up everything behind them: give them a
- * connection of their own.
+ * Subscriptions are for redis_sub.c, on a connection of their own; elsewhere a reply that nobody
+ * asked for ends the connection. Blocking commands work if the command timeout is longer than they
+ * block, and hold up everything behind them: give them a connection of their own, too.
  */
 #ifndef TROTLINE_NET_REDIS_CONN_H
 #define TROTLINE_NET_REDIS_CONN_H
@@ -98,6 +98,18 @@ struct redis_conn *redis_conn_new(struct reactor *reactor, const struct redis_op
 /* The scripts to load whenever a connection is made. Call it before the loop runs again. The set
  * must outlive the connection. */
 void redis_conn_set_scripts(struct redis_conn *conn, const struct redis_scripts *scripts);
+
+/* A message of a channel; both texts are valid during the call. */
+typedef void redis_message_fn(void *arg, struct slice channel, struct slice text);
+
+/* From now on this connection subscribes: messages go to `fn`, with `arg`, and only the commands
+ * that Redis takes of subscribers may be given to it. Call it before the loop runs again. */
+void redis_conn_set_messages(struct redis_conn *conn, redis_message_fn *fn, void *arg);
+
+/* Ends the present connection, if there is one, and begins again: when another server may be the
+ * right one now. Its commands are called back with ST_LOST and `state_fn` is called before this
+ * returns. */
+void redis_conn_renew(struct redis_conn *conn);
 
 /* Closes at once. Outstanding callbacks are called with ST_STOPPED, in order, before this returns;
  * `state_fn` is not called. May be called from any callback of this connection. The memory goes

@@ -238,13 +238,19 @@ class Store:
     # ---- endpoints -----------------------------------------------------------------------------
 
     @verb
-    def endpoint_put(self, endpoint, document, kind="create", most=1000):
-        keys = [self.key("config", "endpoints"), self.key("config")]
-        return Call("endpoint_put", keys, [endpoint, document, kind, most])
+    def endpoint_put(self, endpoint, document, kind="create", most=1000, base="", kept=1000):
+        keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes")]
+        return Call("endpoint_put", keys,
+                    [endpoint, document, kind, most, base, kept, self.key("all")])
+
+    @verb
+    def config_changes(self, version, most=100):
+        keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes")]
+        return Call("config_changes", keys, [version, most])
 
     @verb
     def endpoint_delete(self, endpoint):
-        keys = [self.key("config", "endpoints"), self.key("config"), self.key("due", endpoint),
+        keys = [self.key("config", "endpoints"), self.key("due", endpoint),
                 self.key("dead", endpoint), self.key("lane", lane_of(endpoint)),
                 self.key("attempts", endpoint), self.key("dead"), self.key("health")]
         return Call("endpoint_delete", keys, [endpoint])

@@ -1,9 +1,9 @@
-"""endpoint_put and endpoint_delete."""
+"""endpoint_put, endpoint_delete, config_changes and health_put."""
 
 import pytest
 from harness.formats import lane_of
 from harness.invariants import Snapshot
-from store import Batch, endpoint_id
+from store import Batch, Store, endpoint_id
 
 ONE, TWO = endpoint_id(), endpoint_id()
 RECORD = '{"failingSince":1760000000000}'
@@ -49,15 +49,112 @@ def test_a_deleted_endpoint_does_not_come_back(a):
 
 
 def test_delete_leaves_nothing(a):
+    """But that it was changed, for those who have not heard of it."""
     a.endpoint_put(ONE, DOCUMENT)
+    a.endpoint_put(ONE, TOMBSTONE, "replace")
     a.attempts_add(ONE, "x")
     a.health_put(ONE, RECORD)
     a.redis.call("ZADD", a.key("dead"), 0, TWO)
     a.redis.call("ZADD", a.key("dead"), 0, ONE)
     a.redis.call("ZREM", a.key("dead"), TWO)
     assert a.endpoint_delete(ONE) == b"ok"
-    assert sorted(Snapshot(a.redis).ttl) == ["config", "journals", "replicas"]
+    assert sorted(Snapshot(a.redis).ttl) == ["config", "config:changes", "journals", "replicas"]
+    assert a.config_changes(0) == [b"ok", 2, 2, ONE.encode(), b""]
     assert a.endpoint_delete(ONE) == b"ok", "a repeated call"
+
+
+def test_of_two_changes_at_once_one_is_refused(a, b, dump):
+    """Both were made of version 1; the second one learns what there is now."""
+    a.endpoint_put(ONE, DOCUMENT)
+    assert a.endpoint_put(ONE, OTHER, "replace", base=1) == [b"ok", 2]
+    before = dump()
+    assert b.endpoint_put(ONE, DOCUMENT, "replace", base=1) == [b"conflict", 2, OTHER.encode()]
+    assert dump() == before
+    assert b.endpoint_put(ONE, DOCUMENT, "replace", base=2) == [b"ok", 3]
+
+
+def test_changes_of_others_are_no_conflict(a):
+    a.endpoint_put(ONE, DOCUMENT)
+    for version in range(2, 5):
+        assert a.endpoint_put(TWO, DOCUMENT, "create" if version == 2 else "replace")[1] == version
+    assert a.endpoint_put(ONE, OTHER, "replace", base=1) == [b"ok", 5]
+
+
+def test_a_deletion_holds_whatever_was_changed(a):
+    a.endpoint_put(ONE, DOCUMENT)
+    a.endpoint_put(ONE, OTHER, "replace", base=1)
+    assert a.endpoint_put(ONE, TOMBSTONE, "replace") == [b"ok", 3]
+    assert a.endpoint_put(ONE, OTHER, "replace", base=2) == [b"missing", 0]
+
+
+def test_changes_since_a_version(a):
+    a.endpoint_put(ONE, DOCUMENT)
+    a.endpoint_put(TWO, DOCUMENT)
+    a.endpoint_put(ONE, OTHER, "replace")
+    one, two = (ONE.encode(), OTHER.encode()), (TWO.encode(), DOCUMENT.encode())
+    assert a.config_changes(0) == [b"ok", 3, 3, *two, *one], "each once, in the order of versions"
+    assert a.config_changes(1) == [b"ok", 3, 3, *two, *one]
+    assert a.config_changes(2) == [b"ok", 3, 3, *one]
+    assert a.config_changes(3) == [b"ok", 3, 3]
+
+
+def test_changes_come_in_pages(a):
+    names = [endpoint_id() for _ in range(5)]
+    for name in names:
+        a.endpoint_put(name, DOCUMENT)
+    version, seen = 0, []
+    while version < 5:
+        status, version, present, *found = a.config_changes(version, most=2)
+        assert (status, present, len(found)) == (b"ok", 5, 2 * (version - len(seen)))
+        seen += [name.decode() for name in found[::2]]
+    assert seen == names
+
+
+def test_an_endpoint_that_is_changed_between_two_pages_comes_again(a):
+    for name in (ONE, TWO):
+        a.endpoint_put(name, DOCUMENT)
+    assert a.config_changes(0, most=1)[:4] == [b"ok", 1, 2, ONE.encode()]
+    a.endpoint_put(ONE, OTHER, "replace")
+    assert a.config_changes(1) == [b"ok", 3, 3, TWO.encode(), DOCUMENT.encode(),
+                                   ONE.encode(), OTHER.encode()]
+
+
+def test_changes_are_dropped_oldest_first(a):
+    """Who is behind what was dropped is told so, and so is a change that was made before it."""
+    names = [endpoint_id() for _ in range(5)]
+    for name in names:
+        a.endpoint_put(name, DOCUMENT, kept=3)
+    assert a.redis.call("HGET", a.key("config"), "floor") == b"2"
+    for version in (0, 1):
+        assert a.config_changes(version) == [b"behind"]
+    assert [name.decode() for name in a.config_changes(2)[3::2]] == names[2:]
+    assert a.endpoint_put(names[0], OTHER, "replace", base=1) == [b"conflict", 5, DOCUMENT.encode()]
+    assert a.endpoint_put(names[0], OTHER, "replace", base=2, kept=3) == [b"ok", 6]
+    assert a.endpoint_put(names[4], OTHER, "replace", base=5, kept=1) == [b"ok", 7], "a lower limit"
+    assert a.redis.call("HGET", a.key("config"), "floor") == b"6"
+
+
+def test_a_version_that_redis_does_not_have(a):
+    """It was restored from an older state."""
+    a.endpoint_put(ONE, DOCUMENT)
+    assert a.config_changes(2) == [b"behind"]
+
+
+def test_every_change_is_announced(a, server):
+    with server.connect() as hears:
+        hears.call("SUBSCRIBE", a.key("all"))
+        for number, kind in enumerate(("create", "replace"), 1):
+            a.endpoint_put(ONE, DOCUMENT, kind)
+            assert hears.read() == [b"message", a.key("all").encode(), b"c%d" % number]
+
+
+def test_without_the_right_to_announce(a, server):
+    """Notices are hints: a change is made all the same."""
+    a.redis.call("ACL", "SETUSER", "mute", "on", ">x", "~*", "+@all", "resetchannels")
+    with server.connect() as redis:
+        redis.call("AUTH", "mute", "x")
+        assert Store(redis, "m").endpoint_put(ONE, DOCUMENT) == [b"ok", 1]
+    a.redis.call("ACL", "DELUSER", "mute")
 
 
 @pytest.mark.parametrize("kind, family", [("in", "due"), ("dead", "dead")])

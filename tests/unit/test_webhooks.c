@@ -27,6 +27,7 @@ struct endpoint_store {
     endpoint_store_fn *fn;
     void *arg;
     uint8_t last_id;
+    int resets;
 };
 
 static void store_hold(struct endpoint_store *store, enum store_verb verb,
@@ -60,6 +61,12 @@ enum status endpoint_store_delete(struct endpoint_store *store, struct endpoint 
 {
     store_hold(store, STORE_DELETE, endpoint, NULL, fn, arg);
     return ST_OK;
+}
+
+void endpoint_store_reset(struct endpoint_store *store, struct endpoint *endpoint)
+{
+    (void)endpoint;
+    store->resets++;
 }
 
 struct registry *endpoint_store_registry(struct endpoint_store *store)
@@ -433,6 +440,36 @@ static void test_health_of_others_unknown(void **state)
     json_decref(body);
 }
 
+/* Another replica was first: 409. Enabling and disabling is done anew on what it left, some times;
+ * and what is so already is no change. */
+static void test_other_replica(void **state)
+{
+    (void)state;
+    change(HTTP_POST, WEBHOOKS, BODY, 201);
+    send(HTTP_PATCH, FIRST, "{\"timeout\":\"5s\"}");
+    store_answer(&store, ST_CONFLICT);
+    expect_error(409, "conflict");
+    send(HTTP_PUT, FIRST, BODY);
+    store_answer(&store, ST_CONFLICT);
+    expect_error(409, "conflict");
+
+    send(HTTP_POST, FIRST "/disable", "");
+    store_answer(&store, ST_CONFLICT);
+    store_answer(&store, ST_CONFLICT);
+    store_answer(&store, ST_OK);
+    assert_int_equal(request.status, 200);
+    assert_true(reply_has("\"active\":false"));
+    send(HTTP_POST, FIRST "/enable", "");
+    for (int i = 0; i < 3; i++)
+        store_answer(&store, ST_CONFLICT);
+    expect_error(409, "conflict");
+    change(HTTP_POST, FIRST "/enable", "", 200);
+    assert_int_equal(store.resets, 0);
+    send(HTTP_POST, FIRST "/enable", "");
+    assert_int_equal(request.status, 200);
+    assert_int_equal(store.resets, 1);
+}
+
 /* While a change is on its way, another one of the same webhook is refused instead of undoing it;
  * reading goes on. */
 static void test_conflict(void **state)
@@ -598,6 +635,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_door, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_stored, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_replica, setup, teardown),
         cmocka_unit_test_setup_teardown(test_conflict, setup, teardown),
         cmocka_unit_test_setup_teardown(test_health_of_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_health_of_others_unknown, setup, teardown),

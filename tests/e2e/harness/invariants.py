@@ -41,6 +41,7 @@ Keys
   K2  `idem` and `idem:ids` have the same members; `uid` and `uid:ids` too.
   K3  `jobs` lists every job. One that is not finished has the score "inf", no expiry and an owner; one
       that is finished expires at its score.
+  K4  Each version in `config:changes` is that of one change, above the floor and up to the present one.
 """
 
 import json
@@ -59,8 +60,8 @@ NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": 
          "job": "hash"}
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
           "dead": "zset", "idem": "zset", "idem:ids": "hash", "uid": "zset", "uid:ids": "hash",
-          "config": "hash", "config:endpoints": "hash", "health": "hash", "jobs": "zset",
-          "lanes": "hash"}
+          "config": "hash", "config:endpoints": "hash", "config:changes": "zset", "health": "hash",
+          "jobs": "zset", "lanes": "hash"}
 
 DUMP = """
 local time = redis.call('TIME')
@@ -381,6 +382,17 @@ def _jobs(snapshot, say):
             say(f"K3 {job} is {status} and expires in {ttl} ms, listed at {listed[job]:g}")
 
 
+def _config(snapshot, say):
+    config, changes = snapshot.one("config"), snapshot.one("config:changes")
+    version, floor = (int(config.get(name, 0)) for name in ("version", "floor"))
+    for endpoint, change in changes.items():
+        if not floor < change <= version:
+            say(f"K4 {endpoint} was changed in version {change:g}, not of {floor}..{version}")
+    for change, count in Counter(changes.values()).items():
+        if count > 1:
+            say(f"K4 {count} endpoints were changed in version {change:g}")
+
+
 # ---- the whole -------------------------------------------------------------------------------------
 
 def deliveries(snapshot):
@@ -423,7 +435,7 @@ def _waits(snapshot, event, endpoint):
 def problems(snapshot, attempts_kept=None, documents=True, idle=False, settled=False):
     """What is wrong, as sentences. documents=False: endpoints are not stored (D7)."""
     found = list(snapshot.problems)
-    for part in (_journals, _closed, _progress, _outcomes, _events, _lanes, _keys, _jobs):
+    for part in (_journals, _closed, _progress, _outcomes, _events, _lanes, _keys, _jobs, _config):
         part(snapshot, found.append)
     _endpoints(snapshot, found.append, attempts_kept, documents)
     if idle:

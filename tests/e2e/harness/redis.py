@@ -46,6 +46,10 @@ class Redis:
             word = word if isinstance(word, bytes) else str(word).encode()
             request += b"$%d\r\n%s\r\n" % (len(word), word)
         self.socket.sendall(request)
+        return self.read()
+
+    def read(self):
+        """The next reply, also one that nobody asked for: a message of a channel."""
         reply = self._read()
         if isinstance(reply, RedisError):
             raise reply

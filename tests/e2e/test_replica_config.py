@@ -1,0 +1,231 @@
+"""Configuration changes reach every replica: two servers on one Redis, A is told, B knows."""
+
+import time
+
+import pytest
+from harness import wait_until
+
+TYPES = ["order.paid"]
+BOUND = 2.0  # s, for a machine that is busy; what it took is printed
+
+
+@pytest.fixture
+def replicas(redis_server, start_daemon):
+    return start_daemon(redis=redis_server), start_daemon(redis=redis_server)
+
+
+@pytest.fixture
+def a(replicas):
+    with replicas[0].client() as client:
+        yield client
+
+
+@pytest.fixture
+def b(replicas):
+    with replicas[1].client() as client:
+        yield client
+
+
+@pytest.fixture
+def alone(redis_server, start_daemon):
+    """One whose heartbeats are too rare to learn anything from."""
+    daemon = start_daemon("--set", "replica.lease=60s", "--set", "replica.heartbeat=20s",
+                          redis=redis_server)
+    wait_until(lambda: hears(redis_server) == 1, 10)
+    with daemon.client() as client:
+        yield client
+
+
+def hook(sink, path="/", **members):
+    return {"url": sink.url(path), "events": TYPES, **members}
+
+
+def shown(client, webhook):
+    """The webhook as that replica has it, without what is its own view of how it fares; or None."""
+    answer = client.get_webhook(webhook)
+    if answer.status == 404:
+        return None
+    document = answer.expect(200).json
+    document.pop("health", None)
+    return document
+
+
+def listed(client):
+    return {webhook["id"] for webhook in client.get("/api/webhooks").expect(200).json["webhooks"]}
+
+
+def reached(condition, what):
+    """Waits, and says how long it took since the change was answered."""
+    started = time.monotonic()
+    wait_until(condition, BOUND, what, interval=0.001)
+    print(f"{what}: {(time.monotonic() - started) * 1000:.1f} ms")
+
+
+def deliveries(client):
+    """How many webhooks an event matches that is published there."""
+    return client.post_event(TYPES[0]).expect(202).json["deliveries"]
+
+
+def hears(redis_server):
+    """Connections that subscribe."""
+    lines = redis_server.call("CLIENT", "LIST", "TYPE", "pubsub").decode().splitlines()
+    return len([line for line in lines if " sub=2 " in line])
+
+
+def test_a_change_is_known_everywhere(a, b, sink):
+    webhook = a.create_webhook(**hook(sink))["id"]
+    reached(lambda: webhook in listed(b), "created")
+    assert shown(b, webhook) == shown(a, webhook)
+    assert deliveries(b) == 1
+    sink.wait_for(1)
+
+    a.patch(f"/api/webhooks/{webhook}", {"url": sink.url("/new"), "timeout": "7s"}).expect(200)
+    reached(lambda: shown(b, webhook)["timeout"] == "7s", "changed")
+    assert deliveries(b) == 1
+
+    secret = "whsec_" + "QUJD" * 8
+    a.patch(f"/api/webhooks/{webhook}", {"secret": secret}).expect(200)
+    reached(lambda: shown(b, webhook)["secret"] == secret, "another secret")
+
+    a.post(f"/api/webhooks/{webhook}/disable").expect(200)
+    reached(lambda: not shown(b, webhook)["active"], "disabled")
+    assert shown(b, webhook)["disabledReason"] == "manual" and deliveries(b) == 0
+
+    b.post(f"/api/webhooks/{webhook}/enable").expect(200)
+    reached(lambda: shown(a, webhook)["active"], "enabled by the other one")
+    assert deliveries(a) == 1
+
+    a.delete_webhook(webhook).expect(204)
+    reached(lambda: webhook not in listed(b), "deleted")
+    assert deliveries(b) == 0
+
+
+def behind_their_backs(redis_server, webhook, old, new):
+    """A change as a replica makes it, but without a notice: as if it had been lost."""
+    document = redis_server.call("HGET", "tl:{0}:config:endpoints", webhook).decode()
+    assert old in document
+    redis_server.call("HSET", "tl:{0}:config:endpoints", webhook, document.replace(old, new))
+    version = redis_server.call("HINCRBY", "tl:{0}:config", "version", 1)
+    redis_server.call("ZADD", "tl:{0}:config:changes", version, webhook)
+
+
+def test_two_change_one(alone, redis_server, sink):
+    """Who has not heard of the other's change is refused once, and knows better then."""
+    webhook = alone.create_webhook(**hook(sink, description="one"))["id"]
+    path = f"/api/webhooks/{webhook}"
+    for change in (alone.patch, alone.put):
+        behind_their_backs(redis_server, webhook, '"one"', '"two"')
+        change(path, hook(sink, timeout="7s")).expect(409, "conflict")
+        assert shown(alone, webhook)["description"] == "two"
+        change(path, hook(sink, description="one")).expect(200)
+
+
+def test_enabling_and_disabling_is_never_refused(alone, redis_server, sink):
+    """It means the same whatever else was changed; nor is it undone or does it undo."""
+    webhook = alone.create_webhook(**hook(sink, description="one"))["id"]
+    path = f"/api/webhooks/{webhook}"
+    for verb, old, new in (("disable", "one", "two"), ("enable", "two", "one")):
+        behind_their_backs(redis_server, webhook, f'"{old}"', f'"{new}"')
+        answer = alone.post(f"{path}/{verb}").expect(200).json
+        assert answer["active"] == (verb == "enable") and answer["description"] == new
+    behind_their_backs(redis_server, webhook, '"one"', '"two"')
+    alone.delete(path).expect(204)
+
+
+def test_switched_off_by_the_data_path(alone, redis_server, sink):
+    """410: the webhook is disabled although it was changed meanwhile, unless it sends elsewhere now."""
+    sink.script("/gone", 410)
+    webhook = alone.create_webhook(**hook(sink, "/gone", description="one"))["id"]
+    behind_their_backs(redis_server, webhook, '"one"', '"two"')
+    alone.post_event(TYPES[0]).expect(202)
+    wait_until(lambda: shown(alone, webhook)["disabledReason"] == "gone", 10)
+    assert shown(alone, webhook)["description"] == "two"
+
+    moved = alone.create_webhook(**hook(sink, "/gone"))["id"]
+    behind_their_backs(redis_server, moved, '/gone"', '/here"')
+    alone.post_event(TYPES[0]).expect(202)
+    wait_until(lambda: shown(alone, moved)["url"] == sink.url("/here"), 10)
+    assert shown(alone, moved)["active"]
+
+
+def test_the_subscription_is_cut(replicas, a, b, redis_server, sink):
+    """What is changed meanwhile is found when it is there again; and without it by the heartbeat."""
+    wait_until(lambda: hears(redis_server) == 2, 10)
+    redis_server.call("CLIENT", "KILL", "TYPE", "pubsub")
+    first = a.create_webhook(**hook(sink))["id"]
+    reached(lambda: first in listed(b), "created while nobody listened")
+    wait_until(lambda: hears(redis_server) == 2, 10)
+    second = a.create_webhook(**hook(sink))["id"]
+    reached(lambda: second in listed(b), "created when they listened again")
+    for daemon in replicas:
+        assert daemon.ready(), "notices have no part in it"
+
+
+def test_a_notice_is_lost(a, b, redis_server, sink):
+    """The heartbeat's answer has the version, too."""
+    webhook = a.create_webhook(**hook(sink, description="old"))["id"]
+    wait_until(lambda: shown(b, webhook), BOUND)
+    behind_their_backs(redis_server, webhook, '"old"', '"new"')
+    for client in a, b:
+        wait_until(lambda c=client: shown(c, webhook)["description"] == "new", 10)
+
+
+def test_changes_while_one_is_stopped(replicas, a, b, sink):
+    """500 changes of all kinds: more than a page."""
+    kept = [a.create_webhook(**hook(sink, f"/{n}"))["id"] for n in range(150)]
+    wait_until(lambda: deliveries(b) == 150, 10)
+    replicas[1].pause()
+    try:
+        for n in range(200):
+            kept.append(a.create_webhook(**hook(sink, f"/{n}"))["id"])
+        for n, webhook in enumerate(kept[:150]):
+            a.patch(f"/api/webhooks/{webhook}", {"description": f"number {n}"}).expect(200)
+        for webhook in kept[:100]:
+            a.delete_webhook(webhook).expect(204)
+        for webhook in kept[100:150]:
+            a.post(f"/api/webhooks/{webhook}/disable").expect(200)
+    finally:
+        replicas[1].resume()
+    reached(lambda: listed_all(b) == listed_all(a), "500 changes")
+    assert deliveries(b) == 200
+
+
+def listed_all(client):
+    found, cursor = {}, ""
+    while True:
+        path = f"/api/webhooks?limit=100{cursor and '&cursor=' + cursor}"
+        page = client.get(path).expect(200).json
+        for webhook in page["webhooks"]:
+            webhook.pop("health", None)
+            found[webhook["id"]] = webhook
+        cursor = page["cursor"]
+        if not cursor:
+            return found
+
+
+def test_what_redis_does_not_have_any_more(a, b, redis_server, sink):
+    """Restored from an older state, it is still what counts: nobody keeps what is not there."""
+    webhook = a.create_webhook(**hook(sink))["id"]
+    kept = a.create_webhook(**hook(sink))["id"]
+    wait_until(lambda: listed(b) == {webhook, kept}, BOUND)
+    redis_server.call("HDEL", "tl:{0}:config:endpoints", webhook)
+    redis_server.call("HSET", "tl:{0}:config", "version", 1)
+    redis_server.call("DEL", "tl:{0}:config:changes")
+    for client in a, b:
+        wait_until(lambda c=client: listed(c) == {kept}, 10)
+    third = b.create_webhook(**hook(sink))["id"]
+    reached(lambda: listed(a) == {kept, third}, "created on the restored one")
+
+
+def test_redis_restarts(replicas, a, b, redis_server, sink):
+    """Both find each other's changes again, also those that were made of an unknown outcome."""
+    one = a.create_webhook(**hook(sink))["id"]
+    redis_server.kill9()
+    for client in a, b:
+        wait_until(lambda c=client: c.get("/readyz").status == 503, 10)
+    redis_server.start()
+    for daemon in replicas:
+        wait_until(daemon.ready, 10)
+    assert listed(a) == listed(b) == {one}
+    two = b.create_webhook(**hook(sink))["id"]
+    reached(lambda: listed(a) == {one, two}, "created after the restart")

@@ -1,6 +1,6 @@
 -- endpoint_put: create or replace an endpoint's document.
 --
--- KEYS  1 endpoints (hash)   2 configuration (hash)
+-- KEYS  1 endpoints (hash)   2 configuration (hash)   3 deleted endpoints (set)
 -- ARGV  1 endpoint id   2 document   3 "create" (must be new) or "replace" (must exist)
 --       4 most endpoints there may be
 -- Reply {status, configuration version}: "ok", "missing" (or deleted: only the mark of a deleted
@@ -25,4 +25,7 @@ else
     redis.call('HDEL', KEYS[1], ARGV[1])
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+if ARGV[2] == DELETED then
+    redis.call('SADD', KEYS[3], ARGV[1]) -- who owns its lane finds it there, until it is cleared
+end
 return {'ok', redis.call('HINCRBY', KEYS[2], 'version', 1)}

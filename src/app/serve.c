@@ -149,6 +149,7 @@ static void on_signal(void *arg, int number)
     log_info("serve.stopping", "signal=%d", number);
     serve->draining = true;
     http_server_drain(serve->http);
+    replica_drain(serve->core->replica);
     enter(serve, PHASE_DRAINING);
 }
 
@@ -502,6 +503,8 @@ static bool start_http(struct serve *serve, struct buf *error)
     buf_init(&url, 256);
     address_add_url(&url, &serve->config->listen, http_server_port(serve->http));
     log_info("serve.listening", "url=%.*s", SLICE_ARGS(buf_slice(&url)));
+    buf_add_char(&url, '\0');
+    replica_set_url(serve->core->replica, buf_status(&url) == ST_OK ? url.ptr : "");
     buf_free(&url);
     return true;
 }

@@ -11,7 +11,7 @@ static uint64_t wall_ms;
 static uint64_t read_us(clockid_t id)
 {
     struct timespec ts;
-    clock_gettime(id, &ts); /* cannot fail for the two clocks used here */
+    clock_gettime(id, &ts); /* cannot fail for the clocks used here */
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
@@ -50,4 +50,9 @@ uint64_t clock_wall_ms(void)
 uint64_t clock_now_us(void)
 {
     return read_us(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_boot_ms(void)
+{
+    return read_us(CLOCK_BOOTTIME) / 1000;
 }

@@ -22,4 +22,8 @@ uint64_t clock_wall_ms(void);
 /* Monotonic, read now: for measuring how long something took inside a step. */
 uint64_t clock_now_us(void);
 
+/* Read now, and going on while the machine sleeps (CLOCK_BOOTTIME): for leases that others grant.
+ */
+uint64_t clock_boot_ms(void);
+
 #endif

@@ -19,17 +19,18 @@
 #include "core/history.h"
 #include "core/jobs.h"
 #include "core/journal.h"
+#include "core/lane_tell.h"
 #include "core/notice.h"
 #include "core/publish.h"
 #include "core/replica.h"
 #include "core/schedule.h"
 #include "core/settle.h"
+#include "core/takeover.h"
 
 enum { RELOAD_MS = 1000 };
 
 static void begin(struct core *core)
 {
-    replica_store_ready(core->replica);
     schedule_store_ready(core->schedule);
     publish_store_ready(core->publish);
     jobs_store_ready(core->jobs);
@@ -45,14 +46,10 @@ static bool loaded(struct core *core, enum status status)
     return false;
 }
 
-static void on_health_loaded(void *arg, enum status status)
+void core_joined(struct core *core)
 {
-    struct core *core = arg;
-    if (!loaded(core, status))
+    if (core->loaded)
         return;
-    for (struct endpoint *endpoint = registry_next(core->registry, NULL); endpoint;
-         endpoint = registry_next(core->registry, &endpoint->id))
-        gate_restore(core->gate, endpoint);
     core->loaded = true;
     begin(core);
 }
@@ -63,15 +60,16 @@ static void on_loaded(void *arg, enum status status)
     if (!loaded(core, status))
         return;
     log_info("endpoints.loaded", "count=%zu", registry_count(core->registry));
-    if (core->loaded)
-        return; /* this process knows better how they fare */
-    health_store_load(core->health, on_health_loaded, core);
+    if (!core->loaded)
+        replica_store_ready(core->replica); /* its first heartbeat goes on */
 }
 
 void core_store_ready(struct core *core)
 {
-    if (core->loaded)
+    if (core->loaded) {
+        replica_store_ready(core->replica);
         begin(core);
+    }
     if (!core->loaded || endpoint_store_unsure(core->endpoints))
         endpoint_store_load(core->endpoints, on_loaded, core);
 }
@@ -96,6 +94,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->outbound = outbound;
     rng_seed(&core->rng, rng_u64());
     core->reload = reactor_timer_new(reactor, on_reload, core);
+    core->lanes = lanes_new(store_incarnation(store));
     core->publish = publish_new(core);
     core->gate = gate_new(core);
     core->journal = journal_new(core);
@@ -104,6 +103,8 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->settle = settle_new(core);
     core->schedule = schedule_new(core);
     core->replica = replica_new(core);
+    core->takeover = takeover_new(core);
+    core->lane_tell = lane_tell_new(core);
     core->adoption = adoption_new(core);
     core->history = history_new(core);
     core->clear = clear_new(core);
@@ -114,7 +115,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     if (!core->reload || !core->publish || !core->gate || !core->journal || !core->dispatch ||
         !core->attempts || !core->settle || !core->schedule || !core->replica || !core->adoption ||
         !core->history || !core->clear || !core->endpoints || !core->jobs || !core->health ||
-        !core->notice) {
+        !core->notice || !core->lanes || !core->takeover || !core->lane_tell) {
         core_free(core);
         return NULL;
     }
@@ -134,12 +135,15 @@ void core_free(struct core *core)
     clear_free(core->clear);
     history_free(core->history);
     adoption_free(core->adoption);
+    lane_tell_free(core->lane_tell);
+    takeover_free(core->takeover);
     replica_free(core->replica);
     schedule_free(core->schedule);
     settle_free(core->settle);
     endpoint_store_free(core->endpoints);
     health_store_free(core->health);
     notice_free(core->notice);
+    lanes_free(core->lanes);
     reactor_timer_free(core->reload);
     free(core);
 }
@@ -153,13 +157,16 @@ void core_stop(struct core *core)
 {
     core->stopping = true;
     dispatch_hand_back(core->dispatch);
+    replica_drain(core->replica);
+    takeover_leave_all(core->takeover);
 }
 
 bool core_idle(struct core *core)
 {
     bool idle = publish_unanswered(core->publish) == 0 && journal_count(core->journal) == 0 &&
                 dispatch_deliveries(core->dispatch) == 0 &&
-                attempts_in_flight(core->attempts) == 0 && store_pending(core->store) == 0;
+                attempts_in_flight(core->attempts) == 0 && takeover_done(core->takeover) &&
+                store_pending(core->store) == 0;
     /* These make last calls. */
     return idle && !history_flush(core->history) && !health_store_flush(core->health);
 }

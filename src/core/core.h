@@ -6,7 +6,8 @@
  *
  * publish stores events in batches; dispatch decides what may be sent now; attempt sends; settle
  * records, retries or finishes; schedule brings back what waited. replica keeps this process's
- * lease, adoption takes over what dead ones left. Each module is a pointer here, made by core_new()
+ * lease, lanes say what is its own, takeover brings lanes and gives them away, adoption takes over
+ * what dead ones left. Each module is a pointer here, made by core_new()
  * in that order.
  */
 #ifndef TROTLINE_CORE_CORE_H
@@ -19,6 +20,7 @@
 #include "base/rng.h"
 #include "core/breaker.h"
 #include "core/endpoint.h"
+#include "core/lanes.h"
 #include "core/store.h"
 #include "net/outbound.h"
 #include "net/reactor.h"
@@ -47,7 +49,8 @@ struct core_options {
     bool allow_http;
     /* Replicas. */
     uint64_t lease_ms, heartbeat_ms;
-    bool sole_owner; /* the Redis is ours alone (embedded): other incarnations are dead */
+    bool sole_owner; /* the Redis is ours alone (embedded): other incarnations are dead, and the
+                      * lease never lapses */
     size_t endpoints_max;
     uint64_t job_rate; /* deliveries a second of a replay that names no rate; 0: no limit */
     /* Endpoints that do not do well. */
@@ -65,6 +68,11 @@ struct core_stats {
     uint64_t deliveries_sent, deliveries_retried, deliveries_dead, deliveries_cancelled,
         deliveries_moved;
     uint64_t claims, leases_lost;
+    uint64_t lanes_gained, lanes_released, lanes_lost;
+    uint64_t lease_lapses;   /* times that nothing was sent because no heartbeat was confirmed */
+    uint64_t replicas;       /* alive, myself included, as the last heartbeat said */
+    uint64_t journal_stored; /* batches of my journal in Redis, as it said */
+    uint64_t config_stored;  /* version of the configuration in Redis, as it said */
     uint64_t breakers_open, breakers_half_open; /* now, of all endpoints */
     uint64_t endpoints_limited;  /* now: they have work and wait for their rate limit's slot */
     uint64_t endpoints_disabled; /* not by hand */
@@ -85,7 +93,7 @@ struct core {
     struct archive *archive; /* NULL: none. Its maker sets it and frees it after the core */
     struct rng rng;          /* jitter */
     struct core_stats stats;
-    bool loaded; /* the endpoints are in the registry */
+    bool loaded; /* the endpoints are in the registry, and my first lanes are mine */
     bool stopping;
 
     struct reactor_timer *reload;
@@ -96,7 +104,10 @@ struct core {
     struct attempts *attempts;
     struct settle *settle;
     struct schedule *schedule;
+    struct lanes *lanes;
     struct replica *replica;
+    struct takeover *takeover;
+    struct lane_tell *lane_tell;
     struct adoption *adoption;
     struct history *history;
     struct clear *clear;
@@ -112,9 +123,13 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
                       struct store *store, struct registry *registry, struct outbound *outbound);
 void core_free(struct core *core);
 
-/* Redis became reachable: from the store's callback. The first time the endpoints are loaded, and
- * only then does anything move. */
+/* Redis became reachable: from the store's callback. The first time the endpoints are loaded, then
+ * the first heartbeat takes lanes, and only then does anything move. */
 void core_store_ready(struct core *core);
+
+/* A heartbeat was answered, and no lane is on its way: replica.h's. Does something the first time
+ * only. */
+void core_joined(struct core *core);
 
 /* Redis was lost. */
 void core_store_lost(struct core *core);

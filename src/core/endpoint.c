@@ -1,7 +1,9 @@
-/* endpoint.c - the registry: one table by id, one tree in order of ids, one index by pattern.
+/* endpoint.c - the registry: one table by id, one tree in order of ids, one list for each lane, one
+ * index by pattern.
  *
  *     registry ──┬─ by_id   map:  id ─▶ endpoint          deliveries and retries ask here
  *                ├─ ordered tree: ids in order            lists ask here
+ *                ├─ lanes   lists: lane ─▶ endpoints      what changes its owner is found here
  *                └─ match   map:  pattern ─▶ endpoints    events ask here; active endpoints only
  *
  * An endpoint is in all of them or in none: what can fail (memory for the index) is done before
@@ -19,11 +21,11 @@
 #include "base/hash.h"
 #include "core/match.h"
 
-
 struct registry {
     const struct endpoint_rules *rules;
     struct map by_id;
     struct id_tree ordered;
+    struct list lanes[LANES];
     struct match_index match;
     size_t active;
 };
@@ -35,6 +37,8 @@ struct registry *registry_new(const struct endpoint_rules *rules)
         return NULL;
     registry->rules = rules;
     map_init(&registry->by_id);
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        list_init(&registry->lanes[lane]);
     match_init(&registry->match);
     return registry;
 }
@@ -48,6 +52,7 @@ void registry_free(struct registry *registry)
     {
         struct endpoint *endpoint = CONTAINER_OF(node, struct endpoint, by_id);
         map_remove(&registry->by_id, node);
+        list_remove(&endpoint->in_lane);
         endpoint->deleted = true;
         endpoint->registry = NULL;
         endpoint_put(endpoint);
@@ -89,6 +94,7 @@ static struct endpoint *endpoint_new(struct registry *registry, const struct id 
     size_t len = id_format(endpoint->id_text, "ep_", id);
     endpoint->lane = (uint32_t)(hash_stable(slice_of(endpoint->id_text, len)) % LANES);
     endpoint->config = config;
+    list_init(&endpoint->in_lane);
     list_init(&endpoint->queue);
     list_init(&endpoint->ready);
     list_init(&endpoint->gate.host_waiter);
@@ -129,6 +135,7 @@ static enum status put_new(struct registry *registry, const struct id *id, uint6
     if (map_insert(&registry->by_id, &endpoint->by_id, hash))
         goto fail_index;
     id_tree_insert(&registry->ordered, &endpoint->in_order, &endpoint->id, hash);
+    list_push_back(&registry->lanes[endpoint->lane], &endpoint->in_lane);
     registry->active += config->active;
     *out = endpoint;
     return ST_OK;
@@ -177,6 +184,7 @@ void registry_remove(struct registry *registry, struct endpoint *endpoint)
     index_remove(registry, endpoint, endpoint->config);
     map_remove(&registry->by_id, &endpoint->by_id);
     id_tree_remove(&registry->ordered, &endpoint->in_order);
+    list_remove(&endpoint->in_lane);
     registry->active -= endpoint->config->active;
     endpoint->deleted = true;
     endpoint->registry = NULL;
@@ -202,6 +210,11 @@ struct endpoint *registry_next(struct registry *registry, const struct id *after
 {
     struct id_tree_node *node = id_tree_next(&registry->ordered, after);
     return node ? CONTAINER_OF(node, struct endpoint, in_order) : NULL;
+}
+
+struct list *registry_lane(struct registry *registry, uint32_t lane)
+{
+    return &registry->lanes[lane];
 }
 
 void registry_match(struct registry *registry, struct slice type, registry_match_fn *fn, void *arg)

@@ -26,6 +26,7 @@ struct recent;
 struct endpoint {
     struct map_node by_id; /* first members: the registry's own */
     struct id_tree_node in_order;
+    struct list in_lane;
     uint64_t matched_in;       /* the last round of matching that found it */
     struct registry *registry; /* NULL when deleted */
     unsigned refs;             /* the registry's own and one for each endpoint_get() */
@@ -77,6 +78,9 @@ size_t registry_count_active(const struct registry *registry);
 /* Endpoints ordered by id for lists: the first with id > *after (NULL: the very first); NULL at the
  * end. Costs O(log n) for each. */
 struct endpoint *registry_next(struct registry *registry, const struct id *after);
+
+/* The endpoints of a lane: a list of their `in_lane`, in no order. */
+struct list *registry_lane(struct registry *registry, uint32_t lane);
 
 /* Calls fn for every active endpoint that takes `type`, each once, in no order, before it returns.
  * `fn` must not change the registry nor match again. Allocates nothing. Cost: proportional to the

@@ -13,12 +13,13 @@
 #include "core/clear.h"
 #include "core/dispatch.h"
 #include "core/notice.h"
+#include "core/schedule.h"
 #include "core/watch.h"
 #include "net/redis_script.h"
 
 #define TOMBSTONE SLICE("{\"deleted\":true}")
 
-enum { SCAN_COUNT = 512 };
+enum { SCAN_COUNT = 512, LOOKS_MOST = 64 };
 
 enum change_kind { CHANGE_CREATE, CHANGE_REPLACE, CHANGE_DELETE };
 
@@ -38,7 +39,8 @@ struct endpoint_store {
     endpoint_store_loaded_fn *loaded;
     void *loaded_arg;
     bool loading;
-    bool unsure; /* the answer to a change was lost: what Redis has must be read again */
+    size_t looks; /* at single documents, on their way */
+    bool unsure;  /* the answer to a change was lost: what Redis has must be read again */
 };
 
 /* ---- Consequences --------------------------------------------------------------------------- */
@@ -138,9 +140,10 @@ static enum status submit(struct endpoint_store *endpoints, enum change_kind kin
         change->last = *last;
     char id_text[ID_TEXT_MAX];
     id_format(id_text, "ep_", id);
-    struct store_key text[2];
+    struct store_key text[3];
     struct slice keys[] = {store_key(store, &text[0], "config", "endpoints"),
-                           store_key(store, &text[1], "config", NULL)};
+                           store_key(store, &text[1], "config", NULL),
+                           store_key(store, &text[2], "config", "deleted")};
     struct store_number most;
     struct slice args[] = {
         slice_str(id_text),
@@ -148,7 +151,7 @@ static enum status submit(struct endpoint_store *endpoints, enum change_kind kin
         kind == CHANGE_CREATE ? SLICE("create") : SLICE("replace"),
         store_u64(&most, core->options.endpoints_max),
     };
-    enum status status = store_query_script(store, store_script(store, "endpoint_put"), keys, 2,
+    enum status status = store_query_script(store, store_script(store, "endpoint_put"), keys, 3,
                                             args, 4, on_written, change);
     if (status != ST_OK)
         change_free(change);
@@ -263,6 +266,46 @@ static void load_one(struct endpoint_store *endpoints, struct slice id_text, str
     if (status != ST_OK)
         log_error("endpoint.not_loaded", "endpoint=%.*s reason=%s", SLICE_ARGS(id_text),
                   log_quote(slice_str(status == ST_NOMEM ? "out of memory" : error.message)));
+}
+
+struct look {
+    struct endpoint_store *endpoints;
+    struct id id;
+    char id_text[ID_TEXT_MAX];
+};
+
+static void on_looked(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct look *look = arg;
+    struct endpoint_store *endpoints = look->endpoints;
+    struct core *core = endpoints->core;
+    endpoints->looks--;
+    if (status == ST_OK && !registry_find(core->registry, &look->id)) {
+        bool gone = redis_value_type(reply) != REDIS_STRING;
+        load_one(endpoints, slice_str(look->id_text), gone ? TOMBSTONE : redis_value_text(reply));
+        const struct endpoint *endpoint = registry_find(core->registry, &look->id);
+        if (endpoint)
+            schedule_told(core->schedule, endpoint->lane);
+    }
+    free(look);
+}
+
+/* When there are too many the next peek names it again. */
+void endpoint_store_look(struct endpoint_store *endpoints, const struct id *id)
+{
+    struct store *store = endpoints->core->store;
+    struct look *look = endpoints->looks < LOOKS_MOST ? malloc(sizeof(*look)) : NULL;
+    if (!look)
+        return;
+    *look = (struct look){.endpoints = endpoints, .id = *id};
+    id_format(look->id_text, "ep_", id);
+    struct store_key key;
+    struct slice args[] = {SLICE("HGET"), store_key(store, &key, "config", "endpoints"),
+                           slice_str(look->id_text)};
+    if (store_query(store, args, 3, on_looked, look) == ST_OK)
+        endpoints->looks++;
+    else
+        free(look);
 }
 
 static void loaded(struct endpoint_store *endpoints, enum status status)

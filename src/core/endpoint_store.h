@@ -47,6 +47,10 @@ MUST_CHECK enum status endpoint_store_delete(struct endpoint_store *endpoints,
 void endpoint_store_disable(struct endpoint_store *endpoints, struct endpoint *endpoint,
                             const char *reason, const struct notice_attempt *last);
 
+/* An endpoint that is not in the registry has work in a lane of mine: its document is read again.
+ * It is loaded, or cleared when it is deleted. */
+void endpoint_store_look(struct endpoint_store *endpoints, const struct id *id);
+
 struct registry *endpoint_store_registry(struct endpoint_store *endpoints);
 
 #endif

@@ -316,6 +316,16 @@ void gate_reset(struct gate *gate, struct endpoint *endpoint)
                    ALLOWANCE_MINIMUM);
 }
 
+void gate_forget(struct gate *gate, struct endpoint *endpoint)
+{
+    struct gate_entry *entry = &endpoint->gate;
+    gate_wake(gate, endpoint);
+    count_state(gate, entry->breaker.state, BREAKER_CLOSED);
+    breaker_close(&entry->breaker);
+    allowance_init(&entry->allowance, gate->core->options.adaptive, ALLOWANCE_INITIAL,
+                   ALLOWANCE_MINIMUM);
+}
+
 void gate_changed(struct gate *gate, struct endpoint *endpoint)
 {
     const struct core_options *options = &gate->core->options;
@@ -400,7 +410,7 @@ void gate_passed(struct gate *gate, struct endpoint *endpoint, struct gate_pass 
                  const struct gate_end *end)
 {
     host_leave(gate, pass);
-    if (endpoint->deleted)
+    if (endpoint->deleted || !lanes_judged(gate->core->lanes, endpoint->lane))
         return;
     if (end->answered)
         allowance_answered(&endpoint->gate.allowance, !end->troubled, end->duration_us,

@@ -53,6 +53,9 @@ void gate_changed(struct gate *gate, struct endpoint *endpoint);
 /* Somebody says that it is well: its breaker is closed. Ask dispatch_endpoint_ready() afterwards.
  */
 void gate_reset(struct gate *gate, struct endpoint *endpoint);
+/* Its lane is another replica's from now on: nothing is known of it any more, and it does not
+ * sleep. Attempts that are under way end without a trace here. */
+void gate_forget(struct gate *gate, struct endpoint *endpoint);
 /* At the start, when its health is known: what a predecessor has sent is not, so its bucket is
  * empty (DESIGN.md 5b.19); its breaker is as it was. */
 void gate_restore(struct gate *gate, struct endpoint *endpoint);

@@ -21,6 +21,7 @@ struct health_store {
     struct list unsaved; /* endpoints */
     bool writing;
     struct reactor_timer *flush;
+    uint8_t loading[LANE_MASK_BYTES];
     health_store_loaded_fn *loaded;
     void *loaded_arg;
 };
@@ -35,7 +36,8 @@ static void arm(struct health_store *health)
 
 void health_store_note(struct health_store *health, struct endpoint *endpoint)
 {
-    if (endpoint->deleted || list_linked(&endpoint->health.unsaved))
+    if (endpoint->deleted || list_linked(&endpoint->health.unsaved) ||
+        !lanes_judged(health->core->lanes, endpoint->lane))
         return;
     endpoint_get(endpoint);
     list_push_back(&health->unsaved, &endpoint->health.unsaved);
@@ -74,19 +76,22 @@ static void take_page(struct health_store *health, struct page *page)
 static enum status write_page(struct health_store *health, const struct page *page)
 {
     struct store *store = health->core->store;
-    struct store_key text[2];
+    struct store_key text[3];
     struct slice keys[] = {store_key(store, &text[0], "health", NULL),
-                           store_key(store, &text[1], "config", "endpoints")};
-    struct slice args[2 * PAGE];
+                           store_key(store, &text[1], "config", "endpoints"),
+                           store_key(store, &text[2], "lanes", NULL)};
+    struct store_number lanes[PAGE];
+    struct slice args[1 + 3 * PAGE] = {slice_str(store_incarnation(store))};
     for (size_t i = 0, from = 0; i < page->count; from = page->ends[i++]) {
         size_t len = page->ends[i] - from;
-        args[2 * i] = slice_str(page->endpoints[i]->id_text);
-        args[2 * i + 1] = len ? slice_of(page->records.ptr + from, len) : SLICE("");
+        args[1 + 3 * i] = slice_str(page->endpoints[i]->id_text);
+        args[2 + 3 * i] = store_u64(&lanes[i], page->endpoints[i]->lane);
+        args[3 + 3 * i] = len ? slice_of(page->records.ptr + from, len) : SLICE("");
     }
     enum status status = buf_status(&page->records);
     return status ? status
-                  : store_call(store, store_script(store, "health_put"), keys, 2, args,
-                               2 * page->count, on_written, health);
+                  : store_call(store, store_script(store, "health_put"), keys, 3, args,
+                               1 + 3 * page->count, on_written, health);
 }
 
 bool health_store_flush(struct health_store *health)
@@ -127,8 +132,8 @@ static void load_one(struct health_store *health, struct slice id_text, struct s
     struct endpoint *endpoint = NULL;
     if (id_parse(id_text, "ep_", &id) == ST_OK)
         endpoint = registry_find(health->core->registry, &id);
-    if (!endpoint)
-        return; /* deleted, and being cleared */
+    if (!endpoint || !lane_in(health->loading, endpoint->lane))
+        return; /* deleted, and being cleared; or not asked for */
     if (health_record_read(json, &record) != ST_OK) {
         log_error("health.not_read", "endpoint=%s", endpoint->id_text);
         return;
@@ -168,11 +173,30 @@ static void scan(struct health_store *health, struct slice cursor)
         health->loaded(health->loaded_arg, ST_NOMEM);
 }
 
-void health_store_load(struct health_store *health, health_store_loaded_fn *done, void *arg)
+void health_store_load(struct health_store *health, const uint8_t lanes[LANE_MASK_BYTES],
+                       health_store_loaded_fn *done, void *arg)
 {
     health->loaded = done;
     health->loaded_arg = arg;
+    memcpy(health->loading, lanes, LANE_MASK_BYTES);
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        if (lane_in(lanes, lane))
+            LIST_FOREACH(node, registry_lane(health->core->registry, lane))
+            {
+                struct endpoint *endpoint = CONTAINER_OF(node, struct endpoint, in_lane);
+                endpoint->health.kept = (struct health_record){.failing_since_ms = 0};
+                endpoint->health.consecutive_failures = 0;
+                endpoint->told.breaker_open = false;
+            }
     scan(health, SLICE("0"));
+}
+
+bool health_store_saved(const struct health_store *health, uint32_t lane)
+{
+    LIST_FOREACH(node, registry_lane(health->core->registry, lane))
+    if (list_linked(&CONTAINER_OF(node, struct endpoint, in_lane)->health.unsaved))
+        return false;
+    return true;
 }
 
 /* ---- Start and stop ------------------------------------------------------------------------- */

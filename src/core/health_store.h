@@ -15,14 +15,19 @@ struct health_store;
 struct health_store *health_store_new(struct core *core);
 void health_store_free(struct health_store *health);
 
-/* endpoint->health.kept has changed: all of it is written soon, and until Redis has taken it.
- * Cannot fail, costs next to nothing, and may be called for each change. */
+/* endpoint->health.kept has changed: all of it is written soon, and until Redis has taken it, as
+ * long as its lane is this process's; if it is not, nothing is done. Cannot fail, costs next to
+ * nothing, and may be called for each change. */
 void health_store_note(struct health_store *health, struct endpoint *endpoint);
 
-/* Gives the endpoints of the registry what is kept of them. `done` is called once, later; ST_LOST
- * when Redis went away: call again. */
+/* Gives the endpoints of these lanes what is kept of them; one of which nothing is kept is well.
+ * `done` is called once, later; ST_LOST when Redis went away: call again. One call at a time. */
 typedef void health_store_loaded_fn(void *arg, enum status status);
-void health_store_load(struct health_store *health, health_store_loaded_fn *done, void *arg);
+void health_store_load(struct health_store *health, const uint8_t lanes[LANE_MASK_BYTES],
+                       health_store_loaded_fn *done, void *arg);
+
+/* Has all that is known of the lane's endpoints been sent to Redis? */
+bool health_store_saved(const struct health_store *health, uint32_t lane);
 
 /* Writes at once what waits to be written. True when there was something. */
 bool health_store_flush(struct health_store *health);

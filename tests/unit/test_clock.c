@@ -72,6 +72,16 @@ static void test_now_moves(void **state)
     assert_true(clock_mono_us() == step_us);
 }
 
+/* The clock of leases moves within a step, and is none that stops while the machine sleeps. */
+static void test_boot_clock(void **state)
+{
+    (void)state;
+    uint64_t before_ms = now_us(CLOCK_BOOTTIME) / 1000, ms = clock_boot_ms();
+    assert_true(ms >= before_ms && ms <= now_us(CLOCK_BOOTTIME) / 1000);
+    wait_us(2000);
+    assert_true(clock_boot_ms() > ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +89,7 @@ int main(void)
         cmocka_unit_test(test_is_read_at_the_first_use),
         cmocka_unit_test(test_right_clocks),
         cmocka_unit_test(test_now_moves),
+        cmocka_unit_test(test_boot_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

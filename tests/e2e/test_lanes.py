@@ -27,7 +27,7 @@ def shared(redis, count=2):
 
 
 @pytest.fixture
-def pair(start_daemon, redis_server, sink):
+def pair(redis_server, start_daemon, sink):
     """Two replicas that know the same endpoints: (first, second, the endpoints' ids)."""
     first = start_daemon(*SET, redis=redis_server)
     with first.client() as client:
@@ -97,7 +97,7 @@ def test_one_stops_and_comes_back(pair, redis_server, sink):
     arrived(sink, events)
 
 
-def test_one_is_frozen_and_wakes_up(start_daemon, redis_server, sink):
+def test_one_is_frozen_and_wakes_up(redis_server, start_daemon, sink):
     """What it had is another's when it wakes. It sends none of it, and is a member again."""
     first = start_daemon(*SET, redis=redis_server)
     with first.client() as client:

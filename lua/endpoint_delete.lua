@@ -5,15 +5,16 @@
 -- was told. Who has missed the mark finds the endpoint among the changes and no document.
 --
 -- KEYS  1 endpoints (hash)   2 due   3 dead   4 lane   5 attempts   6 endpoints with dead letters
---       7 health (hash)
+--       7 health (hash)   8 deleted endpoints (set)
 -- ARGV  1 endpoint id
 -- Reply "ok", or "busy" while deliveries wait or dead letters are left.
--- Cost  6 commands.
+-- Cost  7 commands.
 
 if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then
     return 'busy'
 end
 redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('SREM', KEYS[8], ARGV[1])
 redis.call('HDEL', KEYS[7], ARGV[1])
 redis.call('UNLINK', KEYS[5])
 redis.call('ZREM', KEYS[4], ARGV[1])

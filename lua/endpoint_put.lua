@@ -1,7 +1,7 @@
 -- endpoint_put: create or replace an endpoint's document, and tell every replica.
 --
 -- KEYS  1 endpoints (hash)   2 configuration (hash)
---       3 changes (zset: endpoint id, score = version of its last change)
+--       3 changes (zset: endpoint id, score = version of its last change)   4 deleted endpoints (set)
 -- ARGV  1 endpoint id   2 document   3 "create" (must be new) or "replace" (must exist)
 --       4 most endpoints there may be
 --       5 version of the configuration that the change was made of, or "" when it holds anyhow
@@ -38,6 +38,9 @@ else
     redis.call('HDEL', KEYS[1], ARGV[1])
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+if ARGV[2] == DELETED then
+    redis.call('SADD', KEYS[4], ARGV[1]) -- who owns its lane finds it there, until it is cleared
+end
 local version = redis.call('HINCRBY', KEYS[2], 'version', 1)
 redis.call('ZADD', KEYS[3], version, ARGV[1])
 local over = redis.call('ZCARD', KEYS[3]) - ARGV[6]

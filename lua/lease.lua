@@ -1,19 +1,25 @@
 #!lua flags=allow-oom
--- lease: claim up to n due deliveries of one endpoint, and say when to look at it again.
+-- lease: claim up to n due deliveries of one endpoint of mine, and say when to look at it again.
 --
 -- A claimed delivery stays in `due` with the end of its lease as score: whoever dies holding it lets
 -- go of it by doing nothing. That score is also the fence of its settle.
 --
--- KEYS  1 due   2 lane
+-- KEYS  1 due   2 lane   3 lanes (hash: lane -> its owner)
 -- ARGV  1 endpoint id   2 n (0: only set the lane's score)   3 length of the lease in ms
 --       4 "not before" in ms: the loop will not look at the endpoint earlier (0: no such wish)
+--       5 number of its lane   6 my incarnation
 -- Reply {now in ms, end of the lease in ms, earliest score left or -1, how many deliveries are left
---       (those in hand of others included), event id, ...}.
--- Cost  5 commands, whatever n is.
+--       (those in hand of others included), event id, ...}. The end of the lease is 0 when the lane is
+--       not mine: then nothing was done.
+-- Cost  6 commands, whatever n is.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lease_end = now + ARGV[3]
+
+if redis.call('HGET', KEYS[3], ARGV[5]) ~= ARGV[6] then
+    return {now, 0, -1, 0}
+end
 
 local claimed = {}
 if tonumber(ARGV[2]) > 0 then

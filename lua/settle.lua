@@ -3,16 +3,18 @@
 --
 -- KEYS  1 due   2 lane   3 event   4 attempts   5 dead   6 endpoints with dead letters
 --       7 batch blob   8 outcomes of the batch   9 closed   10 bytes of the closed
+--       11 lanes (hash: lane -> its owner)
 -- ARGV  1 event id   2 endpoint id   3 the lease held (score in ms), or "" to take it whatever its
 --         score is (only for the endpoint's owner clearing its schedule)
 --       4 "done" (sent or cancelled), "retry" or "dead"   5 ms from now (retry)
 --       6 delivery state (retry, dead), or the log of its attempts ("" = none; done)
 --       7 offset of its outcome record in its batch ("" = it has no place there), 8 the record (done)
 --       9 attempt record ("" = none)   10 attempts kept   11 how long history is kept in ms (0: not)
+--       12 number of the endpoint's lane   13 my incarnation
 -- Reply {status, now in ms, due time in ms or 0, bytes of all history or -1}: "ok", or "stale" when the
 --       lease is not held any more (then nothing was written: another has it, or a repeated call has
---       settled it already).
--- Cost  7-12 commands; 15 for the last delivery of an event that is history from then on.
+--       settled it already); "moved" without a lease, when the lane is not mine: the same.
+-- Cost  7-13 commands; 15 for the last delivery of an event that is history from then on.
 -- Guarantee: the entry in `due` or `dead` and the field in `event` change together. An event without
 --       waiting fields has an expiry and is in `closed`, or is gone. Outcomes of a closed batch have
 --       an expiry from their close, those of an open one will get it there.
@@ -64,6 +66,9 @@ local function finish()
     return redis.call('INCRBY', KEYS[10], added * bytes)
 end
 
+if ARGV[3] == '' and redis.call('HGET', KEYS[11], ARGV[12]) ~= ARGV[13] then
+    return {'moved', now, 0, -1}
+end
 local held = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not held or (ARGV[3] ~= '' and tonumber(held) ~= tonumber(ARGV[3])) then
     return {'stale', now, 0, -1}

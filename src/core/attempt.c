@@ -251,6 +251,8 @@ static void on_done(void *arg, const struct outbound_result *result)
 enum status attempt_start(struct attempts *attempts, struct delivery *delivery)
 {
     struct core *core = attempts->core;
+    if (!lanes_may_send(core->lanes, clock_boot_ms()))
+        return ST_AGAIN;
     struct attempt *attempt = attempt_take(attempts);
     if (!attempt)
         return ST_NOMEM;

@@ -18,7 +18,8 @@ void attempts_free(struct attempts *attempts);
 
 /* Sends; the delivery is SENDING afterwards and comes back through settle_attempt(); one that can
  * never be sent (its scheme refuses its values) goes to the dead letters. On failure (ST_LIMIT: no
- * free slot; ST_NOMEM) it stays the caller's, as it was. */
+ * free slot; ST_AGAIN: this process's lease has lapsed; ST_NOMEM) it stays the caller's, as it was.
+ */
 MUST_CHECK enum status attempt_start(struct attempts *attempts, struct delivery *delivery);
 
 /* Is there a free slot for another attempt, over all endpoints? Slots promised to leases count. */

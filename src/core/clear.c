@@ -67,7 +67,8 @@ static void on_again(void *arg)
 
 static bool wanted(const struct job *job)
 {
-    return job->endpoint->deleted || !job->endpoint->config->active;
+    return lanes_mine(job->clear->core->lanes, job->endpoint->lane) &&
+           (job->endpoint->deleted || !job->endpoint->config->active);
 }
 
 /* ---- The end of a deleted endpoint ---------------------------------------------------------- */
@@ -91,7 +92,7 @@ static void delete_document(struct job *job)
 {
     struct store *store = job->clear->core->store;
     const char *endpoint = job->endpoint->id_text;
-    struct store_key text[7];
+    struct store_key text[8];
     struct slice keys[] = {
         store_key(store, &text[0], "config", "endpoints"),
         store_key(store, &text[1], "due", endpoint),
@@ -100,9 +101,10 @@ static void delete_document(struct job *job)
         store_key(store, &text[4], "attempts", endpoint),
         store_key(store, &text[5], "dead", NULL),
         store_key(store, &text[6], "health", NULL),
+        store_key(store, &text[7], "config", "deleted"),
     };
     struct slice args[] = {slice_str(endpoint)};
-    if (store_call(store, store_script(store, "endpoint_delete"), keys, 7, args, 1, on_deleted,
+    if (store_call(store, store_script(store, "endpoint_delete"), keys, 8, args, 1, on_deleted,
                    job) != ST_OK)
         reactor_timer_set(job->again, AGAIN_MS);
 }
@@ -288,9 +290,20 @@ static void read_page(struct job *job)
 
 /* ---- Start and stop ------------------------------------------------------------------------- */
 
+/* Of one that is deleted there may be several in memory: each reading of its mark makes one. */
+static bool under_way(const struct clear *clear, const struct endpoint *endpoint)
+{
+    if (endpoint->clearing || !endpoint->deleted)
+        return endpoint->clearing;
+    LIST_FOREACH(node, &clear->jobs)
+    if (id_eq(&CONTAINER_OF(node, struct job, node)->endpoint->id, &endpoint->id))
+        return true;
+    return false;
+}
+
 void clear_endpoint(struct clear *clear, struct endpoint *endpoint)
 {
-    if (endpoint->clearing)
+    if (under_way(clear, endpoint) || !lanes_mine(clear->core->lanes, endpoint->lane))
         return;
     struct job *job = calloc(1, sizeof(*job));
     if (!job)

@@ -21,18 +21,19 @@
 #include "core/history.h"
 #include "core/jobs.h"
 #include "core/journal.h"
+#include "core/lane_tell.h"
 #include "core/lanes.h"
 #include "core/notice.h"
 #include "core/publish.h"
 #include "core/replica.h"
 #include "core/schedule.h"
 #include "core/settle.h"
+#include "core/takeover.h"
 
 enum { RELOAD_MS = 1000 };
 
 static void begin(struct core *core)
 {
-    replica_store_ready(core->replica);
     schedule_store_ready(core->schedule);
     publish_store_ready(core->publish);
     jobs_store_ready(core->jobs);
@@ -48,13 +49,10 @@ static bool loaded(struct core *core, enum status status)
     return false;
 }
 
-static void on_health_loaded(void *arg, enum status status)
+void core_joined(struct core *core)
 {
-    struct core *core = arg;
-    if (!loaded(core, status))
+    if (core->loaded)
         return;
-    for (uint32_t lane = 0; lane < LANES; lane++)
-        handover_absent(core, lane);
     core->loaded = true;
     begin(core);
 }
@@ -65,20 +63,17 @@ static void on_loaded(void *arg, enum status status)
     if (!loaded(core, status))
         return;
     log_info("endpoints.loaded", "count=%zu", registry_count(core->registry));
-    if (core->loaded)
-        return; /* this process knows better how they fare */
-    uint8_t all[LANE_MASK_BYTES];
-    memset(all, 0xff, sizeof(all));
-    status = health_store_load(core->health, all, on_health_loaded, core);
-    if (status != ST_OK)
-        (void)loaded(core, status);
+    if (!core->loaded)
+        replica_store_ready(core->replica); /* its first heartbeat goes on */
 }
 
 void core_store_ready(struct core *core)
 {
     channel_store_ready(core->channel);
-    if (core->loaded)
+    if (core->loaded) {
+        replica_store_ready(core->replica);
         begin(core);
+    }
     endpoint_store_load(core->endpoints, on_loaded, core);
 }
 
@@ -89,21 +84,30 @@ static void on_reload(void *arg)
         endpoint_store_load(core->endpoints, on_loaded, core);
 }
 
-/* There is no other replica: all lanes are this process's, for ever. */
-static void own_all(struct lanes *lanes, const char *incarnation)
+static void on_lane_notice(void *arg, struct slice text)
 {
-    uint8_t owner_of[LANES];
-    struct slice me = slice_str(incarnation);
-    memset(owner_of, 1, sizeof(owner_of));
-    if (lanes_update(lanes, 1, &me, 1, owner_of, NULL, NULL) == ST_OK)
-        for (uint32_t lane = 0; lane < LANES; lane++)
-            lanes_step(lanes, lane, LANE_MINE);
-    lanes_confirm(lanes, UINT64_MAX);
+    struct core *core = arg;
+    uint64_t lane = reply_score(text);
+    if (text.len > 0 && lane < LANES)
+        schedule_told(core->schedule, (uint32_t)lane);
+}
+
+static void on_lanes_notice(void *arg, struct slice version)
+{
+    replica_told(arg, reply_score(version));
+}
+
+static void on_missed(void *arg)
+{
+    replica_beat_soon(arg);
 }
 
 /* Which notice goes where (channel.h). */
 static void listen_to_others(struct core *core)
 {
+    channel_handle(core->channel, 'd', on_lane_notice, core);
+    channel_handle(core->channel, 'l', on_lanes_notice, core->replica);
+    channel_on_ready(core->channel, on_missed, core->replica);
     channel_handle(core->channel, 'c', endpoint_store_announced, core->endpoints);
     channel_handle(core->channel, 'r', endpoint_store_reset_announced, core->endpoints);
     channel_on_ready(core->channel, endpoint_store_look, core->endpoints);
@@ -132,6 +136,8 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->settle = settle_new(core);
     core->schedule = schedule_new(core);
     core->replica = replica_new(core);
+    core->takeover = takeover_new(core);
+    core->lane_tell = lane_tell_new(core);
     core->adoption = adoption_new(core);
     core->history = history_new(core);
     core->clear = clear_new(core);
@@ -141,12 +147,12 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->notice = notice_new(core);
     if (!core->lanes || !core->reload || !core->channel || !core->publish || !core->gate ||
         !core->journal || !core->dispatch || !core->attempts || !core->settle || !core->schedule ||
-        !core->replica || !core->adoption || !core->history || !core->clear || !core->endpoints ||
-        !core->jobs || !core->health || !core->notice) {
+        !core->replica || !core->takeover || !core->lane_tell || !core->adoption ||
+        !core->history || !core->clear || !core->endpoints || !core->jobs || !core->health ||
+        !core->notice) {
         core_free(core);
         return NULL;
     }
-    own_all(core->lanes, store_incarnation(store));
     listen_to_others(core);
     return core;
 }
@@ -164,6 +170,8 @@ void core_free(struct core *core)
     clear_free(core->clear);
     history_free(core->history);
     adoption_free(core->adoption);
+    lane_tell_free(core->lane_tell);
+    takeover_free(core->takeover);
     replica_free(core->replica);
     schedule_free(core->schedule);
     settle_free(core->settle);
@@ -186,13 +194,16 @@ void core_stop(struct core *core)
 {
     core->stopping = true;
     dispatch_hand_back(core->dispatch);
+    replica_drain(core->replica);
+    takeover_leave_all(core->takeover);
 }
 
 bool core_idle(struct core *core)
 {
     bool idle = publish_unanswered(core->publish) == 0 && journal_count(core->journal) == 0 &&
                 dispatch_deliveries(core->dispatch) == 0 &&
-                attempts_in_flight(core->attempts) == 0 && store_pending(core->store) == 0;
+                attempts_in_flight(core->attempts) == 0 && takeover_done(core->takeover) &&
+                store_pending(core->store) == 0;
     /* These make last calls. */
     return idle && !history_flush(core->history) && !health_store_flush(core->health);
 }

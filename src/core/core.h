@@ -6,7 +6,8 @@
  *
  * publish stores events in batches; dispatch decides what may be sent now; attempt sends; settle
  * records, retries or finishes; schedule brings back what waited. replica keeps this process's
- * lease, adoption takes over what dead ones left. Each module is a pointer here, made by core_new()
+ * lease, lanes say what is its own, takeover brings lanes and gives them away, adoption takes over
+ * what dead ones left. Each module is a pointer here, made by core_new()
  * in that order.
  */
 #ifndef TROTLINE_CORE_CORE_H
@@ -50,7 +51,7 @@ struct core_options {
     bool allow_http;
     /* Replicas. */
     uint64_t lease_ms, heartbeat_ms;
-    bool sole_owner;  /* the Redis is this process's alone (embedded) */
+    bool sole_owner;  /* the Redis is this process's alone (embedded): its lease never lapses */
     bool others_dead; /* at the start every other incarnation is dead, whatever its lease says: the
                          data directory's lock tells (DESIGN.md 5b.15) */
     size_t endpoints_max;
@@ -96,7 +97,7 @@ struct core {
     struct archive *archive; /* NULL: none. Its maker sets it and frees it after the core */
     struct rng rng;          /* jitter */
     struct core_stats stats;
-    bool loaded; /* the endpoints are in the registry */
+    bool loaded; /* the endpoints are in the registry, and my first lanes are mine */
     bool stopping;
 
     struct reactor_timer *reload;
@@ -109,6 +110,8 @@ struct core {
     struct settle *settle;
     struct schedule *schedule;
     struct replica *replica;
+    struct takeover *takeover;
+    struct lane_tell *lane_tell;
     struct adoption *adoption;
     struct history *history;
     struct clear *clear;
@@ -124,9 +127,13 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
                       struct store *store, struct registry *registry, struct outbound *outbound);
 void core_free(struct core *core);
 
-/* Redis became reachable: from the store's callback. The first time the endpoints are loaded, and
- * only then does anything move. */
+/* Redis became reachable: from the store's callback. The first time the endpoints are loaded, then
+ * the first heartbeat takes lanes, and only then does anything move. */
 void core_store_ready(struct core *core);
+
+/* A heartbeat was answered, and no lane is on its way: replica.h's. Does something the first time
+ * only. */
+void core_joined(struct core *core);
 
 /* Redis was lost. */
 void core_store_lost(struct core *core);

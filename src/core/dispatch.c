@@ -18,6 +18,7 @@
 #include "core/attempt.h"
 #include "core/gate.h"
 #include "core/journal.h"
+#include "core/replica.h"
 #include "core/schedule.h"
 #include "core/settle.h"
 
@@ -36,15 +37,28 @@ struct dispatch {
     struct list expanding; /* batches not yet taken apart */
     struct list ready;     /* endpoints */
     size_t deliveries;
+    size_t unmoved[LANES]; /* of them, by lane */
 };
 
 /* ---- Deliveries ----------------------------------------------------------------------------- */
+
+void dispatch_moved(struct dispatch *dispatch, struct delivery *delivery)
+{
+    dispatch->unmoved[delivery->endpoint->lane] -= delivery->unmoved;
+    delivery->unmoved = false;
+}
+
+size_t dispatch_unmoved(const struct dispatch *dispatch, uint32_t lane)
+{
+    return dispatch->unmoved[lane];
+}
 
 void dispatch_release(struct dispatch *dispatch, struct delivery *delivery)
 {
     struct batch *batch = delivery->message->batch;
     if (batch && batch->slots[delivery->ordinal].delivery == delivery)
         batch->slots[delivery->ordinal].delivery = NULL;
+    dispatch_moved(dispatch, delivery);
     dispatch->deliveries--;
     delivery_free(delivery);
 }
@@ -82,7 +96,8 @@ static size_t slots_for(const struct dispatch *dispatch, const struct endpoint *
 
 void dispatch_endpoint_ready(struct dispatch *dispatch, struct endpoint *endpoint)
 {
-    if (endpoint->deleted || !endpoint->config->active)
+    if (endpoint->deleted || !endpoint->config->active ||
+        !lanes_mine(dispatch->core->lanes, endpoint->lane))
         return;
     /* One with nothing under way has nothing that would bring it back: it waits in the round. */
     bool comes_back = endpoint->in_flight + endpoint->claiming > 0;
@@ -112,12 +127,14 @@ static void enqueue(struct dispatch *dispatch, struct delivery *delivery)
 }
 
 /* What the endpoint is decides: a delivery that cannot go to it at all, or not now, has ended here.
- * False: it may. */
+ * Of a lane that is another's its owner decides. False: it may. */
 static bool turned_away(struct dispatch *dispatch, struct delivery *delivery)
 {
     struct core *core = dispatch->core;
     const struct endpoint *endpoint = delivery->endpoint;
-    if (endpoint->deleted)
+    if (!lanes_mine(core->lanes, endpoint->lane))
+        settle_postpone(core->settle, delivery, delivery->message->record.deliver_at_ms);
+    else if (endpoint->deleted)
         settle_cancel(core->settle, delivery);
     else if (!endpoint->config->active)
         settle_dead(core->settle, delivery, "endpoint_disabled");
@@ -152,6 +169,20 @@ static void place(struct dispatch *dispatch, struct delivery *delivery)
     }
 }
 
+/* One that was just made elsewhere is not known here yet. Its lane's owner reads it again before it
+ * cancels (DESIGN.md 5b.14). NULL: nobody else makes any, or no memory. */
+static struct endpoint *unknown_endpoint(const struct core *core, const struct id *id)
+{
+    return core->options.sole_owner ? NULL : endpoint_new_deleted(id);
+}
+
+static void cancel_unknown(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal)
+{
+    dispatch->core->stats.deliveries_cancelled++;
+    journal_finished(dispatch->core->journal, batch, ordinal,
+                     &(struct outcome){.status = OUTCOME_CANCELLED, .at_ms = clock_wall_ms()});
+}
+
 /* False when there is no memory: the batch stays where it is. */
 static bool expand_one(struct dispatch *dispatch, struct message *message, uint32_t target)
 {
@@ -161,20 +192,26 @@ static bool expand_one(struct dispatch *dispatch, struct message *message, uint3
         return true;
     struct id id;
     memcpy(id.bytes, message->targets.ptr + (size_t)target * TARGET_BYTES, TARGET_BYTES);
-    struct endpoint *endpoint = registry_find(dispatch->core->registry, &id);
-    if (!endpoint) {
-        dispatch->core->stats.deliveries_cancelled++;
-        journal_finished(dispatch->core->journal, batch, ordinal,
-                         &(struct outcome){.status = OUTCOME_CANCELLED, .at_ms = clock_wall_ms()});
+    struct core *core = dispatch->core;
+    struct endpoint *known = registry_find(core->registry, &id);
+    struct endpoint *endpoint = known ? endpoint_get(known) : unknown_endpoint(core, &id);
+    if (!endpoint && core->options.sole_owner) {
+        cancel_unknown(dispatch, batch, ordinal);
         return true;
     }
-    struct delivery *delivery = delivery_new(endpoint, message, ordinal);
+    struct delivery *delivery = endpoint ? delivery_new(endpoint, message, ordinal) : NULL;
+    endpoint_put(endpoint);
     if (!delivery)
         return false;
     delivery->accepted_us = batch->accepted_us;
+    delivery->unmoved = true;
     batch->slots[ordinal].delivery = delivery;
     dispatch->deliveries++;
-    place(dispatch, delivery);
+    dispatch->unmoved[delivery->endpoint->lane]++;
+    if (known)
+        place(dispatch, delivery);
+    else
+        settle_postpone(core->settle, delivery, message->record.deliver_at_ms);
     return true;
 }
 
@@ -322,6 +359,12 @@ static void on_turn(void *arg)
 {
     struct dispatch *dispatch = arg;
     expand_some(dispatch);
+    if (list_empty(&dispatch->ready))
+        return;
+    if (!lanes_may_send(dispatch->core->lanes, clock_boot_ms())) {
+        replica_lapsed(dispatch->core->replica); /* the next confirmed heartbeat wakes us */
+        return;
+    }
     for (int quota = START_QUOTA; quota > 0 && !list_empty(&dispatch->ready); quota--)
         if (!serve(dispatch, CONTAINER_OF(dispatch->ready.next, struct endpoint, ready)))
             return; /* a finished attempt wakes us */
@@ -344,6 +387,13 @@ void dispatch_endpoint_changed(struct dispatch *dispatch, struct endpoint *endpo
         dispatch_endpoint_ready(dispatch, endpoint);
     }
     endpoint_put(endpoint);
+}
+
+void dispatch_lane_left(struct dispatch *dispatch, struct endpoint *endpoint)
+{
+    list_remove(&endpoint->ready);
+    endpoint->backlog = false;
+    clear_queue(dispatch, endpoint);
 }
 
 void dispatch_slow(struct dispatch *dispatch, struct endpoint *endpoint)

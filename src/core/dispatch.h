@@ -46,6 +46,14 @@ bool dispatch_overloaded(const struct dispatch *dispatch);
  * turn. */
 void dispatch_leased(struct dispatch *dispatch, struct delivery *delivery);
 
+/* A delivery of a batch is one of the schedule from now on. */
+void dispatch_moved(struct dispatch *dispatch, struct delivery *delivery);
+/* Deliveries of the lane that are in hand, and that only their batches have. */
+size_t dispatch_unmoved(const struct dispatch *dispatch, uint32_t lane);
+
+/* The endpoint's lane is not sent for any more: what waits in memory goes to the schedule. */
+void dispatch_lane_left(struct dispatch *dispatch, struct endpoint *endpoint);
+
 /* Frees a delivery that needs nothing more from this process. */
 void dispatch_release(struct dispatch *dispatch, struct delivery *delivery);
 

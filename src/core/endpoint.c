@@ -1,4 +1,5 @@
-/* endpoint.c - the registry: one table by id, one tree in order of ids, one index by pattern.
+/* endpoint.c - the registry: one table by id, one tree in order of ids, one list for each lane, one
+ * index by pattern.
  *
  *     registry ──┬─ by_id   map:  id ─▶ endpoint          deliveries and retries ask here
  *                ├─ ordered tree: ids in order            lists ask here

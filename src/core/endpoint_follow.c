@@ -30,10 +30,11 @@
 #include "base/log.h"
 #include "core/clear.h"
 #include "core/endpoint_store_private.h"
+#include "core/schedule.h"
 #include "core/watch.h"
 #include "net/redis_script.h"
 
-enum { SCAN_COUNT = 512, CHANGES_PAGE = 64 };
+enum { SCAN_COUNT = 512, CHANGES_PAGE = 64, FETCHES_MOST = 64 };
 
 static void scan(struct endpoint_store *endpoints, struct slice cursor);
 
@@ -127,6 +128,51 @@ void endpoint_follow_document(struct endpoint_store *endpoints, struct slice id_
     if (status != ST_OK)
         log_error("endpoint.not_loaded", "endpoint=%.*s reason=%s", SLICE_ARGS(id_text),
                   log_quote(slice_str(status == ST_NOMEM ? "out of memory" : error.message)));
+}
+
+/* ---- One that was met ----------------------------------------------------------------------- */
+
+struct fetch {
+    struct endpoint_store *endpoints;
+    struct id id;
+    char id_text[ID_TEXT_MAX];
+};
+
+static void on_fetched(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct fetch *fetch = arg;
+    struct endpoint_store *endpoints = fetch->endpoints;
+    struct core *core = endpoints->core;
+    endpoints->fetches--;
+    if (status == ST_OK && !registry_find(core->registry, &fetch->id)) {
+        bool gone = redis_value_type(reply) != REDIS_STRING;
+        endpoint_follow_document(endpoints, slice_str(fetch->id_text),
+                                 gone ? TOMBSTONE : redis_value_text(reply), endpoints->version);
+        const struct endpoint *endpoint = registry_find(core->registry, &fetch->id);
+        if (endpoint)
+            schedule_told(core->schedule, endpoint->lane);
+    }
+    free(fetch);
+}
+
+/* When there are too many the next peek names it again. */
+void endpoint_store_fetch(struct endpoint_store *endpoints, const struct id *id)
+{
+    struct store *store = endpoints->core->store;
+    if (endpoints->fetches >= FETCHES_MOST || clear_under_way(endpoints->core->clear, id))
+        return;
+    struct fetch *fetch = malloc(sizeof(*fetch));
+    if (!fetch)
+        return;
+    *fetch = (struct fetch){.endpoints = endpoints, .id = *id};
+    id_format(fetch->id_text, "ep_", id);
+    struct store_key key;
+    struct slice args[] = {SLICE("HGET"), store_key(store, &key, "config", "endpoints"),
+                           slice_str(fetch->id_text)};
+    if (store_query(store, args, 3, on_fetched, fetch) == ST_OK)
+        endpoints->fetches++;
+    else
+        free(fetch);
 }
 
 /* ---- Loading all ---------------------------------------------------------------------------- */

@@ -28,6 +28,7 @@
 #include "core/dispatch.h"
 #include "core/endpoint_store_private.h"
 #include "core/notice.h"
+#include "core/schedule.h"
 #include "core/watch.h"
 #include "net/redis_script.h"
 
@@ -174,10 +175,11 @@ static enum status send(struct change *change)
     struct store *store = core->store;
     char id_text[ID_TEXT_MAX];
     id_format(id_text, "ep_", &change->id);
-    struct store_key text[4];
+    struct store_key text[5];
     struct slice keys[] = {store_key(store, &text[0], "config", "endpoints"),
                            store_key(store, &text[1], "config", NULL),
-                           store_key(store, &text[2], "config", "changes")};
+                           store_key(store, &text[2], "config", "changes"),
+                           store_key(store, &text[3], "config", "deleted")};
     struct store_number most, kept, base;
     struct slice based_on = SLICE("");
     if (change->kind == CHANGE_REPLACE) {
@@ -191,9 +193,9 @@ static enum status send(struct change *change)
         store_u64(&most, core->options.endpoints_max),
         based_on,
         store_u64(&kept, CHANGES_KEPT),
-        store_key(store, &text[3], "all", NULL),
+        store_key(store, &text[4], "all", NULL),
     };
-    return store_query_script(store, store_script(store, "endpoint_put"), keys, 3, args, 7,
+    return store_query_script(store, store_script(store, "endpoint_put"), keys, 4, args, 7,
                               on_written, change);
 }
 

@@ -75,6 +75,10 @@ void endpoint_store_look(void *endpoints);
 /* All changes up to this one are in the registry. */
 uint64_t endpoint_store_version(const struct endpoint_store *endpoints);
 
+/* An endpoint that is not in the registry has work in a lane of mine: its document is read again.
+ * It is loaded, or cleared when it is deleted. */
+void endpoint_store_fetch(struct endpoint_store *endpoints, const struct id *id);
+
 struct registry *endpoint_store_registry(struct endpoint_store *endpoints);
 
 #endif

@@ -21,6 +21,7 @@ struct endpoint_store {
     bool loaded;      /* once, at least */
     bool unsure;      /* changes cannot be followed from here: everything must be loaded */
     bool look;        /* notices may have been missed */
+    size_t fetches;   /* of single documents, on their way */
     uint64_t version; /* all changes up to this one are in the registry */
     uint64_t seen;    /* the newest that was heard of */
     uint64_t asked;   /* what was seen when the changes were asked for */

@@ -485,7 +485,7 @@ void gate_passed(struct gate *gate, struct endpoint *endpoint, struct gate_pass 
                  const struct gate_end *end)
 {
     host_leave(gate, pass);
-    if (endpoint->deleted)
+    if (endpoint->deleted || !lanes_judged(gate->core->lanes, endpoint->lane))
         return;
     if (end->answered)
         allowance_answered(&endpoint->gate.allowance, !end->troubled, end->duration_us,

@@ -34,7 +34,8 @@ static void arm(struct health_store *health)
 
 void health_store_note(struct health_store *health, struct endpoint *endpoint)
 {
-    if (endpoint->deleted || list_linked(&endpoint->health.unsaved))
+    if (endpoint->deleted || list_linked(&endpoint->health.unsaved) ||
+        !lanes_judged(health->core->lanes, endpoint->lane))
         return;
     endpoint_get(endpoint);
     list_push_back(&health->unsaved, &endpoint->health.unsaved);
@@ -250,6 +251,15 @@ enum status health_store_read(struct health_store *health, const struct endpoint
     if (status != ST_OK)
         free(reading);
     return status;
+}
+
+bool health_store_saved(const struct health_store *health, uint32_t lane)
+{
+    struct endpoint *endpoint = NULL;
+    while ((endpoint = registry_next_in_lane(health->core->registry, lane, endpoint)))
+        if (list_linked(&endpoint->health.unsaved))
+            return false;
+    return true;
 }
 
 /* ---- Start and stop ------------------------------------------------------------------------- */

@@ -18,8 +18,9 @@ struct health_store;
 struct health_store *health_store_new(struct core *core);
 void health_store_free(struct health_store *health);
 
-/* endpoint->health.kept has changed: all of it is written soon, and until Redis has taken it.
- * Cannot fail, costs next to nothing, and may be called for each change. */
+/* endpoint->health.kept has changed: all of it is written soon, and until Redis has taken it, as
+ * long as its lane is this process's; if it is not, nothing is done. Cannot fail, costs next to
+ * nothing, and may be called for each change. */
 void health_store_note(struct health_store *health, struct endpoint *endpoint);
 
 /* Gives the endpoints of these lanes what is kept of them, those of which nothing is kept that they
@@ -38,6 +39,9 @@ typedef void health_store_read_fn(void *arg, const struct health_record *record)
 MUST_CHECK enum status health_store_read(struct health_store *health,
                                          const struct endpoint *endpoint, health_store_read_fn *fn,
                                          void *arg);
+
+/* Has all that is known of the lane's endpoints been sent to Redis? */
+bool health_store_saved(const struct health_store *health, uint32_t lane);
 
 /* Writes at once what waits to be written. True when there was something. */
 bool health_store_flush(struct health_store *health);

@@ -25,11 +25,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/adoption.h"
 #include "core/filter.h"
 #include "core/job.h"
 #include "core/journal.h"
 #include "core/notice_data.h"
-#include "core/adoption.h"
 #include "core/store_read.h"
 #include "core/store_schedule.h"
 #include "wire/encoding.h"

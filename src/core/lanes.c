@@ -136,6 +136,13 @@ void lanes_step(struct lanes *lanes, uint32_t lane, enum lane_state state)
     set_state(lanes, lane, state);
 }
 
+void lanes_released(struct lanes *lanes, uint32_t lane)
+{
+    assert(lanes->state[lane] == LANE_LEAVING);
+    set_state(lanes, lane, LANE_FREE);
+    lanes->owner_of[lane] = 0;
+}
+
 /* ---- Parts of a batch ----------------------------------------------------------------------- */
 
 size_t lanes_parts(const struct lanes *lanes, struct lanes_part *parts, size_t most)

@@ -50,12 +50,19 @@ static inline bool lanes_mine(const struct lanes *lanes, uint32_t lane)
 {
     return lanes_state(lanes, lane) == LANE_MINE;
 }
+/* Is its endpoints' health mine to judge? While it leaves it still is. */
+static inline bool lanes_judged(const struct lanes *lanes, uint32_t lane)
+{
+    return lanes_state(lanes, lane) >= LANE_MINE;
+}
 /* Incarnation of its owner, myself included; NULL: it is free. Valid until the next update. */
 const char *lanes_owner(const struct lanes *lanes, uint32_t lane);
 size_t lanes_count(const struct lanes *lanes, enum lane_state state);
 
 /* A step of a lane that is mine: ARRIVING to MINE, MINE to LEAVING, or LEAVING back to MINE. */
 void lanes_step(struct lanes *lanes, uint32_t lane, enum lane_state state);
+/* LEAVING to FREE: I have given it up. If I get it back, that will be seen as a gain. */
+void lanes_released(struct lanes *lanes, uint32_t lane);
 
 /* ---- Parts of a batch ------------------------------------------------------------------------ */
 

@@ -7,8 +7,10 @@
  *   lease --> read each event --> delivery --> attempt
  *
  * next_at[lane] is the earliest time worth a peek, in Redis's ms; NEVER when the lane is empty. It
- * is kept by the replies of all scripts that add to a lane, so no polling is needed; a sweep over
- * all lanes every few seconds covers additions by other processes.
+ * is kept by the replies of all scripts that add to a lane, so no polling is needed. Only lanes
+ * that are MINE are looked at, and have a time here (lanes.h). What other replicas add is due later
+ * than the next sweep over all lanes, which is every second when there are others; or they tell
+ * (lane_tell.h).
  *
  * A lane names a number of endpoints in one peek, and the next ones in the next: those that are
  * asleep (gate.h) stay due in their lane, and would keep the others from being named.
@@ -27,8 +29,11 @@
 #include "core/attempt.h"
 #include "core/clear.h"
 #include "core/dispatch.h"
+#include "core/endpoint_store.h"
 #include "core/gate.h"
+#include "core/lane_tell.h"
 #include "core/notice.h"
+#include "core/replica.h"
 #include "core/settle.h"
 #include "core/store_schedule.h"
 
@@ -38,6 +43,7 @@ enum {
     LEASE_MS = 10 * 1000,
     LEASE_EVENTS = 4, /* where event ids begin in lease.lua's reply */
     SWEEP_MS = 5 * 1000,
+    SWEEP_AMONG_OTHERS_MS = 1000,
     NAMES_MOST = 256,      /* endpoints a lane names in one peek */
     NAMES_AGAIN_MS = 200,  /* when it named as many as it may */
     ROUND_AGAIN_MS = 1000, /* when it has named all in several peeks */
@@ -106,6 +112,15 @@ void schedule_forget(struct schedule *schedule, struct delivery *delivery)
 
 /* ---- The timer ------------------------------------------------------------------------------ */
 
+/* Sooner when there are others, from the moment on at which they are known. */
+static uint64_t sweep_in_ms(const struct schedule *schedule)
+{
+    uint64_t early_ms = schedule->core->stats.replicas > 1 ? SWEEP_MS - SWEEP_AMONG_OTHERS_MS : 0;
+    uint64_t at_ms = schedule->sweep_at_ms > early_ms ? schedule->sweep_at_ms - early_ms : 0;
+    uint64_t now_ms = clock_mono_ms();
+    return at_ms > now_ms ? at_ms - now_ms : 0;
+}
+
 static void arm(struct schedule *schedule)
 {
     struct core *core = schedule->core;
@@ -117,28 +132,57 @@ static void arm(struct schedule *schedule)
             next_at_ms = schedule->next_at_ms[lane];
     uint64_t now_ms = store_redis_ms(core->store);
     uint64_t in_ms = next_at_ms > now_ms ? next_at_ms - now_ms : 0;
-    uint64_t mono_ms = clock_mono_ms();
-    uint64_t sweep_in_ms = schedule->sweep_at_ms > mono_ms ? schedule->sweep_at_ms - mono_ms : 0;
-    reactor_timer_set(schedule->timer, in_ms < sweep_in_ms ? in_ms : sweep_in_ms);
+    uint64_t sweep_ms = sweep_in_ms(schedule);
+    reactor_timer_set(schedule->timer, in_ms < sweep_ms ? in_ms : sweep_ms);
 }
 
-void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms)
+/* Of a lane that is not mine nothing is kept. */
+static void note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms)
 {
-    if (due_at_ms <= 0 || (uint64_t)due_at_ms >= schedule->next_at_ms[lane])
+    if (due_at_ms <= 0 || (uint64_t)due_at_ms >= schedule->next_at_ms[lane] ||
+        !lanes_mine(schedule->core->lanes, lane))
         return;
     schedule->next_at_ms[lane] = (uint64_t)due_at_ms;
     arm(schedule);
 }
 
+void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms)
+{
+    struct core *core = schedule->core;
+    bool before_sweep = (uint64_t)due_at_ms < store_redis_ms(core->store) + SWEEP_AMONG_OTHERS_MS;
+    if (lanes_state(core->lanes, lane) == LANE_OTHER && due_at_ms > 0 && before_sweep)
+        lane_due_tell(core, lane);
+    note(schedule, lane, due_at_ms);
+}
+
+void schedule_told(struct schedule *schedule, uint32_t lane)
+{
+    note(schedule, lane, (int64_t)store_redis_ms(schedule->core->store));
+}
+
+void schedule_lane_mine(struct schedule *schedule, uint32_t lane)
+{
+    note(schedule, lane, 1);
+}
+
+void schedule_lane_left(struct schedule *schedule, uint32_t lane)
+{
+    schedule->next_at_ms[lane] = NEVER;
+    schedule->named[lane] = 0;
+    arm(schedule);
+}
+
 void schedule_note_due(struct schedule *schedule, struct endpoint *endpoint, int64_t due_at_ms)
 {
-    bool due = due_at_ms > 0 && (uint64_t)due_at_ms <= store_redis_ms(schedule->core->store);
-    if (!due || endpoint->deleted || !endpoint->config->active) {
+    struct core *core = schedule->core;
+    bool due = due_at_ms > 0 && (uint64_t)due_at_ms <= store_redis_ms(core->store);
+    if (!due || endpoint->deleted || !endpoint->config->active ||
+        !lanes_mine(core->lanes, endpoint->lane)) {
         schedule_note(schedule, endpoint->lane, due_at_ms);
         return;
     }
     endpoint->backlog = true; /* a peek would say no more */
-    dispatch_endpoint_ready(schedule->core->dispatch, endpoint);
+    dispatch_endpoint_ready(core->dispatch, endpoint);
 }
 
 /* ---- Peek ----------------------------------------------------------------------------------- */
@@ -150,8 +194,10 @@ static void named(struct schedule *schedule, struct slice endpoint_id)
     if (id_parse(endpoint_id, "ep_", &id) != ST_OK)
         return;
     struct endpoint *endpoint = registry_find(core->registry, &id);
-    if (!endpoint || endpoint->deleted)
-        return; /* being cleared */
+    if (!endpoint) {
+        endpoint_store_fetch(core->endpoints, &id); /* it is being cleared, or new to me */
+        return;
+    }
     if (!endpoint->config->active) {
         clear_endpoint(core->clear, endpoint);
         return;
@@ -177,15 +223,20 @@ static void on_peeked(void *arg, enum status status, const struct redis_value *r
         int64_t next_at_ms = reply_integer(reply, at);
         int64_t names = reply_integer(reply, at + 1);
         at += 2;
+        uint32_t lane = schedule->peeked[i];
+        if (!lanes_mine(schedule->core->lanes, lane)) {
+            at += (size_t)names;
+            continue;
+        }
         for (int64_t j = 0; j < names; j++)
             named(schedule, reply_text(reply, at++));
         if (next_at_ms > 0)
-            schedule_note(schedule, schedule->peeked[i], next_at_ms);
-        uint32_t *round = &schedule->named[schedule->peeked[i]];
+            note(schedule, lane, next_at_ms);
+        uint32_t *round = &schedule->named[lane];
         if (names >= NAMES_MOST)
-            schedule_note(schedule, schedule->peeked[i], now_ms + NAMES_AGAIN_MS);
+            note(schedule, lane, now_ms + NAMES_AGAIN_MS);
         else if (*round > 0) /* some moved up meanwhile, and were passed over */
-            schedule_note(schedule, schedule->peeked[i], now_ms + ROUND_AGAIN_MS);
+            note(schedule, lane, now_ms + ROUND_AGAIN_MS);
         *round = names >= NAMES_MOST ? *round + (uint32_t)names : 0;
     }
     arm(schedule);
@@ -197,11 +248,11 @@ static void on_timer(void *arg)
     struct core *core = schedule->core;
     if (schedule->peeking || core->stopping || !store_ready(core->store))
         return;
-    bool sweep = schedule->sweep_at_ms <= clock_mono_ms();
+    bool sweep = sweep_in_ms(schedule) == 0;
     uint64_t now_ms = store_redis_ms(core->store);
     schedule->peeked_count = 0;
     for (uint32_t lane = 0; lane < LANES; lane++) {
-        if (!sweep && schedule->next_at_ms[lane] > now_ms)
+        if (!lanes_mine(core->lanes, lane) || (!sweep && schedule->next_at_ms[lane] > now_ms))
             continue;
         schedule->next_at_ms[lane] = NEVER; /* the reply, and what comes meanwhile, sets it */
         schedule->skipped[schedule->peeked_count] = schedule->named[lane];
@@ -371,16 +422,20 @@ static void on_leased(void *arg, enum status status, const struct redis_value *r
     if (status == ST_OK) {
         int64_t now_ms = reply_integer(reply, 0), left_ms = reply_integer(reply, 2);
         store_saw_time(core->store, now_ms);
-        endpoint->backlog = left_ms >= 0 && left_ms <= now_ms;
+        bool moved = reply_integer(reply, 1) == 0; /* the lane has another owner */
+        endpoint->backlog = !moved && left_ms >= 0 && left_ms <= now_ms;
         if (left_ms > now_ms)
-            schedule_note(schedule, endpoint->lane, left_ms);
+            note(schedule, endpoint->lane, left_ms);
         size_t count = redis_value_count(reply);
         for (size_t i = LEASE_EVENTS; i < count; i++)
             taken += read_claim(lease, reply_text(reply, i), (uint64_t)reply_integer(reply, 1));
         core->stats.claims += count > LEASE_EVENTS ? count - LEASE_EVENTS : 0;
-        notice_backlog(core, endpoint, (uint64_t)reply_integer(reply, 3) + endpoint->queued);
+        if (moved)
+            replica_beat_soon(core->replica);
+        else
+            notice_backlog(core, endpoint, (uint64_t)reply_integer(reply, 3) + endpoint->queued);
     } else {
-        schedule_note(schedule, endpoint->lane, (int64_t)store_redis_ms(core->store) + 1000);
+        note(schedule, endpoint->lane, (int64_t)store_redis_ms(core->store) + 1000);
         endpoint->backlog = false;
     }
     assert(taken <= lease->slots);
@@ -471,6 +526,19 @@ static void on_tick(void *arg)
         } else if (schedule_lapses(schedule, delivery)) {
             renew(schedule, delivery);
         }
+    }
+}
+
+void schedule_move_leaving(struct schedule *schedule)
+{
+    struct core *core = schedule->core;
+    LIST_FOREACH(node, attempts_sending(core->attempts))
+    {
+        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+        const struct endpoint *endpoint = delivery->endpoint;
+        if (lanes_state(core->lanes, endpoint->lane) == LANE_LEAVING && !endpoint->deleted &&
+            delivery->lease == 0 && !delivery->moving && !delivery->renewing)
+            settle_move_leased(core->settle, delivery, LEASE_MS);
     }
 }
 

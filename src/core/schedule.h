@@ -19,8 +19,19 @@ void schedule_free(struct schedule *schedule);
 /* Redis is (again) reachable: everything is looked at anew. */
 void schedule_store_ready(struct schedule *schedule);
 
-/* A delivery of this lane is due at that time (Redis's ms), as a script's reply said. */
+/* A delivery of this lane is due at that time (Redis's ms), as a script's reply said. If the lane
+ * is another replica's, that one is told. */
 void schedule_note(struct schedule *schedule, uint32_t lane, int64_t due_at_ms);
+
+/* Something is due in this lane, another replica says. */
+void schedule_told(struct schedule *schedule, uint32_t lane);
+
+/* The lane is MINE from now on, and looked at; it is not any more. */
+void schedule_lane_mine(struct schedule *schedule, uint32_t lane);
+void schedule_lane_left(struct schedule *schedule, uint32_t lane);
+
+/* Attempts under way of lanes that are LEAVING become deliveries of the schedule. */
+void schedule_move_leaving(struct schedule *schedule);
 
 /* The same for a delivery of this endpoint: what is due already needs no peek. */
 void schedule_note_due(struct schedule *schedule, struct endpoint *endpoint, int64_t due_at_ms);

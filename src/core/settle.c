@@ -492,6 +492,7 @@ static void on_moved_leased(void *arg, enum status status, const struct redis_va
         /* 0: a repeated call, and another has finished the delivery since. No score is ever 1, so
          * its settle will be stale. */
         delivery->lease = score > 0 ? (uint64_t)score : 1;
+        dispatch_moved(core->dispatch, delivery);
         schedule_note(core->schedule, delivery->endpoint->lane, score);
         schedule_hold(core->schedule, delivery);
         core->stats.deliveries_moved++;

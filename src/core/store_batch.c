@@ -355,12 +355,17 @@ enum status store_adopt(struct store *store, const char *incarnation, const char
 enum status store_bury(struct store *store, const char *incarnation, bool leave, store_reply_fn *fn,
                        void *arg)
 {
-    struct store_key text[3];
+    struct store_key text[8];
     struct slice keys[] = {store_key(store, &text[0], "replicas", NULL),
                            store_key(store, &text[1], "journals", NULL),
-                           store_key(store, &text[2], "journal", incarnation)};
-    struct slice args[] = {slice_str(incarnation), leave ? SLICE("leave") : SLICE("")};
-    return store_call(store, store_script(store, "bury"), keys, 3, args, 2, fn, arg);
+                           store_key(store, &text[2], "journal", incarnation),
+                           store_key(store, &text[3], "lanes", NULL),
+                           store_key(store, &text[4], "membership", NULL),
+                           store_key(store, &text[5], "replicas", "info"),
+                           store_key(store, &text[6], "handover", NULL)};
+    struct slice args[] = {slice_str(incarnation), leave ? SLICE("leave") : SLICE(""),
+                           store_key(store, &text[7], "all", NULL)};
+    return store_call(store, store_script(store, "bury"), keys, 7, args, 3, fn, arg);
 }
 
 enum status store_batch_read(struct store *store, const char *batch, store_reply_fn *fn, void *arg)

@@ -51,7 +51,7 @@ enum status store_settle(struct store *store, const struct store_settle *settle,
     const char *endpoint = settle->endpoint->id_text;
     char batch[BATCH_ID_TEXT];
     batch_name_of(settle->event, batch);
-    struct store_key text[10];
+    struct store_key text[11];
     struct slice keys[] = {
         store_key(store, &text[0], "due", endpoint),
         store_key_lane(store, &text[1], settle->endpoint->lane),
@@ -63,8 +63,9 @@ enum status store_settle(struct store *store, const struct store_settle *settle,
         store_key(store, &text[7], "outcome", batch),
         store_key(store, &text[8], "closed", NULL),
         store_key(store, &text[9], "closed", "bytes"),
+        store_key(store, &text[10], "lanes", NULL),
     };
-    struct store_number lease, delay, offset, kept, keep;
+    struct store_number lease, delay, offset, kept, keep, lane;
     struct slice args[] = {
         slice_str(settle->event_id),
         slice_str(endpoint),
@@ -77,6 +78,8 @@ enum status store_settle(struct store *store, const struct store_settle *settle,
         settle->attempt,
         store_u64(&kept, settle->attempts_kept),
         store_u64(&keep, settle->history_ttl_ms),
+        store_u64(&lane, settle->endpoint->lane),
+        slice_str(store_incarnation(store)),
     };
     return store_call(store, store_script(store, "settle"), keys, COUNT(keys), args, COUNT(args),
                       fn, arg);
@@ -100,12 +103,14 @@ enum status store_peek(struct store *store, const uint32_t *lanes, const uint32_
 enum status store_lease(struct store *store, const struct endpoint *endpoint, size_t count,
                         uint64_t lease_ms, uint64_t not_before_ms, store_reply_fn *fn, void *arg)
 {
-    struct store_key text[2];
+    struct store_key text[3];
     struct slice keys[] = {store_key(store, &text[0], "due", endpoint->id_text),
-                           store_key_lane(store, &text[1], endpoint->lane)};
-    struct store_number most, length, not_before;
-    struct slice args[] = {slice_str(endpoint->id_text), store_u64(&most, count),
-                           store_u64(&length, lease_ms), store_u64(&not_before, not_before_ms)};
+                           store_key_lane(store, &text[1], endpoint->lane),
+                           store_key(store, &text[2], "lanes", NULL)};
+    struct store_number most, length, not_before, lane;
+    struct slice args[] = {slice_str(endpoint->id_text),     store_u64(&most, count),
+                           store_u64(&length, lease_ms),     store_u64(&not_before, not_before_ms),
+                           store_u64(&lane, endpoint->lane), slice_str(store_incarnation(store))};
     return store_query_script(store, store_script(store, "lease"), keys, COUNT(keys), args,
                               COUNT(args), fn, arg);
 }

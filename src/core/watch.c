@@ -79,12 +79,13 @@ void watch_attempt(struct core *core, const struct delivery *delivery, enum retr
     if (endpoint->deleted)
         return;
     uint64_t now_ms = store_redis_ms(core->store);
-    bool changed = record->success ? health_succeeded(&endpoint->health)
-                                   : health_failed(&endpoint->health, now_ms);
+    bool judged = lanes_judged(core->lanes, endpoint->lane); /* else its owner does */
+    bool changed = judged && (record->success ? health_succeeded(&endpoint->health)
+                                              : health_failed(&endpoint->health, now_ms));
     if (changed)
         health_store_note(core->health, endpoint);
     tell(core, delivery, verdict, record, verdict == RETRY_LATER ? now_ms + delay_ms : 0);
-    if (record->success || !endpoint->config->active)
+    if (!judged || record->success || !endpoint->config->active)
         return;
     const char *reason = reason_to_disable(core, endpoint, verdict, now_ms);
     if (reason[0]) {

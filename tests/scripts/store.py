@@ -11,14 +11,16 @@ import random
 from pathlib import Path
 
 from harness import RedisError, wait_until
-from harness.formats import (OUTCOME_BYTES, batch_of, id_text, lane_of, pack_batch, pack_outcome,
-                             pack_record, pack_state, time_bytes)
+from harness.formats import (LANES, OUTCOME_BYTES, batch_of, id_text, lane_of, pack_batch,
+                             pack_outcome, pack_record, pack_state, time_bytes)
 
 LUA = Path(__file__).resolve().parents[2] / "lua"
 SCRIPTS = {path.stem: path.read_bytes() for path in sorted(LUA.glob("*.lua"))}
 HASHES = {verb: hashlib.sha1(text).hexdigest() for verb, text in SCRIPTS.items()}
 ORPHAN_SECONDS = 600
 MOVED = "moved"  # instead of a batch's outcomes
+# Keys that are there as soon as somebody lives.
+MEMBERS = ["journals", "lanes", "membership", "replicas", "replicas:info"]
 
 
 class Call:
@@ -120,14 +122,40 @@ class Store:
     # ---- replicas ------------------------------------------------------------------------------
 
     @verb
-    def heartbeat(self, lease=1000, others=""):
-        keys = [self.key("replicas"), self.key("journals"), self.key("config")]
-        return Call("heartbeat", keys, [self.me, lease, others])
+    def heartbeat(self, lease=1000, others="", known=0, draining=False, lanes=LANES):
+        """Its reply as a Beat: beat()."""
+        keys = [self.key("replicas"), self.key("journals"), self.key("config"), self.key("lanes"),
+                self.key("membership"), self.key("replicas", "info"), self.key("handover"),
+                self.key("journal", self.me)]
+        info = '{"host":"x","draining":%s}' % str(draining).lower()
+        return Call("heartbeat", keys, [self.me, lease, others, known, lanes, info,
+                                        self.key("all")])
+
+    def beat(self, *args, **options):
+        return Beat(self.heartbeat(*args, **options))
+
+    @verb
+    def lanes_release(self, version, states):
+        """`states`: lane -> what its next owner is told."""
+        keys = [self.key("lanes"), self.key("membership"), self.key("handover")]
+        return Call("lanes_release", keys, [self.me, version, self.key("all"),
+                                            *itertools.chain.from_iterable(states.items())])
+
+    @verb
+    def lanes_take(self, *lanes):
+        return Call("lanes_take", [self.key("lanes"), self.key("handover")], [self.me, *lanes])
+
+    def own(self, *endpoints):
+        """Makes their lanes mine, whoever has them."""
+        for endpoint in endpoints:
+            self.redis.call("HSET", self.key("lanes"), lane_of(endpoint), self.me)
 
     @verb
     def bury(self, incarnation, mode=""):
-        keys = [self.key("replicas"), self.key("journals"), self.key("journal", incarnation)]
-        return Call("bury", keys, [incarnation, mode])
+        keys = [self.key("replicas"), self.key("journals"), self.key("journal", incarnation),
+                self.key("lanes"), self.key("membership"), self.key("replicas", "info"),
+                self.key("handover")]
+        return Call("bury", keys, [incarnation, mode, self.key("all")])
 
     # ---- the schedule --------------------------------------------------------------------------
 
@@ -151,8 +179,9 @@ class Store:
 
     @verb
     def lease(self, endpoint, count=10, length=10_000, not_before=0):
-        keys = [self.key("due", endpoint), self.key("lane", lane_of(endpoint))]
-        return Call("lease", keys, [endpoint, count, length, not_before])
+        keys = [self.key("due", endpoint), self.key("lane", lane_of(endpoint)), self.key("lanes")]
+        return Call("lease", keys, [endpoint, count, length, not_before, lane_of(endpoint),
+                                    self.me])
 
     @verb
     def renew(self, endpoint, *held, length=10_000):
@@ -166,11 +195,13 @@ class Store:
         keys = [self.key("due", endpoint), self.key("lane", lane_of(endpoint)),
                 self.key("event", event), self.key("attempts", endpoint),
                 self.key("dead", endpoint), self.key("dead"), self.key("batch", batch),
-                self.key("outcome", batch), self.key("closed"), self.key("closed", "bytes")]
+                self.key("outcome", batch), self.key("closed"), self.key("closed", "bytes"),
+                self.key("lanes")]
         state = log if kind == "done" else state or pack_state(ordinal, dead=kind == "dead", log=log)
         outcome = pack_outcome("sent") if outcome is None else outcome
         return Call("settle", keys, [event, endpoint, lease, kind, delay, state,
-                                     ordinal * OUTCOME_BYTES, outcome, attempt, kept, keep])
+                                     ordinal * OUTCOME_BYTES, outcome, attempt, kept, keep,
+                                     lane_of(endpoint), self.me])
 
     @verb
     def dead_replay(self, event, endpoint, what="replay", ordinal=0, state=None, log=b"",
@@ -239,7 +270,8 @@ class Store:
 
     @verb
     def endpoint_put(self, endpoint, document, kind="create", most=1000, base="", kept=1000):
-        keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes")]
+        keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes"),
+                self.key("config", "deleted")]
         return Call("endpoint_put", keys,
                     [endpoint, document, kind, most, base, kept, self.key("all")])
 
@@ -252,7 +284,8 @@ class Store:
     def endpoint_delete(self, endpoint):
         keys = [self.key("config", "endpoints"), self.key("due", endpoint),
                 self.key("dead", endpoint), self.key("lane", lane_of(endpoint)),
-                self.key("attempts", endpoint), self.key("dead"), self.key("health")]
+                self.key("attempts", endpoint), self.key("dead"), self.key("health"),
+                self.key("config", "deleted")]
         return Call("endpoint_delete", keys, [endpoint])
 
     @verb
@@ -263,6 +296,26 @@ class Store:
         for endpoint, record in zip(records[::2], records[1::2]):
             args += [endpoint, lane_of(endpoint), record]
         return Call("health_put", keys, args)
+
+
+class Beat:
+    """The reply of heartbeat.lua. `owners`: lane -> owner or None; None when the map is known."""
+
+    def __init__(self, reply):
+        self.status, self.now, *rest = reply
+        self.status = self.status.decode()
+        if self.status not in ("renewed", "joined"):
+            return
+        self.config, self.journal, self.version, self.surplus, self.members, dead, *names = rest
+        self.dead, names = [name.decode() for name in names[:dead]], names[dead:]
+        self.owners = None
+        if names:
+            owners = [None] + [name.decode() for name in names[1:-1]]
+            assert names[0] == len(owners) - 1 and len(names[-1]) == LANES
+            self.owners = [owners[number] for number in names[-1]]
+
+    def lanes(self, me):
+        return {lane for lane, owner in enumerate(self.owners) if owner == me}
 
 
 # ---- things to store -------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 from harness.formats import lane_of
 from harness.invariants import Snapshot
-from store import Batch, Store, endpoint_id
+from store import MEMBERS, Batch, Store, endpoint_id
 
 ONE, TWO = endpoint_id(), endpoint_id()
 RECORD = '{"failingSince":1760000000000}'
@@ -58,7 +58,7 @@ def test_delete_leaves_nothing(a):
     a.redis.call("ZADD", a.key("dead"), 0, ONE)
     a.redis.call("ZREM", a.key("dead"), TWO)
     assert a.endpoint_delete(ONE) == b"ok"
-    assert sorted(Snapshot(a.redis).ttl) == ["config", "config:changes", "journals", "replicas"]
+    assert sorted(Snapshot(a.redis).ttl) == ["config", "config:changes", *MEMBERS]
     assert a.config_changes(0) == [b"ok", 2, 2, ONE.encode(), b""]
     assert a.endpoint_delete(ONE) == b"ok", "a repeated call"
 
@@ -198,6 +198,22 @@ def test_health_is_kept_while_something_is_wrong(a):
     assert a.health_put(ONE, RECORD, TWO, "") == 1
     assert a.health_put(ONE, RECORD, TWO, "") == 1, "a repeated call"
     assert health(a) == {ONE: RECORD}
+
+
+def test_health_is_written_by_the_owner_of_the_lane(a, b):
+    a.endpoint_put(ONE, DOCUMENT)
+    a.endpoint_put(TWO, DOCUMENT)
+    b.own(TWO)
+    assert a.health_put(ONE, RECORD, TWO, RECORD) == 1 and health(a) == {ONE: RECORD}
+    assert b.health_put(ONE, "", TWO, RECORD) == 1 and health(a) == {ONE: RECORD, TWO: RECORD}
+
+
+def test_the_deleted_are_listed_until_they_are_gone(a):
+    a.endpoint_put(ONE, DOCUMENT)
+    a.endpoint_put(ONE, TOMBSTONE, "replace")
+    assert Snapshot(a.redis).one("config:deleted") == [ONE.encode()]
+    a.endpoint_put(ONE, TOMBSTONE, "replace")
+    assert a.endpoint_delete(ONE) == b"ok" and not Snapshot(a.redis).one("config:deleted")
 
 
 def test_health_of_an_endpoint_that_is_gone(a, dump):

@@ -3,7 +3,7 @@
 import pytest
 from harness.formats import pack_log, pack_outcome
 from harness.invariants import Snapshot, check, deliveries
-from store import MOVED, Batch, Store, endpoint_id
+from store import MEMBERS, MOVED, Batch, Store, endpoint_id
 
 ONE, TWO = endpoint_id(), endpoint_id()
 SENT, CANCELLED = pack_outcome("sent", at_ms=1_760_000_000_000), pack_outcome("cancelled")
@@ -66,7 +66,7 @@ def test_without_history_nothing_is_left(a, redis):
     batch = opened(a)
     a.progress(batch.name, 0)
     assert a.close((batch.name, {0: SENT}, len(batch.blob)), keep=0)[1:] == [0, 1]
-    assert sorted(Snapshot(redis).ttl) == ["journals", "replicas"]
+    assert sorted(Snapshot(redis).ttl) == MEMBERS
 
 
 def test_outcomes_settled_before_the_close_stay(a, redis):
@@ -174,7 +174,7 @@ def test_a_dropped_batch_without_history(a, redis):
     a.move(batch.events[0], ONE, 0)
     a.close((batch.name, MOVED, len(batch.blob), 1), keep=0)
     a.settle(batch.events[0], ONE, a.lease(ONE)[1], outcome=SENT, log=pack_log(1), keep=0)
-    assert sorted(Snapshot(redis).ttl) == ["journals", "replicas"]
+    assert sorted(Snapshot(redis).ttl) == MEMBERS
 
 
 # ---- trim ------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_trim_drops_a_batch_with_all_that_belongs_to_it(a, redis, dump):
     assert twice(a, a.trim.later(first, second), dump) == ([left], [left])
     assert closed(a) == [third]
     assert a.trim(third) == [0]
-    assert sorted(Snapshot(redis).ttl) == ["closed:bytes", "journals", "replicas"]
+    assert sorted(Snapshot(redis).ttl) == ["closed:bytes", *MEMBERS]
 
 
 def test_trim_of_what_another_has_trimmed(a, b):
@@ -258,18 +258,18 @@ def test_trim_tells_the_bytes(a):
 
 def test_a_heartbeat_names_the_dead_that_left_a_journal(a, b, redis):
     redis.call("HSET", a.key("config"), "version", 7)
-    now, version, *dead = a.heartbeat(lease=700)
-    assert version == 7 and dead == []
-    assert int(redis.call("ZSCORE", a.key("replicas"), "a")) == now + 700
+    beat = a.beat(lease=700)
+    assert beat.config == 7 and beat.dead == []
+    assert int(redis.call("ZSCORE", a.key("replicas"), "a")) == beat.now + 700
     b.heartbeat(lease=0)
-    assert a.heartbeat()[2:] == [b"b"]
-    assert b.heartbeat()[2:] == [] and a.heartbeat()[2:] == []
+    assert a.beat().dead == ["b"]
+    assert b.beat().dead == [] and a.beat().dead == []
 
 
 def test_the_holder_of_the_data_directory_knows_all_others_to_be_dead(a, b):
-    assert a.heartbeat(others="others")[2:] == [b"b"]
-    assert a.heartbeat(others="others")[2:] == [b"b"], "a repeated call"
-    assert b.heartbeat()[2:] == []
+    assert a.beat(others="others").dead == ["b"]
+    assert a.beat(others="others").dead == ["b"], "a repeated call"
+    assert b.beat().dead == []
 
 
 def test_the_living_are_not_buried(a, b, dump):
@@ -282,7 +282,7 @@ def test_a_journal_is_emptied_before_its_owner_is_buried(a, b, redis):
     batch = opened(a)
     a.heartbeat(lease=0)
     assert b.bury("a") == b.bury("a") == b"busy"
-    assert b.heartbeat()[2:] == [b"a"]
+    assert b.beat().dead == ["a"]
     assert b.adopt(batch.name, "a") == b"ok"
     assert b.bury("a") == b.bury("a") == b"ok"
     assert redis.call("ZRANGE", a.key("journals"), 0, -1) == [b"b"]
@@ -291,7 +291,7 @@ def test_a_journal_is_emptied_before_its_owner_is_buried(a, b, redis):
 def test_leaving_needs_no_end_of_a_lease(a, b, redis):
     batch = opened(a)
     assert a.bury("a", "leave") == b"busy"
-    assert b.heartbeat()[2:] == [b"a"], "what it left is adopted at once"
+    assert b.beat().dead == ["a"], "what it left is adopted at once"
     assert b.adopt(batch.name, "a") == b"ok"
     assert b.bury("b", "leave") == b"busy"
     b.close(batch.name)
@@ -375,7 +375,7 @@ def test_out_of_memory_all_this_goes_on(a, b, redis):
         redis.call("SET", "x", "y")
     assert a.progress(one.name, 3)[0] == b"ok"
     a.heartbeat(lease=0)
-    assert b.heartbeat()[2:] == [b"a"]
+    assert b.beat().dead == ["a"]
     for batch in (one, two):
         assert b.adopt(batch.name, "a") == b"ok"
     assert b.bury("a") == b"ok"

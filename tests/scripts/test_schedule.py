@@ -6,7 +6,7 @@ import pytest
 from harness.formats import (lane_of, pack_log, pack_outcome, pack_record, pack_state, read_final,
                              read_log, read_state)
 from harness.invariants import Snapshot, check, deliveries
-from store import MOVED, Batch, endpoint_id, lease_soon
+from store import MEMBERS, MOVED, Batch, endpoint_id, lease_soon
 
 ONE, TWO = endpoint_id(), endpoint_id()
 SENT = pack_outcome("sent")
@@ -162,6 +162,7 @@ def test_a_lease_takes_the_earliest_and_nobody_else_gets_them(a, b):
     assert others == 1
     assert [event.decode() for event in events] == batch.events[:2]
     assert end == now + 5000 and left == 3 == lane(a)
+    b.own(ONE)
     _, _, left, others, *events = b.lease(ONE, 2, 9000)
     assert others == 2, "those in hand are counted"
     assert [event.decode() for event in events] == batch.events[2:] and left == end == lane(a)
@@ -172,7 +173,32 @@ def test_a_lease_that_ends_lets_go(a, b):
     event, = waiting(a).events
     a.lease(ONE, length=1)
     time.sleep(0.003)
+    b.own(ONE)
     assert [name.decode() for name in b.lease(ONE)[4:]] == [event]
+
+
+def test_only_the_owner_of_its_lane_leases(a, b, dump):
+    waiting(a)
+    before = dump()
+    assert b.lease(ONE)[1:] == [0, -1, 0] and b.lease(ONE, 0, not_before=9)[1:] == [0, -1, 0]
+    assert dump() == before
+    a.redis.call("DEL", a.key("lanes"))
+    assert a.lease(ONE)[1:] == [0, -1, 0], "a free lane is nobody's"
+
+
+def test_only_the_owner_of_its_lane_settles_without_a_lease(a, b, dump):
+    event, = waiting(a).events
+    before = dump()
+    assert b.settle(event, ONE, "", "dead")[0] == b"moved"
+    assert dump() == before
+    assert a.settle(event, ONE, "", "dead")[0] == b"ok"
+
+
+def test_who_holds_the_lease_settles_after_the_lane_has_moved(a, b):
+    event, = waiting(a).events
+    lease = a.lease(ONE)[1]
+    b.own(ONE)
+    assert a.settle(event, ONE, lease, outcome=SENT)[0] == b"ok"
 
 
 def test_a_lease_of_nothing(a):
@@ -326,6 +352,7 @@ def test_dead(a, dump):
 def test_another_holds_the_lease(a, b, dump, kind):
     event, lease = waiting(a).events[0], a.lease(ONE, length=1)[1]
     time.sleep(0.003)
+    b.own(ONE)
     other = b.lease(ONE)[1]
     before = dump()
     assert a.settle(event, ONE, lease, kind)[0] == b"stale"
@@ -354,7 +381,7 @@ def test_an_entry_without_its_event_is_dropped(a, redis):
     redis.call("ZADD", a.key("lane", lane_of(ONE)), 1, ONE)
     lease = a.lease(ONE)[1]
     assert a.settle("msg_" + "0" * 27, ONE, lease, outcome=b"", kept=1)[0] == b"ok"
-    assert sorted(Snapshot(redis).ttl) == ["journals", "replicas"]
+    assert sorted(Snapshot(redis).ttl) == MEMBERS
 
 
 def test_an_outcome_goes_with_its_batch_to_the_millisecond(a, redis):

@@ -26,7 +26,7 @@ from harness import RedisError, RedisServer
 from harness.formats import (OUTCOMES, batch_of, bits, lane_of, pack_log, pack_outcome, pack_state,
                              read_batch, read_state)
 from harness.invariants import Broken, check, deliveries
-from store import MOVED, Batch, Store, answer, endpoint_id
+from store import MOVED, Batch, Beat, Store, answer, endpoint_id
 
 DOCUMENT, TOMBSTONE = "{}", '{"deleted":true}'
 LIVE_MS, LEASE_MS, KEEP_MS = 60, 40, 60_000
@@ -63,8 +63,9 @@ class Replica:
         self.calls, self.open, self.shipped = [], [], {}
         self.hand = {}  # (event, endpoint) -> (lease, ordinal)
         self.sequence, self.adopting, self.sleeps_until = 0, None, 0
+        self.lanes, self.version = set(), 0
         if world.calm:  # in the others it may come late, and what is published be adopted before
-            self.store.heartbeat(world.live_ms)
+            self.beaten(self.store.heartbeat(world.live_ms))
 
     def call(self, call, done=lambda reply: None, once=False):
         self.calls.append(Waiting(call, done, once))
@@ -238,7 +239,9 @@ class Replica:
 
     def lease(self):
         """Peeks, and claims some of what one endpoint has."""
-        lanes = sorted({lane_of(endpoint) for endpoint in self.world.endpoints})
+        lanes = sorted({lane_of(endpoint) for endpoint in self.world.endpoints} & self.lanes)
+        if not lanes:
+            return
         reply, names = self.store.peek(lanes), []
         at = 1
         for _ in lanes:
@@ -254,6 +257,8 @@ class Replica:
             return
 
         def claimed(reply):
+            if reply and reply[1] == 0:
+                self.lanes.discard(lane_of(endpoint))
             for event in reply[4:] if reply else ():
                 state = self.store.redis.call("HGET", self.store.key("event", event.decode()),
                                               endpoint)
@@ -294,7 +299,7 @@ class Replica:
     # ---- endpoints that take nothing any more --------------------------------------------------
 
     def clear(self, endpoint):
-        if self.world.others_call(self, endpoint, "lease"):
+        if self.world.others_call(self, endpoint, "lease") or lane_of(endpoint) not in self.lanes:
             return
         redis, key = self.store.redis, self.store.key
         for family in ("due", "dead") if endpoint in self.world.deleted else ("due",):
@@ -346,11 +351,26 @@ class Replica:
     # ---- replicas ------------------------------------------------------------------------------
 
     def heartbeat(self):
-        def beaten(reply):
-            if reply and reply[2:] and self.adopting is None:
-                self.adopting = self.rng.choice(reply[2:]).decode()
-                self.adopt_next()
-        self.call(self.store.heartbeat.later(self.world.live_ms), beaten, once=True)
+        self.call(self.store.heartbeat.later(self.world.live_ms, known=self.version), self.beaten,
+                  once=True)
+
+    def beaten(self, reply):
+        if not reply:
+            return
+        beat = Beat(reply)
+        if beat.owners:
+            self.lanes, self.version = beat.lanes(self.store.me), beat.version
+        if beat.surplus and not any(waiting.call.verb == "lanes_release" for waiting in self.calls):
+            leave = self.rng.sample(sorted(self.lanes), min(beat.surplus, len(self.lanes)))
+            self.lanes -= set(leave)
+            self.call(self.store.lanes_release.later(self.version, dict.fromkeys(leave, b"s")),
+                      self.released)
+        if beat.dead and self.adopting is None:
+            self.adopting = self.rng.choice(beat.dead)
+            self.adopt_next()
+
+    def released(self, reply):
+        self.version = 0  # the next heartbeat tells what is mine
 
     def adopt_next(self):
         dead, store = self.adopting, self.store

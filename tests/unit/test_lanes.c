@@ -91,6 +91,29 @@ static void test_steps(void **state)
     lanes_free(lanes);
 }
 
+/* What I have given up and got back before I saw another map is a gain, or its new state would not
+ * be read. */
+static void test_released(void **state)
+{
+    (void)state;
+    struct lanes *lanes = lanes_new(ME);
+    struct map map = {.owner_of = {1}};
+    update(lanes, &map, 1);
+    lanes_step(lanes, 0, LANE_MINE);
+    assert_true(lanes_judged(lanes, 0));
+    lanes_step(lanes, 0, LANE_LEAVING);
+    assert_true(lanes_judged(lanes, 0));
+    lanes_released(lanes, 0);
+    assert_int_equal(lanes_state(lanes, 0), LANE_FREE);
+    assert_false(lanes_judged(lanes, 0));
+    assert_null(lanes_owner(lanes, 0));
+    update(lanes, &map, 3);
+    assert_true(lane_in(map.gained, 0));
+    assert_int_equal(lanes_state(lanes, 0), LANE_ARRIVING);
+    assert_false(lanes_judged(lanes, 0));
+    lanes_free(lanes);
+}
+
 /* A reply that makes no sense changes nothing. */
 static void test_refused(void **state)
 {
@@ -152,8 +175,9 @@ static void test_lease(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_empty), cmocka_unit_test(test_steps), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_parts), cmocka_unit_test(test_lease),
+        cmocka_unit_test(test_empty),    cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_released), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_parts),    cmocka_unit_test(test_lease),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,11 @@ Deliveries
       So are the records of `health`, each of which is JSON.
   D8  No more attempts are listed than are to be kept.
 
+Lanes
+  L1  A lane's owner has a lease.
+  L2  What was handed over is of lanes.
+  L3  Only who has a lease is described in `replicas:info`.
+
 Keys
   K1  Every key is one that is known here, of its type.
   K2  `idem` and `idem:ids` have the same members; `uid` and `uid:ids` too.
@@ -60,8 +65,9 @@ NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": 
          "job": "hash"}
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
           "dead": "zset", "idem": "zset", "idem:ids": "hash", "uid": "zset", "uid:ids": "hash",
-          "config": "hash", "config:endpoints": "hash", "config:changes": "zset", "health": "hash",
-          "jobs": "zset", "lanes": "hash"}
+          "config": "hash", "config:endpoints": "hash", "config:changes": "zset",
+          "config:deleted": "set", "health": "hash", "jobs": "zset", "lanes": "hash",
+          "membership": "hash", "replicas:info": "hash", "handover": "hash"}
 
 DUMP = """
 local time = redis.call('TIME')
@@ -76,6 +82,8 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
         value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
     elseif kind == 'list' then
         value = redis.call('LRANGE', key, 0, -1)
+    elseif kind == 'set' then
+        value = redis.call('SMEMBERS', key)
     end
     reply[#reply + 1] = {key, kind, redis.call('PTTL', key), value}
 end
@@ -329,6 +337,21 @@ def _lanes(snapshot, say):
                 say(f"D5 {endpoint} is in lane {lane} and has nothing due")
 
 
+def _owners(snapshot, say):
+    lanes, replicas = snapshot.one("lanes"), snapshot.one("replicas")
+    for lane, owner in lanes.items():
+        if not lane.isdigit() or int(lane) >= LANES:
+            say(f"L1 there is a lane {lane}")
+        elif owner.decode() not in replicas:
+            say(f"L1 lane {lane} is owned by {owner.decode()}, who has no lease")
+    for lane in snapshot.one("handover"):
+        if not lane.isdigit() or int(lane) >= LANES:
+            say(f"L2 a lane {lane} was handed over")
+    for name in snapshot.one("replicas:info"):
+        if name not in replicas:
+            say(f"L3 {name} is described and has no lease")
+
+
 def _endpoints(snapshot, say, attempts_kept, documents):
     listed, there = set(snapshot.one("dead")), set(snapshot.all("dead"))
     for endpoint in listed - there:
@@ -435,7 +458,8 @@ def _waits(snapshot, event, endpoint):
 def problems(snapshot, attempts_kept=None, documents=True, idle=False, settled=False):
     """What is wrong, as sentences. documents=False: endpoints are not stored (D7)."""
     found = list(snapshot.problems)
-    for part in (_journals, _closed, _progress, _outcomes, _events, _lanes, _keys, _jobs, _config):
+    for part in (_journals, _closed, _progress, _outcomes, _events, _lanes, _owners, _keys, _jobs,
+                 _config):
         part(snapshot, found.append)
     _endpoints(snapshot, found.append, attempts_kept, documents)
     if idle:

@@ -1,0 +1,124 @@
+"""Two replicas on one Redis: who owns which lane, and what becomes of them when one goes."""
+
+from collections import Counter
+
+import pytest
+from harness import wait_until
+from harness.formats import LANES, lane_of
+from harness.invariants import check
+
+LEASE = 2.0
+SET = ("--set", "replica.lease=2s", "--set", "replica.heartbeat=250ms")
+
+
+def lanes(redis):
+    """lane -> owner"""
+    reply = redis.call("HGETALL", "tl:{0}:lanes")
+    return {int(lane): owner.decode() for lane, owner in zip(reply[::2], reply[1::2])}
+
+
+def owners(redis):
+    return Counter(lanes(redis).values())
+
+
+def shared(redis, count=2):
+    has = owners(redis)
+    return len(has) == count and sum(has.values()) == LANES and max(has.values()) <= -(-LANES // count)
+
+
+@pytest.fixture
+def pair(redis_server, start_daemon, sink):
+    """Two replicas that know the same endpoints: (first, second, the endpoints' ids)."""
+    first = start_daemon(*SET, redis=redis_server)
+    with first.client() as client:
+        webhooks = [client.create_webhook(sink.url(f"/{n}"), ["all"])["id"] for n in range(40)]
+    second = start_daemon(*SET, redis=redis_server)
+    wait_until(lambda: shared(redis_server), 10, "both to own half of the lanes")
+    return first, second, webhooks
+
+
+def incarnation(daemon):
+    return daemon.log.rpartition("redis.ready incarnation=")[2][:16]
+
+
+def send(daemon, count=5, type="all"):
+    with daemon.client() as client:
+        return [client.event_id(type, {"n": n}) for n in range(count)]
+
+
+def arrived(sink, events, times=40, timeout=20):
+    """Every event at every endpoint, once."""
+    def all_are_here():
+        assert Counter(sink.ids()) == dict.fromkeys(events, times)
+        return True
+    wait_until(all_are_here, timeout, f"{len(events)} events to arrive {times} times")
+
+
+def test_both_own_half_and_deliver_for_each_other(pair, redis_server, sink):
+    first, second, webhooks = pair
+    theirs = {lanes(redis_server)[lane_of(webhook)] for webhook in webhooks}
+    assert theirs == {incarnation(first), incarnation(second)}
+    arrived(sink, send(first) + send(second))
+    wait_until(lambda: not redis_server.keys("tl:{0}:due:*"), 10, "nothing to wait")
+    with redis_server.connect(timeout=60) as redis:
+        check(redis)
+
+
+def test_one_is_killed(pair, redis_server, sink):
+    """The other one has all lanes when the lease has ended, and all that was accepted arrives."""
+    first, second, _ = pair
+    events = send(first) + send(second)
+    second.kill9()
+    wait_until(lambda: owners(redis_server) == {incarnation(first): LANES}, LEASE + 2,
+               "the survivor to have all lanes", interval=0.05)
+    events += send(first)
+    wait_until(lambda: set(sink.ids()) == set(events) and sink.count() >= 40 * len(events), 20,
+               "everything to arrive")
+    sink.wait_quiet(1)
+    assert max(Counter(sink.ids()).values()) <= 2 * 40, "sent again only by who took it over"
+
+
+def test_one_stops_and_comes_back(pair, redis_server, sink):
+    """It hands its lanes over while it still serves; nothing is lost or sent twice."""
+    first, second, _ = pair
+    me = incarnation(second)
+    events = send(first) + send(second)
+    second.arguments += ["--set", "drainDelay=3s"]
+    second.restart()
+    wait_until(lambda: shared(redis_server), 10, "both to own half of the lanes")
+    assert me not in owners(redis_server)
+    events += send(second)
+    second.terminate()
+    wait_until(lambda: owners(redis_server) == {incarnation(first): LANES}, 2.5,
+               "the other to have all lanes at once", interval=0.05)
+    assert second.alive(), "it still serves"
+    events += send(second)
+    assert second.wait() == 0
+    arrived(sink, events)
+
+
+def test_one_is_frozen_and_wakes_up(redis_server, start_daemon, sink):
+    """What it had is another's when it wakes. It sends none of it, and is a member again."""
+    first = start_daemon(*SET, redis=redis_server)
+    with first.client() as client:
+        webhooks = [client.create_webhook(sink.url(f"/{n}"), [f"t{n}", "all"], rateLimit={
+            "limit": 5, "period": "1s", "burst": 1})["id"] for n in range(20)]
+    second = start_daemon(*SET, redis=redis_server)
+    wait_until(lambda: shared(redis_server), 10, "both to own half of the lanes")
+    number = next(n for n, webhook in enumerate(webhooks)
+                  if lanes(redis_server)[lane_of(webhook)] == incarnation(second))
+    events = send(second, 40, f"t{number}")
+    sink.wait_for(3)
+    second.pause()
+    wait_until(lambda: owners(redis_server) == {incarnation(first): LANES}, LEASE + 2,
+               "the other to have all lanes")
+    wait_until(lambda: set(sink.ids()) == set(events), 20, "the other to deliver all")
+    before = sink.count()
+    second.resume()
+    second.wait_for_log("replica.buried_alive")
+    wait_until(lambda: shared(redis_server), 10, "both to own half of the lanes")
+    sink.wait_quiet(1.5)
+    assert sink.count() == before, "it has sent nothing of what was another's"
+    assert before - len(events) <= 4, "and what the other repeated was on its way, or not yet marked"
+    events = send(second)
+    wait_until(lambda: set(events) <= set(sink.ids()), 10, "it works again")

@@ -10,14 +10,14 @@
  *
  * The order of things. The old owner, with the lane LEAVING and nothing of it sent any more:
  *
- *     handover_write() ─▶ handover_leave() ─▶ the script that releases the lane, with the state
+ *     handover_write() ─▶ the script that releases the lane, with the state ─▶ handover_leave()
  *
- * The new one, with the lane ARRIVING:
+ * The new one:
  *
- *     health_store_load() ─▶ handover_apply(), or handover_absent() when there is no state ─▶ MINE
+ *     health_store_load() ─▶ handover_apply(), or handover_absent() when there is no state
  *
- * One that keeps the lane after all applies what it wrote. After a lane was lost without a release:
- * handover_leave().
+ * An endpoint that may send is put into dispatch's round by that. An owner that keeps the lane
+ * after all does nothing more; one that has lost it without a release: handover_leave().
  */
 #ifndef TROTLINE_CORE_HANDOVER_H
 #define TROTLINE_CORE_HANDOVER_H

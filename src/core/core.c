@@ -19,6 +19,8 @@
 #include "core/history.h"
 #include "core/jobs.h"
 #include "core/journal.h"
+#include "core/lanes.h"
+#include "core/mailbox.h"
 #include "core/notice.h"
 #include "core/publish.h"
 #include "core/replica.h"
@@ -32,6 +34,7 @@ static void begin(struct core *core)
     replica_store_ready(core->replica);
     schedule_store_ready(core->schedule);
     publish_store_ready(core->publish);
+    mailbox_store_ready(core->mailbox);
     jobs_store_ready(core->jobs);
 }
 
@@ -105,6 +108,8 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->schedule = schedule_new(core);
     core->replica = replica_new(core);
     core->adoption = adoption_new(core);
+    core->lanes = lanes_new(store_incarnation(store));
+    core->mailbox = mailbox_new(core);
     core->history = history_new(core);
     core->clear = clear_new(core);
     core->jobs = jobs_new(core);
@@ -113,8 +118,8 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->notice = notice_new(core);
     if (!core->reload || !core->publish || !core->gate || !core->journal || !core->dispatch ||
         !core->attempts || !core->settle || !core->schedule || !core->replica || !core->adoption ||
-        !core->history || !core->clear || !core->endpoints || !core->jobs || !core->health ||
-        !core->notice) {
+        !core->lanes || !core->mailbox || !core->history || !core->clear || !core->endpoints ||
+        !core->jobs || !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
@@ -133,7 +138,9 @@ void core_free(struct core *core)
     jobs_free(core->jobs);
     clear_free(core->clear);
     history_free(core->history);
+    mailbox_free(core->mailbox);
     adoption_free(core->adoption);
+    lanes_free(core->lanes);
     replica_free(core->replica);
     schedule_free(core->schedule);
     settle_free(core->settle);

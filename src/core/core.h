@@ -6,8 +6,8 @@
  *
  * publish stores events in batches; dispatch decides what may be sent now; attempt sends; settle
  * records, retries or finishes; schedule brings back what waited. replica keeps this process's
- * lease, adoption takes over what dead ones left. Each module is a pointer here, made by core_new()
- * in that order.
+ * lease, adoption takes over what dead ones left, mailbox opens what others sent. Each module is a
+ * pointer here, made by core_new() in that order.
  */
 #ifndef TROTLINE_CORE_CORE_H
 #define TROTLINE_CORE_CORE_H
@@ -60,6 +60,7 @@ struct core_options {
 struct core_stats {
     uint64_t events[16]; /* by enum publish_verdict: what their producers were told */
     uint64_t batches_stored, batches_closed, batches_adopted;
+    uint64_t parts_received; /* parts of batches that were read from my journal, adopted included */
     uint64_t attempts_status[6]; /* answered, by the status's first digit; [0]: by none of 1 to 5 */
     uint64_t attempts_error[16]; /* not answered, by enum outbound_error */
     uint64_t deliveries_sent, deliveries_retried, deliveries_dead, deliveries_cancelled,
@@ -98,6 +99,8 @@ struct core {
     struct schedule *schedule;
     struct replica *replica;
     struct adoption *adoption;
+    struct lanes *lanes;
+    struct mailbox *mailbox;
     struct history *history;
     struct clear *clear;
     struct jobs *jobs;

@@ -70,7 +70,7 @@ static void check_consistent(struct batch *batch)
 /* Packs the messages anew, reads the result, and compares. */
 static void check_again(const struct batch *batch)
 {
-    struct batch *again = batch_new(batch->created_at_ms, 1, LIMIT_BATCH_BYTES);
+    struct batch *again = batch_new(batch->created_at_ms, 1, LIMIT_BATCH_BYTES, NULL, 0);
     check(again != NULL);
     for (uint32_t i = 0; i < batch->message_count; i++) {
         struct id id;

@@ -53,7 +53,7 @@ static struct id add(struct batch *batch, const struct event_record *record, siz
 static struct batch *three_events(struct id ids[3])
 {
     struct event_record record = plain;
-    struct batch *batch = batch_new(NOW_MS, 0x0123456789abcdef, LIMIT_BATCH_BYTES);
+    struct batch *batch = batch_new(NOW_MS, 0x0123456789abcdef, LIMIT_BATCH_BYTES, NULL, 0);
     assert_non_null(batch);
     ids[0] = add(batch, &record, 2);
     record.type = SLICE("order.created");
@@ -242,13 +242,13 @@ static void test_find(void **state)
 static void test_smallest(void **state)
 {
     (void)state;
-    struct batch *batch = batch_new(NOW_MS, 1, LIMIT_BATCH_BYTES), *loaded;
+    struct batch *batch = batch_new(NOW_MS, 1, LIMIT_BATCH_BYTES, NULL, 0), *loaded;
     assert_non_null(batch);
     assert_int_equal(batch_load(batch->id_text, buf_slice(&batch->blob), &loaded), ST_SYNTAX);
     assert_int_equal(batch_parse(batch), ST_SYNTAX);
     batch_free(batch);
 
-    batch = batch_new(NOW_MS, 1, LIMIT_BATCH_BYTES);
+    batch = batch_new(NOW_MS, 1, LIMIT_BATCH_BYTES, NULL, 0);
     add(batch, &plain, 0);
     assert_int_equal(batch_load(batch->id_text, buf_slice(&batch->blob), &loaded), ST_OK);
     expect_consistent(loaded);
@@ -264,7 +264,7 @@ static void test_smallest(void **state)
 static void test_most_events(void **state)
 {
     (void)state;
-    struct batch *batch = batch_new(NOW_MS, 7, LIMIT_BATCH_BYTES), *loaded;
+    struct batch *batch = batch_new(NOW_MS, 7, LIMIT_BATCH_BYTES, NULL, 0), *loaded;
     struct event_record record = plain;
     struct id id;
     char data[16];
@@ -293,7 +293,7 @@ static void test_large_fan_out(void **state)
 {
     (void)state;
     enum { MANY = 100 * 1000 };
-    struct batch *batch = batch_new(NOW_MS, 7, (size_t)LIMIT_BATCH_BYTES * 2), *loaded;
+    struct batch *batch = batch_new(NOW_MS, 7, (size_t)LIMIT_BATCH_BYTES * 2, NULL, 0), *loaded;
     struct id id;
     uint32_t ordinals = 0;
     while (LIMIT_BATCH_DELIVERIES - ordinals >= MANY) {
@@ -324,7 +324,7 @@ static void test_most_bytes(void **state)
     (void)state;
     static char text[1000];
     memset(text, '1', sizeof(text));
-    struct batch *batch = batch_new(NOW_MS, 7, 1500), *loaded;
+    struct batch *batch = batch_new(NOW_MS, 7, 1500, NULL, 0), *loaded;
     struct event_record large = plain;
     struct id id, first = add(batch, &plain, 1);
     large.data = slice_of(text, sizeof(text));

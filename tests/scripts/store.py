@@ -347,6 +347,15 @@ def endpoint_id(rng=random):
     return id_text("ep", rng.randbytes(20))
 
 
+def endpoint_ids(count):
+    """Each of a lane of its own."""
+    ids = {}
+    while len(ids) < count:
+        endpoint = endpoint_id()
+        ids.setdefault(lane_of(endpoint), endpoint)
+    return ids.values()
+
+
 def lease_soon(store, endpoint):
     """Leases what is due within a millisecond."""
     lane = lane_of(endpoint)

@@ -4,9 +4,9 @@ import pytest
 from harness.formats import (FormatError, batch_of, hash_stable, id_bytes, id_text, lane_of, pack,
                              pack_log, pack_outcome, pack_state, read_batch, unpack)
 from harness.invariants import Broken, Snapshot, check, deliveries, problems
-from store import MOVED, Batch, Store, endpoint_id
+from store import MOVED, Batch, Store, endpoint_ids
 
-ONE, TWO = endpoint_id(), endpoint_id()
+ONE, TWO = endpoint_ids(2)
 
 
 def test_hash_of_lanes():
@@ -32,6 +32,17 @@ def test_an_event_knows_its_batch():
     events = read_batch(batch.name, batch.blob)
     assert [(e.id, e.targets, e.first_ordinal) for e in events] == [
         (batch.events[0], [ONE], 0), (batch.events[1], [], 1), (batch.events[2], [ONE, TWO], 1)]
+
+
+def test_parts_of_a_batch():
+    """What the header of a blob says: a lane is its endpoint's, for ever."""
+    batch = Batch([ONE, TWO], [TWO], others={"b": [lane_of(TWO)], "c": []})
+    events = read_batch(batch.name, batch.blob)
+    assert [event.parts for event in events] == [[0, 1], [1]]
+    for masks in (b"", b"x" * 31, b"x" * 33, b"x" * 32 * 64):
+        blob = pack([1, 5, masks]) + batch.blob[len(pack([1, 1_760_000_000_000, b"".join(batch.masks)])):]
+        with pytest.raises(FormatError):
+            read_batch(batch.name, blob)
 
 
 @pytest.mark.parametrize("value", [
@@ -144,6 +155,34 @@ WRONG = {
     "answer_without_index": ("HSET idem:ids x y", "K2 78 is in idem:ids"),
     "index_without_answer": ("ZADD uid 1 x", "K2 78 is in uid and"),
 }
+
+
+# The same for a batch {P} in parts: part 0 is a's, part 1 (TWO) b's.
+WRONG_PARTS = {
+    "in_two_journals": ("ZADD journal:a 1 {P}.1", "J1 batch {P}.1 is in 2"),
+    "no_such_part": ("ZADD journal:a 1 {P}.2", "J1 batch {P} has no part {{2}}"),
+    "not_a_part": ("ZADD journal:a 1 {P}.x", "J1 a journal has '{P}.x'"),
+    "part_is_lost": ("ZREM journal:b {P}.1", "J10 batch {P} has 1 parts in journals and says 2"),
+    "not_counted": ("DEL open:{P}", "J10 batch {P} began with 2 parts and says None"),
+    "wrong_count": ("SET open:{P} 3", "J10 batch {P} has 2 parts in journals and says 3"),
+    "count_expires": ("PEXPIRE open:{P} 5000", "J10 the number of open parts of batch {P}"),
+    "count_of_one": ("SET open:{open} 1", "J10 batch {open} began with 1 parts and says b'1'"),
+    "count_of_closed": ("SET open:{closed} 1", "J10 batch {closed} is not open"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_PARTS)
+def test_what_is_wrong_with_parts(redis, batches, what):
+    Store(redis, "b").heartbeat()
+    parted = Batch([ONE, TWO], others={"b": [lane_of(TWO)]})
+    Store(redis, "a").publish(parted)
+    assert deliveries(check(redis))[parted.events[0], TWO] == "open"
+    command, expected = WRONG_PARTS[what]
+    names = {"P": parted.name, "open": batches[0].name, "closed": batches[1].name}
+    verb, key, *words = command.format(**names).split(" ")
+    redis.call(verb, f"tl:{{0}}:{key}", *words)
+    found = problems(Snapshot(redis))
+    assert any(problem.startswith(expected.format(**names)) for problem in found), found
 
 
 @pytest.mark.parametrize("what", WRONG)

@@ -1,10 +1,11 @@
 """publish.lua: a batch counts once, wholly or not at all, however often the call is repeated."""
 
 import pytest
+from harness.formats import lane_of
 from harness.invariants import Snapshot
-from store import ORPHAN_SECONDS, Batch, Store, answer, endpoint_id, member
+from store import ORPHAN_SECONDS, Batch, Store, answer, endpoint_ids, member
 
-ONE, TWO = endpoint_id(), endpoint_id()
+ONE, TWO = endpoint_ids(2)
 
 
 def journal(store):
@@ -268,7 +269,162 @@ def test_a_late_copy_of_the_call_does_not_open_a_closed_batch(a, dump):
     assert dump() == before
 
 
+def test_a_late_copy_of_the_call_does_not_open_a_batch_that_left_nothing(a, redis, dump):
+    """Closed by one who was not sure: a tombstone tells, and the blob that came with the copy goes."""
+    batch = Batch([ONE])
+    call = a.publish.later(batch, [batch.claim(0, "k")])
+    a.make(call)
+    a.close((batch.name, {0: b"\1" * 12}, len(batch.blob), 1, ""), keep=0)
+    before = dump()
+    for first in (False, True):
+        status, _, parts, verdict = a.make(call, first)
+        assert (status, parts, verdict) == (b"ok", b"", 0)
+    assert dump() == before and not redis.call("EXISTS", a.key("batch", batch.name))
+
+
+# ---- parts -----------------------------------------------------------------------------------------
+
+def parts_for(*targets, b=(TWO,), **others):
+    """A batch in parts: the lanes of these endpoints are b's, and so on."""
+    lanes = {owner: [lane_of(endpoint) for endpoint in endpoints]
+             for owner, endpoints in {"b": b, **others}.items()}
+    return Batch(*targets, others=lanes)
+
+
+def test_each_part_is_entered_in_its_owners_journal(a, b, redis):
+    batch = parts_for([ONE, TWO], [TWO], [])
+    assert a.publish(batch, sequence=5)[2] == b"0"
+    snapshot = Snapshot(redis)
+    assert snapshot.owner == {batch.name: "a", f"{batch.name}.1": "b"}
+    assert redis.call("ZSCORE", a.key("journal", "b"), f"{batch.name}.1") == b"5"
+    assert redis.call("GET", a.key("open", batch.name)) == b"2"
+    assert snapshot.ttl[f"batch:{batch.name}"] == -1
+
+
+def test_only_parts_with_deliveries_are_entered(a, b, redis):
+    """Nothing is mine; nothing is another's; there is nothing at all."""
+    theirs, own, empty = parts_for([TWO], [TWO]), parts_for([ONE]), parts_for([], [])
+    assert a.publish(theirs)[2] == b""
+    assert [a.publish(batch)[2] for batch in (own, empty)] == [b"0", b"0"]
+    assert Snapshot(redis).owner == {f"{theirs.name}.1": "b", own.name: "a", empty.name: "a"}
+    assert not Snapshot(redis).all("open"), "each is the only part of its batch"
+
+
+def test_the_owner_of_a_part_is_told_when_it_is_entered(a, b, redis, server):
+    batch = parts_for([ONE, TWO])
+    call = a.publish.later(batch)
+    with server.connect(timeout=5) as listener:
+        listener.call("SUBSCRIBE", a.key("to", "b"))
+        a.make(call)
+        a.make(call)  # a repeated call tells nobody
+        a.publish(other := parts_for([TWO]))
+        told = [listener.read()[2] for _ in range(2)]
+    assert told == [f"b{batch.name}.1".encode(), f"b{other.name}.1".encode()]
+
+
+@pytest.mark.parametrize("why", ["buried", "full"])
+def test_a_part_whose_owner_cannot_take_it_falls_to_me(a, b, redis, dump, why):
+    if why == "full":
+        assert b.publish(Batch([ONE]))[2] == b"0"
+    else:
+        b.heartbeat(lease=0)
+        assert a.bury("b") == b"ok"
+    batch = parts_for([ONE], [TWO])
+    call = a.publish.later(batch, journal_max=1)
+    assert a.make(call)[2] == b"0,1"
+    assert {Snapshot(redis).owner[batch.member(part)] for part in (0, 1)} == {"a"}
+    before = dump()
+    assert a.make(call)[2] == b"0,1"
+    assert dump() == before
+
+
+def test_a_full_journal_of_mine_refuses_all_parts(a, b, dump):
+    a.publish(Batch([ONE]))
+    call = a.publish.later(parts_for([ONE], [TWO]), journal_max=1)
+    a.redis.call(*call.before[0])
+    before = dump()
+    assert a.make(call, first=False)[0] == b"journal_full"
+    assert dump() == before
+
+
+def test_one_whose_lease_has_ended_gets_its_part_all_the_same(a, b, redis):
+    """Until it is buried it may come back; else its journal is adopted, with this."""
+    b.heartbeat(lease=0)
+    batch = parts_for([TWO])
+    assert a.publish(batch)[2] == b""
+    assert a.adopt(batch.member(1), "b") == b"ok"
+    assert a.make(a.publish.later(batch), first=False)[2] == b"1", "now it is mine"
+
+
+def test_a_repeated_call_tells_what_is_mine_by_now(a, b):
+    """Parts were adopted, closed, or both, before the publisher had its answer."""
+    batch = parts_for([ONE], [TWO])
+    call = a.publish.later(batch, [batch.claim(0, "k"), batch.claim(1, "k")])
+    verdicts = a.make(call)[3:]
+    assert verdicts == [0, b"d" + answer(batch.events[0])]
+    assert b.close((batch.member(1), {1: b"\3" * 12}, 0, 2, "p"))[2] == 0
+    assert a.make(call, first=False)[2:] == [b"0", *verdicts]
+    a.heartbeat(lease=0)
+    assert b.adopt(batch.name, "a") == b"ok"
+    assert a.make(call, first=False)[2:] == [b"", *verdicts]
+    assert b.close((batch.name, {0: b"\1" * 12}, 0, 2, "p"))[2] == 1
+    for first in (False, True):
+        assert a.make(call, first)[2:] == [b"", *verdicts]
+
+
+def test_what_another_has_delivered_is_not_taken_for_refused(a, b, redis):
+    """Before the publisher's reply: the other's marks are no verdict, though all keys have expired."""
+    batch = parts_for([TWO], [TWO], [ONE])
+    other = Batch([ONE])
+    a.publish(other, [other.claim(0, "taken")])
+    call = a.publish.later(batch, [batch.claim(0, "k"), batch.claim(1, "taken")])
+    verdicts = a.make(call)[3:]
+    assert b.progress(batch.member(1), 0)[0] == b"ok"
+    assert b.move(batch.events[0], TWO, 0, part=1)[0] == b"already"
+    redis.call("DEL", *(a.key(*name) for name in (("idem",), ("idem", "ids"))))
+    assert a.make(call, first=False)[3:] == [0, b"f"] and verdicts[1][:1] == b"d"
+    assert Snapshot(redis).refused(batch.name) == {1}
+
+
+def test_a_refused_event_is_marked_for_all_parts(a, b, redis):
+    first, batch = Batch([ONE]), parts_for([ONE, TWO], [ONE, TWO])
+    a.publish(first, [first.claim(0, "k")])
+    a.publish(batch, [batch.claim(0, "k"), batch.claim(1)])
+    assert progress(a, batch) == {0, 1} and Snapshot(redis).refused(batch.name) == {0}
+
+
+def test_an_owner_without_a_journal_is_known_to_have_one(a, redis):
+    """b has a lease and nothing else: else nobody would find the part when it dies now."""
+    redis.call("ZADD", a.key("replicas"), 2**50, "b")
+    a.publish(parts_for([TWO]))
+    assert redis.call("ZSCORE", a.key("journals"), "b") is not None
+
+
+def test_a_notice_that_may_not_be_sent_undoes_nothing(a, b, redis):
+    """The right to publish is one of its own, and a script is not rolled back."""
+    user = Store(redis, "a")
+    redis.call("ACL", "SETUSER", "quiet", "on", ">p", "~*", "+@all", "resetchannels")
+    try:
+        redis.call("AUTH", "quiet", "p")
+        batch = parts_for([ONE], [TWO])
+        assert user.publish(batch)[::2] == [b"ok", b"0"]
+    finally:
+        redis.call("AUTH", "default", "")
+        redis.call("ACL", "DELUSER", "quiet")
+    assert len(Snapshot(redis).owner) == 2
+
+
 # ---- memory ----------------------------------------------------------------------------------------
+
+def test_out_of_memory_no_part_is_entered(a, b, redis, dump):
+    call = a.publish.later(parts_for([ONE], [TWO]))
+    redis.call(*call.before[0])
+    before = dump()
+    redis.call("CONFIG", "SET", "maxmemory", 1)
+    with pytest.raises(Exception, match="OOM"):
+        a.make(call, first=False)
+    assert dump() == before
+
 
 def test_out_of_memory_nothing_is_written(a, redis, dump):
     """Not even expired keys are trimmed, which would make the rest of the script unstoppable."""

@@ -129,7 +129,7 @@ if #taken > 0 then
 end
 if changed then
     version = redis.call('HINCRBY', KEYS[5], 'version', 1)
-    redis.call('PUBLISH', ARGV[7], 'l' .. version)
+    redis.pcall('PUBLISH', ARGV[7], 'l' .. version)
 end
 if #taken > 0 then
     redis.call('HSET', KEYS[5], 'taken:' .. me, version)

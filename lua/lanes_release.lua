@@ -31,6 +31,6 @@ for i = 4, #ARGV, 2 do
 end
 if released > 0 then
     version = redis.call('HINCRBY', KEYS[2], 'version', 1)
-    redis.call('PUBLISH', ARGV[3], 'l' .. version)
+    redis.pcall('PUBLISH', ARGV[3], 'l' .. version)
 end
 return {'ok', released, version}

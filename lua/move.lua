@@ -1,16 +1,18 @@
 #!lua flags=allow-oom
 -- move: take one delivery out of an open batch, into the schedule or to the dead letters.
 --
--- KEYS  1 journal   2 progress bitmap   3 event   4 due   5 lane   6 attempts   7 dead
+-- KEYS  1 journal   2 progress bitmap of the batch   3 event   4 due   5 lane   6 attempts   7 dead
 --       8 endpoints with dead letters
--- ARGV  1 batch id   2 ordinal   3 event id   4 endpoint id   5 the event's record   6 delivery state
+-- ARGV  1 member of the journal: my part of the batch   2 ordinal   3 event id   4 endpoint id
+--       5 the event's record   6 delivery state
 --       7 "in", "at" or "dead"   8 ms from now / absolute ms / unused
 --       9 attempt record ("" = none)   10 attempts kept   11 how long history is kept in ms
--- Reply {status, now in ms, score}: "ok", "already" (a repeated call), or "gone" (the batch is not in
+-- Reply {status, now in ms, score}: "ok", "already" (a repeated call), or "gone" (the part is not in
 --       this journal). score is the due time in ms (for a delivery in flight: the end of its lease).
 -- Cost  about 9 commands.
 -- Guarantee: together with the entry goes the progress bit, so the call may be repeated safely, and a
---       recovery either sees the bit and the entry or neither.
+--       recovery either sees the bit and the entry or neither. The bitmap is of all parts; the ordinals
+--       of mine are nobody else's as long as my journal has it.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

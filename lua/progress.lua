@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- progress: mark finished deliveries of an open batch, so that a crash repeats little.
 --
--- KEYS  1 journal   2 progress bitmap
--- ARGV  1 batch id   then ordinals
--- Reply {status, now in ms}: "ok" or "gone" (the batch is not in this journal).
+-- KEYS  1 journal   2 progress bitmap of the batch
+-- ARGV  1 member of the journal: my part of the batch   then ordinals of that part
+-- Reply {status, now in ms}: "ok" or "gone" (the part is not in this journal).
 -- Cost  1 command an ordinal.
 
 local time = redis.call('TIME')

@@ -2,54 +2,114 @@
 --
 -- The blob was SET (with a short expiry) just before, outside Lua, because a blob that passes through
 -- Lua costs 2-4 us an event more. This script judges the keys of the batch's events and enters the
--- batch in its owner's journal. It may be repeated after a lost reply: it then changes nothing and
--- answers the same, even when another replica has adopted the batch meanwhile.
+-- batch in a journal: as a whole in that of the caller, its owner; or each of its parts (batch.h) in
+-- the journal of the replica that has the lanes of its deliveries. It may be repeated after a lost
+-- reply: it then changes nothing and answers the same, even when others have adopted or closed parts
+-- of it meanwhile.
 --
--- KEYS  1 batch blob   2 journal of the owner   3 progress bitmap of the owner
+-- KEYS  1 batch blob   2 journal of the owner   3 progress bitmap of the batch
 --       4 idempotency index (zset, score = expiry)   5 idempotency answers (hash)
 --       6 uid index (zset)                           7 uid answers (hash)
 --       8 outcomes of the batch   9 journals (zset of every incarnation that has a journal)
--- ARGV  1 batch id   2 sequence (the score in the journal)   3 most batches the journal may hold
+--       of a batch in parts: 10 how many parts are open   11 replicas   then the journal of each part
+-- ARGV  1 batch id   2 sequence (the score in a journal)   3 most batches a journal may hold
 --       4 most idempotency keys   5 their time to live in ms   6 most uids   7 their time to live in ms
---       8 the owner's incarnation
---       then for each event with a key or uid, five values:
---         idempotency member ("" = none), uid member ("" = none), answer, first ordinal, ordinals
+--       8 the owner's incarnation   9 number of parts; 0: the batch is one whole, part 0 of the owner
+--       of a batch in parts: 10 what channels begin with   then for each part that has ordinals: its
+--         number, the incarnation it is for
+--       then for each event with a key or uid, six values:
+--         idempotency member ("" = none), uid member ("" = none), answer, first ordinal, ordinals, and
+--         the bit of the progress bitmap that says that it was refused: they are behind the ordinals
 --       A member is a fixed-size hash of (application, key). An answer starts with the event's id
 --       (31 bytes); the rest belongs to the caller.
--- Reply {status, now in ms, verdict, verdict, ...}: status is "ok", "adopted" (a repeated call: the
---       batch is stored, and in another's journal or closed), "noblob" or "journal_full"; one verdict
---       for each event with a key: 0 = it is new, "d<answer>" = duplicate of that event,
---       "u<answer>" = its uid belongs to that event, "f" = no room for its key.
--- Cost  without keys 6-7 commands a batch; 4-5 commands an event with a key, 1-15 more for a refused one.
--- Guarantee: either nothing is written ("noblob", "journal_full", an error reply), or the batch is in
---       the journal, its owner among those who have one, its blob has no expiry, its new keys are
---       taken, and the ordinals of refused events are marked, so that no recovery delivers them.
+-- Reply {status, now in ms, parts, verdict, verdict, ...}: status is "ok", "noblob" or "journal_full";
+--       parts are the numbers of those that are in the owner's journal now, "0", "0,2" or "" (all are
+--       others', adopted or closed); one verdict for each event with a key: 0 = it is new,
+--       "d<answer>" = duplicate of that event, "u<answer>" = its uid belongs to that event, "f" = no
+--       room for its key.
+-- Cost  without keys 6-7 commands a batch; 4-5 commands an event with a key, 2-16 more for a refused
+--       one; 4-5 for each part of another, and 1.
+-- Guarantee: either nothing is written ("noblob", "journal_full", an error reply), or each part is in
+--       one journal, whose owner is among those who have one, the blob has no expiry, its new keys
+--       are taken, and the ordinals of refused events are marked, so that nobody delivers them.
+--
+-- A part for a replica that is buried, or whose journal is full, falls to the owner: beyond the most
+-- its journal may hold by the parts of one batch. One that dies behind this look is adopted from. Its
+-- channel is told "b<member>" at the end, when the journal has it; who misses that finds the member by
+-- comparison (core/mailbox.c).
 --
 -- Without `#!lua`, unlike the others: a script with flags is refused as a whole when memory is out,
 -- or the disk cannot be written, and then a repeated call could not learn that its batch is stored.
--- One without is refused at its first write, if that may take memory. So the first write is the
--- entry in the journal: trimming before it would make Redis let everything behind it pass.
+-- One without is refused at its first write, if that may take memory. So the first write is an
+-- entry in a journal: trimming before it would make Redis let everything behind it pass.
 
-local ID_BYTES, FIXED = 31, 8
+local ID_BYTES, FIXED, FIXED_KEYS, TOMBSTONE_BYTES = 31, 9, 11, 1
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Only publish takes a blob's expiry away, and only a closed batch has outcomes beside an expiry.
+-- Only publish takes a blob's expiry away: without one the batch is open. Only a batch that was closed
+-- has outcomes beside an expiry. Of one that left no blob there is a tombstone (close.lua) as long as a
+-- copy of this call may be on its way, maybe beside a blob that came with the copy.
 local left = redis.call('PTTL', KEYS[1])
-if left == -2 then
+local open = left == -1
+local outcomes = open and 0 or redis.call('STRLEN', KEYS[8])
+if left == -2 and outcomes == 0 then
     return {'noblob', now}
 end
-local repeated = left == -1 or redis.call('EXISTS', KEYS[8]) == 1
-local adopted = repeated and not redis.call('ZSCORE', KEYS[2], ARGV[1])
-if not repeated then
-    local batches = redis.call('ZCARD', KEYS[2])
-    if batches >= tonumber(ARGV[3]) then
+local repeated = open or outcomes > 0
+if not open and left ~= -2 and outcomes == TOMBSTONE_BYTES then
+    redis.call('UNLINK', KEYS[1])
+end
+
+local whole, me = ARGV[9] == '0', ARGV[8]
+local claims = whole and FIXED or FIXED + 1 + 2 * tonumber(ARGV[9]) -- they begin behind this
+local parts, mine = {}, {} -- mine: numbers of those in the owner's journal
+for i = 1, tonumber(ARGV[9]) do
+    local number = ARGV[FIXED + 2 * i]
+    parts[i] = {number = number, member = number == '0' and ARGV[1] or ARGV[1] .. '.' .. number,
+                owner = ARGV[FIXED + 2 * i + 1], journal = KEYS[FIXED_KEYS + i]}
+end
+
+if repeated then
+    if whole and redis.call('ZSCORE', KEYS[2], ARGV[1]) then
+        mine[1] = '0'
+    end
+    for _, part in ipairs(parts) do
+        if redis.call('ZSCORE', KEYS[2], part.member) then
+            mine[#mine + 1] = part.number
+        end
+    end
+else
+    local most, batches = tonumber(ARGV[3]), redis.call('ZCARD', KEYS[2])
+    if batches >= most then
         return {'journal_full', now}
     end
-    redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+    if whole then
+        mine[1] = '0'
+        redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
+    end
+    for _, part in ipairs(parts) do -- whose is it?
+        part.batches = part.owner == me and batches or redis.call('ZCARD', part.journal)
+        if part.owner ~= me and
+           (part.batches >= most or not redis.call('ZSCORE', KEYS[11], part.owner)) then
+            part.owner, part.journal, part.batches = me, KEYS[2], batches
+        end
+        if part.owner == me then
+            mine[#mine + 1] = part.number
+        end
+    end
+    for _, part in ipairs(parts) do
+        redis.call('ZADD', part.journal, ARGV[2], part.member)
+        if part.batches == 0 and part.owner ~= me then
+            redis.call('ZADD', KEYS[9], 0, part.owner)
+        end
+    end
     redis.call('PERSIST', KEYS[1])
-    if batches == 0 then -- the owner may have been buried while it was away
-        redis.call('ZADD', KEYS[9], 0, ARGV[8])
+    if #parts > 1 then
+        redis.call('SET', KEYS[10], #parts)
+    end
+    if batches == 0 and mine[1] then -- the owner may have been buried while it was away
+        redis.call('ZADD', KEYS[9], 0, me)
     end
 end
 
@@ -123,11 +183,12 @@ local function judge(idem, uid, answer)
     return 0
 end
 
--- The verdict of the first call, from what that has left. Its marks decide as long as the batch is in
--- this journal, because keys expire: an event that was refused and is called new now would be taken
--- for delivered, and be lost.
-local function recall(idem, uid, answer, first, count)
-    local marked = not adopted and count > 0 and redis.call('GETBIT', KEYS[3], first)
+-- The verdict of the first call, from what that has left. The bit of the refused decides as long as the
+-- batch is open (those of ordinals would not tell: others mark what they have delivered), because keys expire: an event that was refused and is called new now would be taken for
+-- delivered, and be lost; one that is delivered must not be called refused. When all is closed nothing
+-- depends on it but the answer, and keys live longer than anybody waits for that.
+local function recall(idem, uid, answer, refused)
+    local marked = open and redis.call('GETBIT', KEYS[3], refused)
     if marked == 0 then
         return 0
     end
@@ -146,8 +207,8 @@ local function recall(idem, uid, answer, first, count)
     return 0
 end
 
-local reply = {adopted and 'adopted' or 'ok', now}
-local items = (#ARGV - FIXED) / 5
+local reply = {'ok', now, table.concat(mine, ',')}
+local items = (#ARGV - claims) / 6
 if items > 0 and not repeated then
     local most = math.min(2 * items + 16, 1000)
     trim(KEYS[4], KEYS[5], most)
@@ -155,18 +216,25 @@ if items > 0 and not repeated then
     idem_count, uid_count = redis.call('ZCARD', KEYS[4]), redis.call('ZCARD', KEYS[6])
 end
 for i = 1, items do
-    local at = FIXED + 5 * (i - 1)
+    local at = claims + 6 * (i - 1)
     local idem, uid, answer = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-    local first, count = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
     local verdict
     if repeated then
-        verdict = recall(idem, uid, answer, first, count)
+        verdict = recall(idem, uid, answer, ARGV[at + 6])
     else
         verdict = judge(idem, uid, answer)
         if verdict ~= 0 then
-            mark(first, count)
+            mark(tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
+            redis.call('SETBIT', KEYS[3], ARGV[at + 6], 1)
         end
     end
     reply[#reply + 1] = verdict
+end
+
+-- Last, when all is written. A right to publish that is missing must not undo what the reply says.
+for _, part in ipairs(not repeated and parts or {}) do
+    if part.owner ~= me then
+        redis.pcall('PUBLISH', ARGV[10] .. part.owner, 'b' .. part.member)
+    end
 end
 return reply

@@ -117,8 +117,7 @@ static struct outcome outcome_at(const struct event_view *view, uint32_t ordinal
 static void stand_of_ordinal(const struct event_view *view, struct event_view_delivery *delivery,
                              uint32_t ordinal)
 {
-    struct batch *open = journal_find(view->api->core->journal, view->batch_id);
-    const struct batch_slot *slot = open ? &open->slots[ordinal] : NULL;
+    const struct batch_slot *slot = journal_slot(view->api->core->journal, view->batch_id, ordinal);
     if (slot && slot->delivery && slot->delivery->lease == 0) {
         bool sending = slot->delivery->phase == DELIVERY_SENDING;
         delivery->status = sending ? "sending" : "pending";

@@ -1,11 +1,15 @@
 /* adoption.c - batches that dead incarnations left.
  *
- *   dead incarnation --> page of its journal --each--> adopt.lua --> read blob and progress
- *                              |                                            |
- *                          empty: bury.lua                           dispatch_open()
+ *   dead incarnation --> page of its journal --each member--> adopt.lua --> mailbox: opens it
+ *                              |
+ *                          empty: bury.lua
  *
- * One dead incarnation at a time, one batch at a time, and none while memory is full: adoption is
- * not urgent enough to push out what is in hand.
+ * One dead incarnation at a time, one member at a time, and none while memory is half full or the
+ * mailbox has enough to do: adoption is not urgent enough to push out what is in hand.
+ *
+ * When I die behind adopt.lua the part is in my journal, and adopted from there. Others may adopt
+ * from the same journal at the same time; each member goes to one of us. One that was mine, and was
+ * adopted from me while I slept, may come back: mailbox.c says what is done with the copy in hand.
  */
 #include "core/adoption.h"
 
@@ -15,15 +19,16 @@
 #include "base/log.h"
 #include "core/dispatch.h"
 #include "core/journal.h"
+#include "core/mailbox.h"
 #include "core/store_batch.h"
 
-enum { PAGE = 64, AGAIN_MS = 200 };
+enum { PAGE = 64, MAILBOX_MOST = 64, AGAIN_MS = 200 };
 
 struct adoption {
     struct core *core;
     struct reactor_timer *again;
     char dead[64]; /* incarnation whose journal is being adopted; "": none */
-    char page[PAGE][BATCH_ID_TEXT];
+    char page[PAGE][BATCH_MEMBER_TEXT];
     size_t page_count, page_at;
     size_t adopted; /* of this journal */
 };
@@ -40,71 +45,30 @@ static void adoption_end(struct adoption *adoption)
     adoption->adopted = 0;
 }
 
-/* What failed is tried again, from the same batch on. */
-static void again(struct adoption *adoption, enum status status)
-{
-    if (status == ST_STOPPED)
-        return;
-    log_warn("replica.adoption_waits", "incarnation=%s reason=%s", adoption->dead,
-             status_name(status));
-    reactor_timer_set(adoption->again, AGAIN_MS);
-}
-
-static void skip_done(struct batch *batch, struct slice bitmap)
-{
-    for (uint32_t i = 0; i < batch->ordinal_count && i / 8 < bitmap.len; i++)
-        if ((unsigned char)bitmap.ptr[i / 8] & (0x80u >> (i % 8)))
-            journal_skip_done(batch, i);
-}
-
-static void on_batch(void *arg, enum status status, const struct redis_value *reply)
+static void on_adopted(void *arg, enum status status, const struct redis_value *reply)
 {
     struct adoption *adoption = arg;
-    const char *name = adoption->page[adoption->page_at];
-    struct batch *batch;
-    if (status != ST_OK) {
-        again(adoption, status); /* it is in my journal already; adopt.lua says "ok" once more */
+    if (status != ST_OK)
+        return; /* the store is being freed */
+    struct slice answer = redis_value_text(reply);
+    if (slice_eq(answer, SLICE("alive"))) {
+        adoption_end(adoption);
         return;
     }
-    struct slice blob = reply_text(reply, 0);
-    enum status parsed = blob.ptr ? batch_load(name, blob, &batch) : ST_NOTFOUND;
-    if (parsed == ST_NOMEM) {
-        again(adoption, parsed);
-        return;
-    }
-    if (parsed == ST_OK) {
-        skip_done(batch, reply_text(reply, 1));
+    if (slice_eq(answer, SLICE("ok"))) {
         adoption->adopted++;
         adoption->core->stats.batches_adopted++;
-        dispatch_open(adoption->core->dispatch, batch);
-    } else {
-        log_error("replica.bad_batch", "batch=%s reason=%s", name, status_name(parsed));
-        if (store_close_unread(adoption->core->store, name, blob.len,
-                               adoption->core->options.history_ttl_ms) != ST_OK)
-            log_error("replica.bad_batch", "batch=%s reason=nomem", name);
+        mailbox_announced(adoption->core->mailbox, slice_str(adoption->page[adoption->page_at]));
     }
     adoption->page_at++;
     adopt_next(adoption);
 }
 
-static void on_adopted(void *arg, enum status status, const struct redis_value *reply)
+static bool enough_to_do(const struct core *core)
 {
-    struct adoption *adoption = arg;
-    if (status != ST_OK) {
-        again(adoption, status);
-        return;
-    }
-    struct slice answer = redis_value_text(reply);
-    if (slice_eq(answer, SLICE("ok"))) {
-        if (store_batch_read(adoption->core->store, adoption->page[adoption->page_at], on_batch,
-                             adoption) != ST_OK)
-            again(adoption, ST_NOMEM);
-    } else if (slice_eq(answer, SLICE("alive"))) {
-        adoption_end(adoption);
-    } else {
-        adoption->page_at++;
-        adopt_next(adoption);
-    }
+    return mailbox_waiting(core->mailbox) >= MAILBOX_MOST ||
+           dispatch_deliveries(core->dispatch) > core->options.deliveries_max / 2 ||
+           journal_bytes(core->journal) > core->options.bytes_max / 2;
 }
 
 static void adopt_next(struct adoption *adoption)
@@ -114,8 +78,7 @@ static void adopt_next(struct adoption *adoption)
         adoption_end(adoption);
     } else if (adoption->page_at >= adoption->page_count) {
         read_journal(adoption);
-    } else if (dispatch_deliveries(core->dispatch) > core->options.deliveries_max / 2 ||
-               journal_bytes(core->journal) > core->options.bytes_max / 2) {
+    } else if (enough_to_do(core)) {
         reactor_timer_set(adoption->again, AGAIN_MS);
     } else if (store_adopt(core->store, adoption->dead, adoption->page[adoption->page_at],
                            on_adopted, adoption) != ST_OK) {
@@ -150,8 +113,9 @@ static void on_journal(void *arg, enum status status, const struct redis_value *
     adoption->page_count = adoption->page_at = 0;
     for (size_t i = 0; i < redis_value_count(reply) && i < PAGE; i++) {
         struct slice name = reply_text(reply, i);
-        if (name.len == BATCH_ID_TEXT - 1)
-            memcpy(adoption->page[adoption->page_count++], name.ptr, name.len);
+        if (name.len > 0 && name.len < sizeof(adoption->page[0]))
+            snprintf(adoption->page[adoption->page_count++], sizeof(adoption->page[0]), "%.*s",
+                     SLICE_ARGS(name));
     }
     if (adoption->page_count > 0)
         adopt_next(adoption);
@@ -161,7 +125,7 @@ static void on_journal(void *arg, enum status status, const struct redis_value *
 
 static void read_journal(struct adoption *adoption)
 {
-    if (store_journal_list(adoption->core->store, adoption->dead, PAGE, on_journal, adoption) !=
+    if (store_journal_list(adoption->core->store, adoption->dead, 0, PAGE, on_journal, adoption) !=
         ST_OK)
         adoption_end(adoption);
 }
@@ -177,7 +141,7 @@ void adoption_begin(struct adoption *adoption, struct slice incarnation)
 
 bool adoption_busy(const struct adoption *adoption)
 {
-    return adoption->dead[0] != '\0';
+    return adoption->dead[0] != '\0' || mailbox_waiting(adoption->core->mailbox) > 0;
 }
 
 struct adoption *adoption_new(struct core *core)

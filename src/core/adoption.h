@@ -1,7 +1,8 @@
 /* adoption.h - batches that dead incarnations left in their journals.
  *
- * They are adopted one by one and opened as if just stored, with the progress bitmap saying what is
- * done; when a journal is empty its incarnation is buried (DESIGN.md 5b.15-17).
+ * Their parts (batch.h) are adopted one by one, and opened by the mailbox as if just stored, with
+ * the progress bitmap saying what is done; when a journal is empty its incarnation is buried
+ * (DESIGN.md 5b.15-17).
  */
 #ifndef TROTLINE_CORE_ADOPTION_H
 #define TROTLINE_CORE_ADOPTION_H
@@ -17,7 +18,7 @@ void adoption_free(struct adoption *adoption);
  * another one's is being adopted, or at a stop: it will be named again. */
 void adoption_begin(struct adoption *adoption, struct slice incarnation);
 
-/* Batches of a dead incarnation were seen and are not opened yet. */
+/* Batches of a dead incarnation, or of another replica, were seen and are not opened yet. */
 bool adoption_busy(const struct adoption *adoption);
 
 #endif

@@ -7,10 +7,12 @@
 #include "core/batch.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
 #include "base/rng.h"
+#include "core/endpoint.h"
 #include "wire/encoding.h"
 
 enum { FORMAT = 1, SHARD = 0 };
@@ -42,6 +44,12 @@ static void name_text(const uint8_t name[BATCH_ID_BYTES], char out[BATCH_ID_TEXT
     out[BATCH_ID_TEXT - 1] = '\0';
 }
 
+static void name_batch(struct batch *batch)
+{
+    name_text(batch->id, batch->id_text);
+    memcpy(batch->member, batch->id_text, sizeof(batch->id_text));
+}
+
 static void message_id(const struct batch *batch, uint32_t index, struct id *id)
 {
     memcpy(id->bytes, batch->id, 5);
@@ -64,6 +72,28 @@ uint32_t batch_index_of(const struct id *message)
     return (uint32_t)message->bytes[15] << 8 | message->bytes[16];
 }
 
+enum status batch_member_part(struct slice member, uint32_t *part)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t dot = BATCH_ID_TEXT - 1;
+    if (member.len < dot || member.len >= BATCH_MEMBER_TEXT)
+        return ST_SYNTAX;
+    for (size_t i = 0; i < dot; i++)
+        if (!memchr(hex, member.ptr[i], sizeof(hex) - 1))
+            return ST_SYNTAX;
+    *part = 0;
+    if (member.len == dot)
+        return ST_OK;
+    for (size_t i = dot + 1; i < member.len; i++) {
+        if (member.ptr[i] < '0' || member.ptr[i] > '9')
+            return ST_SYNTAX;
+        *part = *part * 10 + (uint32_t)(member.ptr[i] - '0');
+    }
+    bool valid = member.ptr[dot] == '.' && member.len > dot + 1 && member.ptr[dot + 1] != '0' &&
+                 *part <= BATCH_PARTS_MAX;
+    return valid ? ST_OK : ST_SYNTAX;
+}
+
 /* ---- Building ------------------------------------------------------------------------------- */
 
 static struct batch *batch_alloc(size_t bytes_max)
@@ -77,8 +107,23 @@ static struct batch *batch_alloc(size_t bytes_max)
     return batch;
 }
 
-struct batch *batch_new(uint64_t wall_ms, uint64_t nonce, size_t bytes_max)
+/* Those who read are told of masks by the header's length. */
+static void write_header(struct batch *batch, const struct lanes_part *parts, size_t part_count)
 {
+    uint8_t masks[BATCH_PARTS_MAX * LANE_MASK_BYTES];
+    mp_write_array(&batch->blob, part_count > 0 ? 3 : 2);
+    mp_write_u64(&batch->blob, FORMAT);
+    mp_write_u64(&batch->blob, batch->created_at_ms);
+    for (size_t i = 0; i < part_count; i++)
+        memcpy(masks + i * LANE_MASK_BYTES, parts[i].mask, LANE_MASK_BYTES);
+    if (part_count > 0)
+        mp_write_bin(&batch->blob, slice_of(masks, part_count * LANE_MASK_BYTES));
+}
+
+struct batch *batch_new(uint64_t wall_ms, uint64_t nonce, size_t bytes_max,
+                        const struct lanes_part *parts, size_t part_count)
+{
+    assert(part_count <= BATCH_PARTS_MAX);
     struct batch *batch = batch_alloc(bytes_max);
     if (!batch)
         return NULL;
@@ -86,11 +131,10 @@ struct batch *batch_new(uint64_t wall_ms, uint64_t nonce, size_t bytes_max)
     id_set_time(&id, wall_ms);
     memcpy(batch->id, id.bytes, 5);
     put_be(batch->id + 5, 8, nonce);
-    name_text(batch->id, batch->id_text);
+    name_batch(batch);
     batch->created_at_ms = wall_ms;
-    mp_write_array(&batch->blob, 2);
-    mp_write_u64(&batch->blob, FORMAT);
-    mp_write_u64(&batch->blob, wall_ms);
+    batch->part_count = (uint8_t)part_count;
+    write_header(batch, parts, part_count);
     if (buf_status(&batch->blob) != ST_OK) {
         batch_free(batch);
         return NULL;
@@ -171,6 +215,22 @@ static uint32_t count_messages(struct slice blob)
     return reader.error == ST_OK && values % 3 == 0 ? values / 3 : 0;
 }
 
+static void read_header(struct mp_reader *reader, struct batch *batch)
+{
+    uint32_t members = mp_read_array(reader);
+    uint64_t format = mp_read_u64(reader);
+    batch->created_at_ms = mp_read_u64(reader);
+    batch->masks = members == 3 ? mp_read_bin(reader) : SLICE_NULL;
+    size_t parts = batch->masks.len / LANE_MASK_BYTES;
+    if (reader->error != ST_OK)
+        return;
+    if (members < 2 || members > 3 || format != FORMAT || (members == 3) != (parts > 0) ||
+        batch->masks.len % LANE_MASK_BYTES != 0 || parts > BATCH_PARTS_MAX)
+        reader->error = ST_SYNTAX;
+    else
+        batch->part_count = (uint8_t)parts;
+}
+
 enum status batch_parse(struct batch *batch)
 {
     struct slice blob = buf_slice(&batch->blob);
@@ -186,11 +246,7 @@ enum status batch_parse(struct batch *batch)
 
     struct mp_reader reader;
     mp_reader_init(&reader, blob);
-    uint32_t members = mp_read_array(&reader);
-    uint64_t format = mp_read_u64(&reader);
-    batch->created_at_ms = mp_read_u64(&reader);
-    if (reader.error == ST_OK && (members != 2 || format != FORMAT))
-        reader.error = ST_SYNTAX;
+    read_header(&reader, batch);
     for (uint32_t i = 0; i < count && reader.error == ST_OK; i++)
         read_message(&reader, batch, i);
     if (reader.error != ST_OK || !mp_at_end(&reader) ||
@@ -215,7 +271,7 @@ enum status batch_load(const char *id_text, struct slice blob, struct batch **ou
     if (status == ST_OK && len != sizeof(batch->id))
         status = ST_SYNTAX;
     if (status == ST_OK) {
-        name_text(batch->id, batch->id_text);
+        name_batch(batch);
         buf_add_slice(&batch->blob, blob);
         status = buf_status(&batch->blob);
     }
@@ -227,6 +283,56 @@ enum status batch_load(const char *id_text, struct slice blob, struct batch **ou
     }
     *out = batch;
     return ST_OK;
+}
+
+/* ---- Parts ---------------------------------------------------------------------------------- */
+
+/* The part of each lane. A lane that two masks name, as none of ours do, is of the first. */
+static void parts_of_lanes(const struct batch *batch, uint8_t part_of[LANES])
+{
+    memset(part_of, 0, LANES);
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        for (unsigned part = 1; part <= batch->part_count && part_of[lane] == 0; part++)
+            if (lane_in((const uint8_t *)batch->masks.ptr + (part - 1) * LANE_MASK_BYTES, lane))
+                part_of[lane] = (uint8_t)part;
+}
+
+void batch_divide(struct batch *batch, uint32_t counts[BATCH_PARTS_MAX + 1])
+{
+    uint8_t part_of[LANES];
+    memset(counts, 0, (BATCH_PARTS_MAX + 1) * sizeof(*counts));
+    counts[0] = batch->ordinal_count;
+    if (batch->part_count == 0)
+        return;
+    parts_of_lanes(batch, part_of);
+    counts[0] = 0;
+    for (uint32_t i = 0; i < batch->message_count; i++) {
+        const struct message *message = &batch->messages[i];
+        for (uint32_t target = 0; target < message->target_count; target++) {
+            struct id id;
+            memcpy(id.bytes, message->targets.ptr + (size_t)target * TARGET_BYTES, TARGET_BYTES);
+            uint32_t lane = endpoint_lane(&id);
+            batch->slots[message->first_ordinal + target].part = part_of[lane];
+            counts[part_of[lane]]++;
+        }
+    }
+}
+
+void batch_hold_part(struct batch *batch, uint32_t part)
+{
+    assert(part <= batch->part_count && batch->foreign == 0);
+    batch->part = (uint8_t)part;
+    if (part > 0)
+        snprintf(batch->member, sizeof(batch->member), "%s.%u", batch->id_text, part);
+    for (uint32_t i = 0; i < batch->ordinal_count; i++) {
+        struct batch_slot *slot = &batch->slots[i];
+        if (slot->part == part)
+            continue;
+        assert(slot->state == SLOT_PENDING);
+        slot->state = SLOT_FOREIGN;
+        batch->foreign++;
+        batch->pending--;
+    }
 }
 
 struct message *batch_find(struct batch *batch, const struct id *id)

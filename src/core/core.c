@@ -23,6 +23,7 @@
 #include "core/journal.h"
 #include "core/lane_tell.h"
 #include "core/lanes.h"
+#include "core/mailbox.h"
 #include "core/notice.h"
 #include "core/publish.h"
 #include "core/replica.h"
@@ -36,6 +37,7 @@ static void begin(struct core *core)
 {
     schedule_store_ready(core->schedule);
     publish_store_ready(core->publish);
+    mailbox_store_ready(core->mailbox);
     jobs_store_ready(core->jobs);
 }
 
@@ -97,9 +99,18 @@ static void on_lanes_notice(void *arg, struct slice version)
     replica_told(arg, reply_score(version));
 }
 
+static void on_part_notice(void *arg, struct slice member)
+{
+    mailbox_announced(arg, member);
+}
+
 static void on_missed(void *arg)
 {
-    replica_beat_soon(arg);
+    struct core *core = arg;
+    endpoint_store_look(core->endpoints);
+    if (core->loaded)
+        mailbox_store_ready(core->mailbox);
+    replica_beat_soon(core->replica);
 }
 
 /* Which notice goes where (channel.h). */
@@ -107,10 +118,10 @@ static void listen_to_others(struct core *core)
 {
     channel_handle(core->channel, 'd', on_lane_notice, core);
     channel_handle(core->channel, 'l', on_lanes_notice, core->replica);
-    channel_on_ready(core->channel, on_missed, core->replica);
+    channel_handle(core->channel, 'b', on_part_notice, core->mailbox);
     channel_handle(core->channel, 'c', endpoint_store_announced, core->endpoints);
     channel_handle(core->channel, 'r', endpoint_store_reset_announced, core->endpoints);
-    channel_on_ready(core->channel, endpoint_store_look, core->endpoints);
+    channel_on_ready(core->channel, on_missed, core);
 }
 
 struct core *core_new(const struct core_options *options, struct reactor *reactor,
@@ -139,6 +150,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->takeover = takeover_new(core);
     core->lane_tell = lane_tell_new(core);
     core->adoption = adoption_new(core);
+    core->mailbox = mailbox_new(core);
     core->history = history_new(core);
     core->clear = clear_new(core);
     core->jobs = jobs_new(core);
@@ -148,8 +160,8 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     if (!core->lanes || !core->reload || !core->channel || !core->publish || !core->gate ||
         !core->journal || !core->dispatch || !core->attempts || !core->settle || !core->schedule ||
         !core->replica || !core->takeover || !core->lane_tell || !core->adoption ||
-        !core->history || !core->clear || !core->endpoints || !core->jobs || !core->health ||
-        !core->notice) {
+        !core->mailbox || !core->history || !core->clear || !core->endpoints || !core->jobs ||
+        !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
@@ -169,6 +181,7 @@ void core_free(struct core *core)
     jobs_free(core->jobs);
     clear_free(core->clear);
     history_free(core->history);
+    mailbox_free(core->mailbox);
     adoption_free(core->adoption);
     lane_tell_free(core->lane_tell);
     takeover_free(core->takeover);

@@ -7,8 +7,8 @@
  * publish stores events in batches; dispatch decides what may be sent now; attempt sends; settle
  * records, retries or finishes; schedule brings back what waited. replica keeps this process's
  * lease, lanes say what is its own, takeover brings lanes and gives them away, adoption takes over
- * what dead ones left. Each module is a pointer here, made by core_new()
- * in that order.
+ * what dead ones left, mailbox opens what others sent. Each module is a pointer here, made by
+ * core_new() in that order.
  */
 #ifndef TROTLINE_CORE_CORE_H
 #define TROTLINE_CORE_CORE_H
@@ -79,7 +79,7 @@ struct core_stats {
     uint64_t replicas;        /* now: alive, myself included, as the last heartbeat saw it */
     uint64_t lanes_gained, lanes_released, lanes_lost;
     uint64_t lease_lapses;   /* times that nothing was sent because no heartbeat was confirmed */
-    uint64_t parts_received; /* parts of batches that other replicas stored for my lanes */
+    uint64_t parts_received; /* parts of batches that were read from my journal, adopted included */
     uint64_t config_version; /* of the configuration that is in use */
     struct hist publish_us;  /* accepted to answered */
     struct hist attempt_us;
@@ -113,6 +113,7 @@ struct core {
     struct takeover *takeover;
     struct lane_tell *lane_tell;
     struct adoption *adoption;
+    struct mailbox *mailbox;
     struct history *history;
     struct clear *clear;
     struct jobs *jobs;

@@ -82,6 +82,13 @@ static struct endpoint *find_hashed(const struct registry *registry, const struc
     return NULL;
 }
 
+uint32_t endpoint_lane(const struct id *id)
+{
+    char text[ID_TEXT_MAX];
+    size_t len = id_format(text, "ep_", id);
+    return (uint32_t)(hash_stable(slice_of(text, len)) % LANES);
+}
+
 static struct endpoint *endpoint_new(struct registry *registry, const struct id *id,
                                      struct endpoint_config *config)
 {
@@ -91,8 +98,8 @@ static struct endpoint *endpoint_new(struct registry *registry, const struct id 
     endpoint->registry = registry;
     endpoint->refs = 1;
     endpoint->id = *id;
-    size_t len = id_format(endpoint->id_text, "ep_", id);
-    endpoint->lane = (uint32_t)(hash_stable(slice_of(endpoint->id_text, len)) % LANES);
+    id_format(endpoint->id_text, "ep_", id);
+    endpoint->lane = endpoint_lane(id);
     endpoint->config = config;
     list_init(&endpoint->in_lane);
     list_init(&endpoint->queue);

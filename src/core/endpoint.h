@@ -37,7 +37,7 @@ struct endpoint {
 
     struct id id;
     char id_text[ID_TEXT_MAX];
-    uint32_t lane;                  /* hash_stable(id_text) % 256 */
+    uint32_t lane;                  /* endpoint_lane(id) */
     struct endpoint_config *config; /* one reference */
 
     /* How it is doing: dispatch's and schedule's own. */
@@ -53,6 +53,10 @@ struct endpoint {
     struct endpoint_health health; /* watch's */
     struct notice_memory told;     /* notice's */
 };
+
+/* The lane that an endpoint with this id is in: hash_stable() of its text, modulo LANES. For ever:
+ * what is stored relies on it. */
+uint32_t endpoint_lane(const struct id *id);
 
 /* `rules` must outlive the registry. NULL: out of memory. */
 struct registry *registry_new(const struct endpoint_rules *rules);

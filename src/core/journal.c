@@ -7,6 +7,7 @@
  */
 #include "core/journal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -46,15 +47,32 @@ static uint64_t batch_hash(const char *id_text)
     return hash_bytes(slice_str(id_text));
 }
 
-struct batch *journal_find(struct journal *journal, const char *batch_id)
+/* Parts of one batch have one hash, so there may be several; and of one part, if it went to another
+ * replica and came back while this one still had it. */
+const struct batch_slot *journal_slot(const struct journal *journal, const char *batch_id,
+                                      uint32_t ordinal)
 {
     struct map_node *node = map_first(&journal->batches, batch_hash(batch_id));
     for (; node; node = map_next_same(node)) {
-        struct batch *batch = CONTAINER_OF(node, struct batch, by_id);
-        if (strcmp(batch->id_text, batch_id) == 0)
-            return batch;
+        const struct batch *batch = CONTAINER_OF(node, struct batch, by_id);
+        if (strcmp(batch->id_text, batch_id) == 0 && ordinal < batch->ordinal_count &&
+            batch->slots[ordinal].state != SLOT_FOREIGN)
+            return &batch->slots[ordinal];
     }
     return NULL;
+}
+
+bool journal_holds(const struct journal *journal, const char *member)
+{
+    char batch_id[BATCH_ID_TEXT];
+    snprintf(batch_id, sizeof(batch_id), "%.*s", BATCH_ID_TEXT - 1, member);
+    struct map_node *node = map_first(&journal->batches, batch_hash(batch_id));
+    for (; node; node = map_next_same(node)) {
+        const struct batch *batch = CONTAINER_OF(node, struct batch, by_id);
+        if (strcmp(batch->member, member) == 0 && !batch->taken_away)
+            return true;
+    }
+    return false;
 }
 
 static void on_batch_free(void *arg, struct batch *batch)
@@ -163,27 +181,41 @@ void journal_lost(struct journal *journal, struct batch *batch, uint32_t ordinal
     settle_slot(journal, batch, ordinal, SLOT_MOVED);
 }
 
-void journal_skip(struct batch *batch, uint32_t ordinal)
+void journal_skip(struct message *message)
 {
-    struct batch_slot *slot = &batch->slots[ordinal];
-    if (slot->state != SLOT_PENDING)
-        return;
-    outcome_write(slot->outcome, &(struct outcome){.status = OUTCOME_DUPLICATE});
-    slot->state = SLOT_FINISHED;
-    slot->marked = true; /* by the publish script */
-    batch->pending--;
+    struct batch *batch = message->batch;
+    for (uint32_t i = 0; i < message->target_count; i++) {
+        struct batch_slot *slot = &batch->slots[message->first_ordinal + i];
+        if (slot->state != SLOT_PENDING)
+            continue;
+        outcome_write(slot->outcome, &(struct outcome){.status = OUTCOME_DUPLICATE});
+        slot->state = SLOT_FINISHED;
+        slot->marked = true; /* by the publish script */
+        batch->pending--;
+    }
 }
 
-void journal_skip_done(struct batch *batch, uint32_t ordinal)
+static bool bit(struct slice bitmap, uint32_t at)
 {
-    struct batch_slot *slot = &batch->slots[ordinal];
-    if (slot->state != SLOT_PENDING)
-        return;
-    /* Moved, or sent and its outcome died with its process: nothing to write when the batch closes.
-     */
-    slot->state = SLOT_MOVED;
-    slot->marked = true;
-    batch->pending--;
+    return at / 8 < bitmap.len && (unsigned char)bitmap.ptr[at / 8] & (0x80u >> (at % 8));
+}
+
+/* What is neither refused nor pending was moved, or sent and its outcome died with its process:
+ * nothing to write when the batch closes. */
+void journal_skip_done(struct batch *batch, struct slice bitmap)
+{
+    for (uint32_t i = 0; i < batch->message_count; i++)
+        if (bit(bitmap, batch_refused_bit(batch, i)))
+            journal_skip(&batch->messages[i]);
+    for (uint32_t i = 0; i < batch->ordinal_count && i / 8 < bitmap.len; i++) {
+        struct batch_slot *slot = &batch->slots[i];
+        if (!bit(bitmap, i) || slot->state != SLOT_PENDING)
+            continue;
+        slot->state = SLOT_MOVED;
+        slot->marked = true;
+        batch->recovered = true;
+        batch->pending--;
+    }
 }
 
 bool journal_add(struct journal *journal, struct batch *batch)
@@ -194,7 +226,7 @@ bool journal_add(struct journal *journal, struct batch *batch)
     batch->free_arg = journal;
     journal->bytes += batch_bytes(batch);
     if (map_insert(&journal->batches, &batch->by_id, batch_hash(batch->id_text)) != ST_OK) {
-        log_error("journal.add_failed", "batch=%s reason=nomem", batch->id_text);
+        log_error("journal.add_failed", "batch=%s reason=nomem", batch->member);
         batch_put(batch);
         return false;
     }
@@ -232,8 +264,7 @@ static void mark_batch(struct journal *journal, struct batch *batch)
     for (uint32_t i = 0; i < batch->ordinal_count && count < batch->unmarked; i++)
         if (batch->slots[i].state == SLOT_FINISHED && !batch->slots[i].marked)
             ordinals[count++] = i;
-    if (store_progress(journal->core->store, batch->id_text, ordinals, count, on_marked, NULL) ==
-        ST_OK) {
+    if (store_progress(journal->core->store, batch, ordinals, count, on_marked, NULL) == ST_OK) {
         for (size_t i = 0; i < count; i++)
             batch->slots[ordinals[i]].marked = true;
         batch->unmarked = 0;

@@ -1,9 +1,9 @@
 /* journal.h - the batches of this process's journal, as they are in memory.
  *
- * In Redis the journal says which batches this process has in hand; here is what is known of each:
- * which of its deliveries have finished, and with what outcome. Batches that take long get progress
- * marks in Redis, so that a crash repeats little; those whose deliveries have all finished or been
- * moved to the schedule are closed, several by one call.
+ * In Redis the journal says which batches, or parts of batches (batch.h), this process has in hand;
+ * here is what is known of each: which of its deliveries have finished, and with what outcome.
+ * Batches that take long get progress marks in Redis, so that a crash repeats little; those whose
+ * deliveries have all finished or been moved to the schedule are closed, several by one call.
  */
 #ifndef TROTLINE_CORE_JOURNAL_H
 #define TROTLINE_CORE_JOURNAL_H
@@ -23,13 +23,16 @@ bool journal_add(struct journal *journal, struct batch *batch);
 /* All its deliveries have been placed. Until then its list node is dispatch's. */
 void journal_expanded(struct journal *journal, struct batch *batch);
 
-/* Before it is added: this ordinal is not to be delivered (its event is a duplicate). */
-void journal_skip(struct batch *batch, uint32_t ordinal);
-/* Before it is added: the progress bitmap says that this ordinal is finished or moved. */
-void journal_skip_done(struct batch *batch, uint32_t ordinal);
+/* Before its batch is added: this event is not to be delivered, because it was refused. */
+void journal_skip(struct message *message);
+/* Before it is added: the progress bitmap says what was refused, and what is finished or moved. */
+void journal_skip_done(struct batch *batch, struct slice bitmap);
 
-/* The batch with this name, or NULL. */
-struct batch *journal_find(struct journal *journal, const char *batch_id);
+/* What is known of this ordinal of the batch; NULL: no part that has it is in hand. */
+const struct batch_slot *journal_slot(const struct journal *journal, const char *batch_id,
+                                      uint32_t ordinal);
+/* Is the part with this member in hand, as far as is known here? */
+bool journal_holds(const struct journal *journal, const char *member);
 
 /* The ordinal is finished (outcome final) or moved; the last one closes the batch. */
 void journal_finished(struct journal *journal, struct batch *batch, uint32_t ordinal,

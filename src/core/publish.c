@@ -11,11 +11,17 @@
  * stored; one that was sent stays, its waiters are told `unknown`, and its fate is found out later:
  * if it was stored after all, it is delivered (DESIGN.md 5b.3-4).
  *
+ * A batch is made with the masks of the other replicas' lanes as they are then (batch.h). When it
+ * is sealed the parts that have ordinals are known; the script enters each in its owner's journal,
+ * or in mine. Its reply names those that are in mine: part 0 goes on as this very batch, any other
+ * is read back like one that another replica sent (mailbox.h).
+ *
  * Rejected: an in-process table of keys under way. Two events with one key in one turn are judged
  * by the script, in order, like any others.
  */
 #include "core/publish.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -25,6 +31,7 @@
 #include "core/dispatch.h"
 #include "core/history.h"
 #include "core/journal.h"
+#include "core/mailbox.h"
 #include "core/matching.h"
 #include "core/publish_key.h"
 #include "core/store_batch.h"
@@ -48,11 +55,14 @@ struct shipment {
     struct publish *publish;
     struct batch *batch;
     uint64_t sequence;
-    uint64_t deadline_ms; /* monotonic */
-    bool sent;            /* the blob was sent at least once */
-    bool waiting;         /* for Redis to come back */
-    bool unsure;          /* a reply was lost: it may be stored, whatever a later error says */
-    bool answered;        /* its waiters were told "unknown" */
+    uint64_t deadline_ms;     /* monotonic */
+    bool sent;                /* the blob was sent at least once */
+    bool waiting;             /* for Redis to come back */
+    bool unsure;              /* a reply was lost: it may be stored, whatever a later error says */
+    bool answered;            /* its waiters were told "unknown" */
+    struct lanes_part *lanes; /* of the others, as in the batch's masks; NULL: none. Owned */
+    struct store_part *parts; /* that have ordinals; NULL: the batch is one whole. Owned */
+    uint32_t part_count;
     uint32_t count, capacity;
     struct waiter waiters[];
 };
@@ -128,6 +138,8 @@ static void shipment_end(struct shipment *shipment)
     if (shipment->sent)
         publish->storing_count--;
     list_remove(&shipment->node);
+    free(shipment->lanes);
+    free(shipment->parts);
     free(shipment);
 }
 
@@ -151,8 +163,7 @@ static void answer_verdict(struct shipment *shipment, uint32_t index, struct sli
         answer(shipment->publish, waiter, PUBLISH_ACCEPTED, message->id_text, waiter->deliveries);
         return;
     }
-    for (uint32_t i = 0; i < message->target_count; i++)
-        journal_skip(batch, message->first_ordinal + i);
+    journal_skip(message);
     if (verdict.ptr[0] == 'f' || verdict.len != 1 + ANSWER_BYTES) {
         answer(shipment->publish, waiter, PUBLISH_IDEMPOTENCY_FULL, "", 0);
         return;
@@ -170,12 +181,35 @@ static void answer_verdict(struct shipment *shipment, uint32_t index, struct sli
     answer(shipment->publish, waiter, what, event_id, deliveries);
 }
 
-/* Stored. `adopted`: and already in the hands of another replica, which delivers it. */
-static void on_accepted(struct shipment *shipment, const struct redis_value *reply, bool adopted)
+/* `numbers`: the parts that are in my journal, "0,2". True if part 0 is among them; the others are
+ * taken over by the mailbox. */
+static bool parts_are_mine(struct shipment *shipment, struct slice numbers)
 {
+    const struct batch *batch = shipment->batch;
+    bool own = false;
+    for (size_t at = 0; at < numbers.len;) {
+        const char *comma = memchr(numbers.ptr + at, ',', numbers.len - at);
+        size_t end = comma ? (size_t)(comma - numbers.ptr) : numbers.len;
+        struct slice number = slice_of(numbers.ptr + at, end - at);
+        char member[BATCH_MEMBER_TEXT];
+        snprintf(member, sizeof(member), "%s.%.*s", batch->id_text, SLICE_ARGS(number));
+        if (slice_eq(number, SLICE("0")))
+            own = true;
+        else
+            mailbox_announced(shipment->publish->core->mailbox, slice_str(member));
+        at = end + 1;
+    }
+    return own;
+}
+
+/* Stored. Parts that are not in my journal are others', who deliver them: theirs from the start, or
+ * adopted. */
+static void on_accepted(struct shipment *shipment, const struct redis_value *reply)
+{
+    enum { REPLY_PARTS = 2, REPLY_VERDICTS = 3 };
     struct publish *publish = shipment->publish;
     struct batch *batch = shipment->batch;
-    size_t verdict_at = 2;
+    size_t verdict_at = REPLY_VERDICTS;
     list_remove(&shipment->node);
     for (uint32_t i = 0; i < shipment->count; i++) {
         const struct waiter *waiter = &shipment->waiters[i];
@@ -187,11 +221,12 @@ static void on_accepted(struct shipment *shipment, const struct redis_value *rep
     stats->batches_stored++;
     hist_record(&stats->batch_events, shipment->count);
     hist_record(&stats->batch_bytes, batch->blob.len);
+    bool own = parts_are_mine(shipment, reply_text(reply, REPLY_PARTS));
     shipment_end(shipment);
-    if (adopted)
-        batch_put(batch);
-    else
+    if (own)
         dispatch_open(publish->core->dispatch, batch); /* last: it takes the batch over */
+    else
+        batch_put(batch);
 }
 
 /* While Redis refuses it does so for every batch: one line a second tells it. */
@@ -255,10 +290,10 @@ static void on_published(void *arg, enum status status, const struct redis_value
         shipment->waiting = true;
     } else if (redis_value_type(reply) == REDIS_ERROR) {
         shipment_refuse(shipment, refusal_of(publish, redis_value_text(reply)));
-    } else if (reply_is(reply, 0, "ok") || reply_is(reply, 0, "adopted")) {
+    } else if (reply_is(reply, 0, "ok")) {
         if (status == ST_TIMEOUT)
             on_unconfirmed(shipment);
-        on_accepted(shipment, reply, reply_is(reply, 0, "adopted"));
+        on_accepted(shipment, reply);
     } else if (reply_is(reply, 0, "journal_full")) {
         shipment_refuse(shipment, PUBLISH_JOURNAL_FULL);
     } else if (shipment->answered) { /* noblob, and nobody waits: it was not stored */
@@ -304,10 +339,12 @@ static enum status ship(struct shipment *shipment, bool script_only)
             .answer = slice_of(text, ANSWER_BYTES),
             .first_ordinal = message->first_ordinal,
             .ordinals = message->target_count,
+            .refused_bit = batch_refused_bit(shipment->batch, i),
         };
     }
-    return store_publish(core->store, shipment->batch, shipment->sequence, claims, count, &publish,
-                         script_only, on_blob, shipment->publish, on_published, shipment);
+    return store_publish(core->store, shipment->batch, shipment->sequence, shipment->parts,
+                         shipment->part_count, claims, count, &publish, script_only, on_blob,
+                         shipment->publish, on_published, shipment);
 }
 
 /* False when nothing more can be sent now. */
@@ -333,6 +370,29 @@ static bool send_shipment(struct shipment *shipment)
     return true;
 }
 
+/* Finds out which parts have ordinals; this batch is part 0 of them from now on. When that has all,
+ * or nothing has any, it is one whole. */
+static enum status divide(struct shipment *shipment)
+{
+    struct batch *batch = shipment->batch;
+    uint32_t counts[BATCH_PARTS_MAX + 1];
+    if (batch->part_count == 0)
+        return ST_OK;
+    batch_divide(batch, counts);
+    batch_hold_part(batch, 0);
+    if (batch->foreign == 0)
+        return ST_OK;
+    shipment->parts = calloc(batch->part_count + 1u, sizeof(*shipment->parts));
+    if (!shipment->parts)
+        return ST_NOMEM;
+    for (uint32_t i = 0; i <= batch->part_count; i++)
+        if (counts[i] > 0)
+            shipment->parts[shipment->part_count++] =
+                (struct store_part){i, i == 0 ? store_incarnation(shipment->publish->core->store)
+                                              : shipment->lanes[i - 1].owner};
+    return ST_OK;
+}
+
 /* The turn's events become a batch. */
 static void seal(struct publish *publish)
 {
@@ -341,6 +401,8 @@ static void seal(struct publish *publish)
         return;
     publish->building = NULL;
     enum status status = batch_parse(shipment->batch);
+    if (status == ST_OK)
+        status = divide(shipment);
     shipment->batch->state = BATCH_SEALED;
     list_push_back(&publish->sealed, &shipment->node);
     if (status != ST_OK)
@@ -417,6 +479,26 @@ static void on_deadline(void *arg)
 
 /* ---- Taking events -------------------------------------------------------------------------- */
 
+/* An empty batch with the lanes of the others as they are now. */
+static enum status begin_batch(struct shipment *shipment)
+{
+    struct publish *publish = shipment->publish;
+    struct lanes_part lanes[BATCH_PARTS_MAX];
+    size_t count = lanes_parts(publish->core->lanes, lanes, BATCH_PARTS_MAX);
+    if (count > 0) {
+        shipment->lanes = malloc(count * sizeof(*lanes));
+        if (!shipment->lanes)
+            return ST_NOMEM;
+        memcpy(shipment->lanes, lanes, count * sizeof(*lanes));
+    }
+    shipment->batch = batch_new(clock_wall_ms(), publish->nonce_high | publish->sequence,
+                                LIMIT_BATCH_BYTES, lanes, count);
+    if (!shipment->batch)
+        return ST_NOMEM;
+    shipment->batch->accepted_us = clock_mono_us();
+    return ST_OK;
+}
+
 static struct shipment *building(struct publish *publish)
 {
     if (publish->building)
@@ -431,13 +513,11 @@ static struct shipment *building(struct publish *publish)
                                   .deadline_ms = clock_mono_ms() + options->publish_timeout_ms,
                                   .capacity = options->batch_events_max};
     list_init(&shipment->node);
-    shipment->batch =
-        batch_new(clock_wall_ms(), publish->nonce_high | publish->sequence, LIMIT_BATCH_BYTES);
-    if (!shipment->batch) {
+    if (begin_batch(shipment) != ST_OK) {
+        free(shipment->lanes);
         free(shipment);
         return NULL;
     }
-    shipment->batch->accepted_us = clock_mono_us();
     publish->building = shipment;
     if (!reactor_timer_armed(publish->deadline))
         reactor_timer_set(publish->deadline, 100);
@@ -582,6 +662,17 @@ void publish_free(struct publish *publish)
     reactor_timer_free(publish->deadline);
     matching_free(publish->matching);
     free(publish);
+}
+
+bool publish_sends(const struct publish *publish, const char *batch_id)
+{
+    LIST_FOREACH(node, &publish->storing)
+    {
+        const struct shipment *shipment = CONTAINER_OF(node, struct shipment, node);
+        if (strcmp(shipment->batch->id_text, batch_id) == 0)
+            return true;
+    }
+    return false;
 }
 
 size_t publish_unanswered(const struct publish *publish)

@@ -54,6 +54,9 @@ void publish_store_lost(struct publish *publish);
 /* Redis is back: outcomes that were left open are asked for again. */
 void publish_store_ready(struct publish *publish);
 
+/* Is the batch on its way? Its parts may be in my journal, and this module will tell of them. */
+bool publish_sends(const struct publish *publish, const char *batch_id);
+
 /* Batches not yet answered by Redis, and events that wait to be matched. */
 size_t publish_unanswered(const struct publish *publish);
 

@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "core/adoption.h"
 #include "core/endpoint_store.h"
+#include "core/mailbox.h"
 #include "core/schedule.h"
 #include "core/store_batch.h"
 #include "core/store_lanes.h"
@@ -146,6 +147,7 @@ static void answered(struct replica *replica, const struct redis_value *reply)
     confirm(replica);
     takeover_surplus(core->takeover, beat.surplus);
     endpoint_store_saw_version(core->endpoints, beat.config_version);
+    mailbox_compare(core->mailbox, beat.journal_batches);
     adopt(replica, &beat, reply);
     if (lanes_count(core->lanes, LANE_ARRIVING) == 0)
         core_joined(core);

@@ -155,7 +155,7 @@ static void move(struct core *core, struct delivery *delivery, enum store_move_k
     struct message *message = delivery->message;
     struct waiting *waiting = waiting_new(core, delivery, kind != STORE_MOVE_DEAD, end);
     struct store_move args = {
-        .batch = message->batch->id_text,
+        .batch = message->batch,
         .ordinal = delivery->ordinal,
         .event_id = message->id_text,
         .endpoint = delivery->endpoint,
@@ -512,7 +512,7 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
     buf_init(&state, 512);
     write_state(&state, delivery, false, "", 0, SLICE(""));
     struct store_move args = {
-        .batch = message->batch->id_text,
+        .batch = message->batch,
         .ordinal = delivery->ordinal,
         .event_id = message->id_text,
         .endpoint = delivery->endpoint,

@@ -403,14 +403,6 @@ struct slice store_key_lane(const struct store *store, struct store_key *key, ui
     return store_key(store, key, "lane", number.text);
 }
 
-struct slice store_key_progress(const struct store *store, struct store_key *key, const char *batch,
-                                const char *incarnation)
-{
-    char name[96];
-    snprintf(name, sizeof(name), "%s:%s", batch, incarnation);
-    return store_key(store, key, "progress", name);
-}
-
 struct slice store_u64(struct store_number *number, uint64_t value)
 {
     int len = snprintf(number->text, sizeof(number->text), "%llu", (unsigned long long)value);

@@ -98,8 +98,6 @@ struct store_key {
 struct slice store_key(const struct store *store, struct store_key *key, const char *kind,
                        const char *name);
 struct slice store_key_lane(const struct store *store, struct store_key *key, uint32_t lane);
-struct slice store_key_progress(const struct store *store, struct store_key *key, const char *batch,
-                                const char *incarnation);
 
 /* A number as an argument. */
 struct store_number {

@@ -1,13 +1,15 @@
 /* store_batch.c - batches in Redis. */
 #include "core/store_batch.h"
 
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* An orphaned blob (its script never ran) vanishes after this time; publish gives up long before.
  */
 #define ORPHAN_SECONDS "600"
 
-enum { CLAIM_WORDS = 5 }; /* arguments of one claim */
+enum { CLAIM_WORDS = 6, CLAIM_NUMBERS = 3 }; /* arguments of one claim */
 
 /* For replies that say nothing that matters: a SET's is in the reply of the script behind it. */
 static void on_answered(void *arg, enum status status, const struct redis_value *reply)
@@ -30,69 +32,141 @@ static enum status send_blob(struct store *store, const struct batch *batch, sto
     return redis_command(store_batch_conn(store), args, sizeof(args) / sizeof(args[0]), fn, arg);
 }
 
+enum {
+    PUBLISH_KEYS = 11, /* besides those of parts */
+    PUBLISH_ARGS = 10, /* besides those of parts and claims */
+    PUBLISH_PARTS = BATCH_PARTS_MAX + 1
+};
+
+/* The words of one call of publish.lua while they are put together. */
+struct publish_words {
+    struct slice keys[PUBLISH_KEYS + PUBLISH_PARTS];
+    struct store_key text[PUBLISH_KEYS + PUBLISH_PARTS + 1]; /* of the keys, and a channel's */
+    size_t key_count, text_count;
+    struct slice *args;
+    size_t arg_count;
+    struct store_number *numbers; /* among the args */
+    size_t number_count;
+};
+
+static enum status publish_begin(struct publish_words *words, size_t parts, size_t claims)
+{
+    assert(parts <= PUBLISH_PARTS);
+    words->key_count = words->text_count = words->arg_count = words->number_count = 0;
+    words->args = malloc((PUBLISH_ARGS + 2 * parts + CLAIM_WORDS * claims) * sizeof(*words->args));
+    words->numbers =
+        malloc((PUBLISH_ARGS + parts + CLAIM_NUMBERS * claims) * sizeof(*words->numbers));
+    return words->args && words->numbers ? ST_OK : ST_NOMEM;
+}
+
+static void publish_end(struct publish_words *words)
+{
+    free(words->args);
+    free(words->numbers);
+}
+
+static void publish_key_word(struct publish_words *words, const struct store *store,
+                             const char *kind, const char *name)
+{
+    words->keys[words->key_count++] =
+        store_key(store, &words->text[words->text_count++], kind, name);
+}
+
+static void publish_word(struct publish_words *words, struct slice word)
+{
+    words->args[words->arg_count++] = word;
+}
+
+static void publish_number(struct publish_words *words, uint64_t number)
+{
+    publish_word(words, store_u64(&words->numbers[words->number_count++], number));
+}
+
+static void publish_add_parts(struct publish_words *words, const struct store *store,
+                              const struct batch *batch, const struct store_part *parts,
+                              size_t count)
+{
+    if (count == 0)
+        return;
+    publish_key_word(words, store, "open", batch->id_text);
+    publish_key_word(words, store, "replicas", NULL);
+    publish_word(words, store_key(store, &words->text[words->text_count++], "to", ""));
+    for (size_t i = 0; i < count; i++) {
+        publish_key_word(words, store, "journal", parts[i].owner);
+        publish_number(words, parts[i].number);
+        publish_word(words, slice_str(parts[i].owner));
+    }
+}
+
+static void publish_add_claim(struct publish_words *words, const struct store_key_claim *claim)
+{
+    publish_word(words, claim->idempotency);
+    publish_word(words, claim->uid);
+    publish_word(words, claim->answer);
+    publish_number(words, claim->first_ordinal);
+    publish_number(words, claim->ordinals);
+    publish_number(words, claim->refused_bit);
+}
+
+static void publish_add_batch(struct publish_words *words, const struct store *store,
+                              const struct batch *batch, uint64_t sequence, size_t parts,
+                              const struct store_publish_options *options)
+{
+    publish_key_word(words, store, "batch", batch->id_text);
+    publish_key_word(words, store, "journal", store_incarnation(store));
+    publish_key_word(words, store, "progress", batch->id_text);
+    publish_key_word(words, store, "idem", NULL);
+    publish_key_word(words, store, "idem", "ids");
+    publish_key_word(words, store, "uid", NULL);
+    publish_key_word(words, store, "uid", "ids");
+    publish_key_word(words, store, "outcome", batch->id_text);
+    publish_key_word(words, store, "journals", NULL);
+    publish_word(words, slice_str(batch->id_text));
+    publish_number(words, sequence);
+    publish_number(words, options->journal_batches_max);
+    publish_number(words, options->idempotency_keys_max);
+    publish_number(words, options->idempotency_ttl_ms);
+    publish_number(words, options->uids_max);
+    publish_number(words, options->uid_ttl_ms);
+    publish_word(words, slice_str(store_incarnation(store)));
+    publish_number(words, parts);
+}
+
 enum status store_publish(struct store *store, const struct batch *batch, uint64_t sequence,
+                          const struct store_part *parts, size_t part_count,
                           const struct store_key_claim *claims, size_t claim_count,
                           const struct store_publish_options *options, bool script_only,
                           store_reply_fn *blob_fn, void *blob_arg, store_reply_fn *fn, void *arg)
 {
-    enum { FIXED = 8 };
-    struct store_key text[9];
-    struct slice keys[] = {
-        store_key(store, &text[0], "batch", batch->id_text),
-        store_key(store, &text[1], "journal", store_incarnation(store)),
-        store_key_progress(store, &text[2], batch->id_text, store_incarnation(store)),
-        store_key(store, &text[3], "idem", NULL),
-        store_key(store, &text[4], "idem", "ids"),
-        store_key(store, &text[5], "uid", NULL),
-        store_key(store, &text[6], "uid", "ids"),
-        store_key(store, &text[7], "outcome", batch->id_text),
-        store_key(store, &text[8], "journals", NULL),
-    };
-    struct store_number numbers[6];
-    size_t count = FIXED + claim_count * CLAIM_WORDS;
-    struct slice *args = malloc(count * sizeof(*args));
-    struct store_number *ordinals = malloc((2 * claim_count + 1) * sizeof(*ordinals));
-    enum status status = ST_NOMEM;
-    if (!args || !ordinals)
-        goto out;
-    args[0] = slice_str(batch->id_text);
-    args[1] = store_u64(&numbers[0], sequence);
-    args[2] = store_u64(&numbers[1], options->journal_batches_max);
-    args[3] = store_u64(&numbers[2], options->idempotency_keys_max);
-    args[4] = store_u64(&numbers[3], options->idempotency_ttl_ms);
-    args[5] = store_u64(&numbers[4], options->uids_max);
-    args[6] = store_u64(&numbers[5], options->uid_ttl_ms);
-    args[7] = slice_str(store_incarnation(store));
-    for (size_t i = 0; i < claim_count; i++) {
-        struct slice *at = args + FIXED + i * CLAIM_WORDS;
-        at[0] = claims[i].idempotency;
-        at[1] = claims[i].uid;
-        at[2] = claims[i].answer;
-        at[3] = store_u64(&ordinals[2 * i], claims[i].first_ordinal);
-        at[4] = store_u64(&ordinals[2 * i + 1], claims[i].ordinals);
+    struct publish_words words;
+    enum status status = publish_begin(&words, part_count, claim_count);
+    if (status == ST_OK) {
+        publish_add_batch(&words, store, batch, sequence, part_count, options);
+        publish_add_parts(&words, store, batch, parts, part_count);
+        for (size_t i = 0; i < claim_count; i++)
+            publish_add_claim(&words, &claims[i]);
+        if (!script_only)
+            status = send_blob(store, batch, blob_fn, blob_arg);
     }
-    status = script_only ? ST_OK : send_blob(store, batch, blob_fn, blob_arg);
     if (status == ST_OK)
-        status = store_confirmed_call(store_batch_conn(store), store_script(store, "publish"), keys,
-                                      sizeof(keys) / sizeof(keys[0]), args, count,
+        status = store_confirmed_call(store_batch_conn(store), store_script(store, "publish"),
+                                      words.keys, words.key_count, words.args, words.arg_count,
                                       &options->confirm, fn, arg);
-out:
-    free(ordinals);
-    free(args);
+    publish_end(&words);
     return status;
 }
 
-enum status store_progress(struct store *store, const char *batch, const uint32_t *ordinals,
+enum status store_progress(struct store *store, const struct batch *batch, const uint32_t *ordinals,
                            size_t count, store_reply_fn *fn, void *arg)
 {
     struct store_key text[2];
     struct slice keys[] = {store_key(store, &text[0], "journal", store_incarnation(store)),
-                           store_key_progress(store, &text[1], batch, store_incarnation(store))};
+                           store_key(store, &text[1], "progress", batch->id_text)};
     struct slice *args = malloc((count + 1) * sizeof(*args));
     struct store_number *numbers = malloc((count + 1) * sizeof(*numbers));
     enum status status = ST_NOMEM;
     if (args && numbers) {
-        args[0] = slice_str(batch);
+        args[0] = slice_str(batch->member);
         for (size_t i = 0; i < count; i++)
             args[i + 1] = store_u64(&numbers[i], ordinals[i]);
         status =
@@ -124,12 +198,12 @@ static enum status close_begin(struct close_words *words, const struct store *st
                                size_t ordinals, uint64_t history_ttl_ms)
 {
     size_t runs = ordinals / 2 + batches;
-    size_t keys = CLOSE_KEYS + 3 * batches;
+    size_t keys = CLOSE_KEYS + 4 * batches;
     *words = (struct close_words){
         .text = malloc(keys * sizeof(*words->text)),
         .keys = malloc(keys * sizeof(*words->keys)),
         .numbers = malloc((CLOSE_ARGS + 2 * batches + runs) * sizeof(*words->numbers)),
-        .args = malloc((CLOSE_ARGS + 3 * batches + 2 * runs) * sizeof(*words->args)),
+        .args = malloc((CLOSE_ARGS + 4 * batches + 2 * runs) * sizeof(*words->args)),
     };
     buf_init(&words->records, (ordinals + batches) * OUTCOME_BYTES);
     if (!words->text || !words->keys || !words->numbers || !words->args ||
@@ -163,18 +237,23 @@ static void close_add_number(struct close_words *words, uint64_t number)
     close_add_word(words, store_u64(&words->numbers[words->number_count++], number));
 }
 
-/* What each batch begins with. `id_text` must live as long as `words`. */
+/* What each part begins with. The names must live as long as `words`. `sure`: no copy of its
+ * publish can come any more. `several`: there are other parts. */
 static void close_add_name(struct close_words *words, const struct store *store,
-                           const char *id_text, size_t blob_bytes)
+                           const char *id_text, const char *member, size_t blob_bytes, bool sure,
+                           bool several)
 {
     struct store_key *text = words->text + words->key_count;
     struct slice *keys = words->keys + words->key_count;
     keys[0] = store_key(store, &text[0], "batch", id_text);
-    keys[1] = store_key_progress(store, &text[1], id_text, store_incarnation(store));
+    keys[1] = store_key(store, &text[1], "progress", id_text);
     keys[2] = store_key(store, &text[2], "outcome", id_text);
-    words->key_count += 3;
-    close_add_word(words, slice_str(id_text));
+    if (several)
+        keys[3] = store_key(store, &text[3], "open", id_text);
+    words->key_count += several ? 4 : 3;
+    close_add_word(words, slice_str(member));
     close_add_number(words, blob_bytes);
+    close_add_word(words, slice_str(sure ? (several ? "sp" : "s") : (several ? "p" : "")));
 }
 
 /* The outcomes of all ordinals; a batch without any has one record that says nothing, because
@@ -212,33 +291,46 @@ static void close_add_runs(struct close_words *words, const struct batch *batch)
     words->args[count_at] = store_u64(count, runs);
 }
 
-/* All were moved. The number lets the script see whether Redis says the same. */
+/* All of the part were moved. The number lets the script see whether Redis says the same. */
 static void close_add_moved(struct close_words *words, const struct batch *batch)
 {
     close_add_word(words, SLICE("moved"));
     close_add_number(words, batch->ordinal_count);
 }
 
-/* Does every event live on in a hash of its own? And can no copy of the batch's publish come after
- * the close: it was sent once and answered? One that was adopted may still be on its owner's mind.
- */
+/* Does every event live on in a hash of its own, as far as this part is concerned? Of what was done
+ * before it was opened here nobody knows whether it was moved, or sent. */
 static bool all_moved(const struct batch *batch)
 {
     for (uint32_t i = 0; i < batch->ordinal_count; i++)
-        if (batch->slots[i].state != SLOT_MOVED)
+        if (batch->slots[i].state != SLOT_MOVED && batch->slots[i].state != SLOT_FOREIGN)
             return false;
     for (uint32_t i = 0; i < batch->message_count; i++)
         if (batch->messages[i].target_count == 0)
             return false;
-    return batch->sendings == 1;
+    return !batch->recovered;
 }
 
 static bool all_finished(const struct batch *batch)
 {
     for (uint32_t i = 0; i < batch->ordinal_count; i++)
         if (batch->slots[i].state != SLOT_FINISHED)
-            return false;
+            return false; /* a foreign one is another's to tell of */
     return true;
+}
+
+static void close_add(struct close_words *words, const struct store *store,
+                      const struct batch *batch)
+{
+    /* One that was read from Redis may still be on its publisher's mind. */
+    close_add_name(words, store, batch->id_text, batch->member, batch->blob.len,
+                   batch->sendings == 1, batch->foreign > 0);
+    if (all_finished(batch))
+        close_add_all(words, batch);
+    else if (all_moved(batch))
+        close_add_moved(words, batch);
+    else
+        close_add_runs(words, batch);
 }
 
 enum status store_close(struct store *store, struct batch *const *batches, size_t count,
@@ -250,15 +342,8 @@ enum status store_close(struct store *store, struct batch *const *batches, size_
     struct close_words words;
     enum status status = close_begin(&words, store, count, ordinals, history_ttl_ms);
     if (status == ST_OK) {
-        for (size_t i = 0; i < count; i++) {
-            close_add_name(&words, store, batches[i]->id_text, batches[i]->blob.len);
-            if (all_finished(batches[i]))
-                close_add_all(&words, batches[i]);
-            else if (all_moved(batches[i]))
-                close_add_moved(&words, batches[i]);
-            else
-                close_add_runs(&words, batches[i]);
-        }
+        for (size_t i = 0; i < count; i++)
+            close_add(&words, store, batches[i]);
         status = store_call(store, store_script(store, "close"), words.keys, words.key_count,
                             words.args, words.arg_count, fn, arg);
     }
@@ -266,13 +351,15 @@ enum status store_close(struct store *store, struct batch *const *batches, size_
     return status;
 }
 
-enum status store_close_unread(struct store *store, const char *batch, size_t blob_bytes,
+enum status store_close_unread(struct store *store, const char *member, size_t blob_bytes,
                                uint64_t history_ttl_ms)
 {
+    char id_text[BATCH_ID_TEXT];
+    snprintf(id_text, sizeof(id_text), "%.*s", BATCH_ID_TEXT - 1, member);
     struct close_words words;
     enum status status = close_begin(&words, store, 1, 0, history_ttl_ms);
     if (status == ST_OK) {
-        close_add_name(&words, store, batch, blob_bytes);
+        close_add_name(&words, store, id_text, member, blob_bytes, false, true);
         close_add_number(&words, 0); /* runs */
         status = store_call(store, store_script(store, "close"), words.keys, words.key_count,
                             words.args, words.arg_count, on_answered, NULL);
@@ -325,31 +412,39 @@ out:
     return status;
 }
 
-enum status store_journal_list(struct store *store, const char *incarnation, size_t most,
-                               store_reply_fn *fn, void *arg)
+enum status store_journal_list(struct store *store, const char *incarnation, size_t from,
+                               size_t most, store_reply_fn *fn, void *arg)
 {
     struct store_key key;
-    struct store_number last;
+    struct store_number first, last;
     struct slice args[] = {SLICE("ZRANGE"), store_key(store, &key, "journal", incarnation),
-                           SLICE("0"), store_u64(&last, most - 1)};
+                           store_u64(&first, from), store_u64(&last, from + most - 1)};
     return store_query(store, args, sizeof(args) / sizeof(args[0]), fn, arg);
 }
 
-enum status store_adopt(struct store *store, const char *incarnation, const char *batch,
+enum status store_journal_has(struct store *store, const char *member, store_reply_fn *fn,
+                              void *arg)
+{
+    struct store_key key;
+    struct slice args[] = {SLICE("ZSCORE"),
+                           store_key(store, &key, "journal", store_incarnation(store)),
+                           slice_str(member)};
+    return store_query(store, args, sizeof(args) / sizeof(args[0]), fn, arg);
+}
+
+enum status store_adopt(struct store *store, const char *incarnation, const char *member,
                         store_reply_fn *fn, void *arg)
 {
-    struct store_key text[6];
+    struct store_key text[4];
     struct slice keys[] = {
         store_key(store, &text[0], "journal", incarnation),
         store_key(store, &text[1], "journal", store_incarnation(store)),
-        store_key_progress(store, &text[2], batch, incarnation),
-        store_key_progress(store, &text[3], batch, store_incarnation(store)),
-        store_key(store, &text[4], "replicas", NULL),
-        store_key(store, &text[5], "journals", NULL),
+        store_key(store, &text[2], "replicas", NULL),
+        store_key(store, &text[3], "journals", NULL),
     };
-    struct slice args[] = {slice_str(batch), slice_str(incarnation),
+    struct slice args[] = {slice_str(member), slice_str(incarnation),
                            slice_str(store_incarnation(store))};
-    return store_call(store, store_script(store, "adopt"), keys, 6, args, 3, fn, arg);
+    return store_call(store, store_script(store, "adopt"), keys, 4, args, 3, fn, arg);
 }
 
 enum status store_bury(struct store *store, const char *incarnation, bool leave, store_reply_fn *fn,
@@ -374,7 +469,7 @@ enum status store_batch_read(struct store *store, const char *batch, store_reply
     struct slice args[] = {
         SLICE("MGET"),
         store_key(store, &text[0], "batch", batch),
-        store_key_progress(store, &text[1], batch, store_incarnation(store)),
+        store_key(store, &text[1], "progress", batch),
     };
     return store_query(store, args, 3, fn, arg);
 }

@@ -12,6 +12,13 @@ struct store_key_claim {
     struct slice uid;         /* the same */
     struct slice answer;      /* event id (31 bytes) and the caller's own bytes */
     uint32_t first_ordinal, ordinals;
+    uint32_t refused_bit; /* batch_refused_bit() */
+};
+
+/* A part of the batch that has ordinals, and whose it is to be; it may fall to me (publish.lua). */
+struct store_part {
+    uint32_t number;
+    const char *owner; /* incarnation */
 };
 
 struct store_publish_options {
@@ -22,30 +29,32 @@ struct store_publish_options {
 };
 
 /* Sends the blob (SET … NX EX) and the script in one write, on the batches' connection;
- * `script_only` after a lost reply. fn gets the script's reply once, or ST_LOST, or ST_TIMEOUT and
- * the reply when too few replicas confirmed it; ST_AGAIN/ST_LIMIT are returned when the script was
- * not sent. blob_fn gets the SET's, before. */
+ * `script_only` after a lost reply. No parts: the batch is one whole and mine. fn gets the script's
+ * reply once, or ST_LOST, or ST_TIMEOUT and the reply when too few replicas confirmed it;
+ * ST_AGAIN/ST_LIMIT are returned when the script was not sent. blob_fn gets the SET's, before. */
 MUST_CHECK enum status store_publish(struct store *store, const struct batch *batch,
-                                     uint64_t sequence, const struct store_key_claim *claims,
+                                     uint64_t sequence, const struct store_part *parts,
+                                     size_t part_count, const struct store_key_claim *claims,
                                      size_t claim_count,
                                      const struct store_publish_options *options, bool script_only,
                                      store_reply_fn *blob_fn, void *blob_arg, store_reply_fn *fn,
                                      void *arg);
 
 /* Marks ordinals as finished. Reply: progress.lua's. */
-MUST_CHECK enum status store_progress(struct store *store, const char *batch,
+MUST_CHECK enum status store_progress(struct store *store, const struct batch *batch,
                                       const uint32_t *ordinals, size_t count, store_reply_fn *fn,
                                       void *arg);
 
-/* Closes batches with the outcomes of their finished slots; of one whose deliveries were all moved
- * nothing is kept but the events' own hashes. Reply: close.lua's. */
+/* Closes batches, or the parts of them that are held here, with the outcomes of their finished
+ * slots; of one whose deliveries were all moved nothing is kept but the events' own hashes. Reply:
+ * close.lua's. */
 MUST_CHECK enum status store_close(struct store *store, struct batch *const *batches, size_t count,
                                    uint64_t history_ttl_ms, store_reply_fn *fn, void *arg);
 
-/* Takes a batch that cannot be read out of my journal; its blob, if there is one, is kept as long
- * as history, for people to look at. */
-MUST_CHECK enum status store_close_unread(struct store *store, const char *batch, size_t blob_bytes,
-                                          uint64_t history_ttl_ms);
+/* Takes a part of a batch that cannot be read out of my journal; the blob, if there is one, is kept
+ * as long as history, for people to look at. */
+MUST_CHECK enum status store_close_unread(struct store *store, const char *member,
+                                          size_t blob_bytes, uint64_t history_ttl_ms);
 
 /* The oldest of what is kept as history, closed batches and events without one, with their expiry:
  * ZRANGE … WITHSCORES. */
@@ -56,18 +65,21 @@ MUST_CHECK enum status store_closed_oldest(struct store *store, size_t most, sto
 MUST_CHECK enum status store_trim(struct store *store, const struct slice *members, size_t count,
                                   store_reply_fn *fn, void *arg);
 
-/* The first batches of another incarnation's journal: ZRANGE. */
-MUST_CHECK enum status store_journal_list(struct store *store, const char *incarnation, size_t most,
-                                          store_reply_fn *fn, void *arg);
-/* Takes one into my journal. Reply: adopt.lua's. */
-MUST_CHECK enum status store_adopt(struct store *store, const char *incarnation, const char *batch,
+/* Members of an incarnation's journal from that rank on: ZRANGE. */
+MUST_CHECK enum status store_journal_list(struct store *store, const char *incarnation, size_t from,
+                                          size_t most, store_reply_fn *fn, void *arg);
+/* Takes a member of it into my journal. Reply: adopt.lua's. */
+MUST_CHECK enum status store_adopt(struct store *store, const char *incarnation, const char *member,
                                    store_reply_fn *fn, void *arg);
 /* Forgets an incarnation whose lease has ended and whose journal is empty; `leave`: it is I who
  * stop. Reply: bury.lua's. */
 MUST_CHECK enum status store_bury(struct store *store, const char *incarnation, bool leave,
                                   store_reply_fn *fn, void *arg);
-/* A batch of my journal: [blob or nil, my progress bitmap or nil]. */
+/* A batch with what is known to be done of all its parts: [blob or nil, progress bitmap or nil]. */
 MUST_CHECK enum status store_batch_read(struct store *store, const char *batch, store_reply_fn *fn,
                                         void *arg);
+/* Is it a member of my journal? ZSCORE. */
+MUST_CHECK enum status store_journal_has(struct store *store, const char *member,
+                                         store_reply_fn *fn, void *arg);
 
 #endif

@@ -18,7 +18,7 @@ enum status store_move(struct store *store, const struct store_move *move, store
     struct store_key text[8];
     struct slice keys[] = {
         store_key(store, &text[0], "journal", store_incarnation(store)),
-        store_key_progress(store, &text[1], move->batch, store_incarnation(store)),
+        store_key(store, &text[1], "progress", move->batch->id_text),
         store_key(store, &text[2], "event", move->event_id),
         store_key(store, &text[3], "due", endpoint),
         store_key_lane(store, &text[4], move->endpoint->lane),
@@ -28,7 +28,7 @@ enum status store_move(struct store *store, const struct store_move *move, store
     };
     struct store_number ordinal, value, kept, keep;
     struct slice args[] = {
-        slice_str(move->batch),
+        slice_str(move->batch->member),
         store_u64(&ordinal, move->ordinal),
         slice_str(move->event_id),
         slice_str(endpoint),

@@ -14,7 +14,7 @@ enum store_move_kind {
     STORE_MOVE_DEAD
 };
 struct store_move {
-    const char *batch;
+    const struct batch *batch;
     uint32_t ordinal;
     const char *event_id;
     const struct endpoint *endpoint;

@@ -1,7 +1,8 @@
 /* fuzz_batch.c - any bytes as a batch out of Redis, and as a record out of the schedule.
  *
- * What loads is consistent: ordinals add up, every message is found by its own id, and all of it
- * lies within the blob. What was read, packed again as publishing does it, reads the same.
+ * What loads is consistent: ordinals and parts add up, every message is found by its own id, and
+ * all of it lies within the blob. What was read, packed again as publishing does it, reads the
+ * same.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -67,10 +68,26 @@ static void check_consistent(struct batch *batch)
     check(batch->ordinal_count == ordinals && batch->pending == ordinals);
 }
 
+/* Each ordinal is of one part, and the parts are all there is. */
+static void check_parts(struct batch *batch)
+{
+    uint32_t counts[BATCH_PARTS_MAX + 1], sum = 0, part = 0;
+    batch_divide(batch, counts);
+    for (uint32_t i = 0; i <= BATCH_PARTS_MAX; i++) {
+        sum += counts[i];
+        check(i <= batch->part_count || counts[i] == 0);
+    }
+    check(sum == batch->ordinal_count);
+    batch_hold_part(batch, batch->part_count);
+    check(batch->pending == counts[batch->part_count]);
+    check(batch->pending + batch->foreign == batch->ordinal_count);
+    check(batch_member_part(slice_str(batch->member), &part) == ST_OK && part == batch->part);
+}
+
 /* Packs the messages anew, reads the result, and compares. */
 static void check_again(const struct batch *batch)
 {
-    struct batch *again = batch_new(batch->created_at_ms, 1, LIMIT_BATCH_BYTES);
+    struct batch *again = batch_new(batch->created_at_ms, 1, LIMIT_BATCH_BYTES, NULL, 0);
     check(again != NULL);
     for (uint32_t i = 0; i < batch->message_count; i++) {
         struct id id;
@@ -104,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (status == ST_OK) {
         check_consistent(batch);
         check_again(batch);
+        check_parts(batch);
         batch_free(batch);
     }
     if (message_load(&id, blob, &message) == ST_OK)

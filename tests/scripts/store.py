@@ -11,8 +11,9 @@ import random
 from pathlib import Path
 
 from harness import RedisError, wait_until
-from harness.formats import (LANES, OUTCOME_BYTES, batch_of, id_text, lane_of, pack_batch,
-                             pack_outcome, pack_record, pack_state, time_bytes)
+from harness.formats import (LANES, OUTCOME_BYTES, batch_of, id_text, lane_of, member_name,
+                             member_of, pack_batch, pack_mask, pack_outcome, pack_record,
+                             pack_state, part_of, time_bytes)
 
 LUA = Path(__file__).resolve().parents[2] / "lua"
 SCRIPTS = {path.stem: path.read_bytes() for path in sorted(LUA.glob("*.lua"))}
@@ -36,6 +37,16 @@ class Call:
         return ("EVALSHA", HASHES[self.verb], len(self.keys), *self.keys, *self.args)
 
 
+class Read(Call):
+    """A plain command."""
+
+    def __init__(self, *words):
+        super().__init__(words[0], [], list(words[1:]))
+
+    def words(self):
+        return (self.verb, *self.args)
+
+
 def verb(function):
     """A method that gives a Call becomes one that makes it; `.later` gives it instead."""
     @property
@@ -48,7 +59,7 @@ def verb(function):
 
 
 class Store:
-    """One connection, as one replica: `me` names its journal and its progress bitmaps."""
+    """One connection, as one replica: `me` names its journal."""
 
     def __init__(self, redis, me="a", prefix="tl"):
         self.redis, self.me, self.prefix = redis, me, prefix
@@ -73,34 +84,44 @@ class Store:
     @verb
     def publish(self, batch, claims=(), sequence=1, journal_max=1000, idem_max=1000,
                 idem_ttl=60_000, uid_max=1000, uid_ttl=60_000, blob=True):
-        """`claims`: (idempotency member, uid member, answer, first ordinal, ordinals)."""
+        """`claims`: (idempotency member, uid member, answer, first ordinal, ordinals, refused's bit)."""
         key = self.key("batch", batch.name)
         before = [("SET", key, batch.blob, "NX", "EX", ORPHAN_SECONDS)] if blob else ()
-        keys = [key, self.key("journal", self.me), self.key("progress", batch.name, self.me),
+        keys = [key, self.key("journal", self.me), self.key("progress", batch.name),
                 self.key("idem"), self.key("idem", "ids"), self.key("uid"), self.key("uid", "ids"),
                 self.key("outcome", batch.name), self.key("journals")]
-        args = [batch.name, sequence, journal_max, idem_max, idem_ttl, uid_max, uid_ttl, self.me,
-                *itertools.chain.from_iterable(claims)]
-        return Call("publish", keys, args, before)
+        args = [batch.name, sequence, journal_max, idem_max, idem_ttl, uid_max, uid_ttl, self.me]
+        parts = batch.parts()
+        if parts == [0]:
+            args.append(0)
+        else:
+            owners = [self.me, *batch.owners]
+            keys += [self.key("open", batch.name), self.key("replicas")]
+            keys += [self.key("journal", owners[part]) for part in parts]
+            args += [len(parts), self.key("to", "")]
+            args += itertools.chain.from_iterable((part, owners[part]) for part in parts)
+        return Call("publish", keys, [*args, *itertools.chain.from_iterable(claims)], before)
 
     @verb
-    def progress(self, batch, *ordinals):
-        keys = [self.key("journal", self.me), self.key("progress", batch, self.me)]
-        return Call("progress", keys, [batch, *ordinals])
+    def progress(self, member, *ordinals):
+        keys = [self.key("journal", self.me), self.key("progress", member_of(member)[0])]
+        return Call("progress", keys, [member, *ordinals])
 
     @verb
-    def close(self, *batches, keep=60_000):
-        """`batches`: (name, outcomes as {ordinal: 12 bytes}, bytes of the blob, number of ordinals),
-        or the first of these: outcomes of all ordinals are sent as one, others in runs. MOVED
-        instead of outcomes: all were moved."""
+    def close(self, *parts, keep=60_000):
+        """`parts`: (member, outcomes as {ordinal: 12 bytes}, bytes of the blob, number of ordinals,
+        flags), or the first of these: outcomes of all ordinals are sent as one, others in runs. MOVED
+        instead of outcomes: all were moved. Flags are "s" unless they are given."""
         keys = [self.key("journal", self.me), self.key("closed"), self.key("closed", "bytes")]
         args = [keep]
-        for batch in batches:
-            given = batch if isinstance(batch, tuple) else (batch,)
-            name, outcomes, size, ordinals = (*given, *(None, {}, 0, None)[len(given):])
-            keys += [self.key("batch", name), self.key("progress", name, self.me),
-                     self.key("outcome", name)]
-            args += [name, size, *outcome_words(outcomes, ordinals)]
+        for part in parts:
+            given = part if isinstance(part, tuple) else (part,)
+            defaults = None, {}, 0, None, "s"
+            member, outcomes, size, ordinals, flags = (*given, *defaults[len(given):])
+            name, _ = member_of(member)
+            families = ("batch", "progress", "outcome") + (("open",) if "p" in flags else ())
+            keys += [self.key(family, name) for family in families]
+            args += [member, size, flags, *outcome_words(outcomes, ordinals)]
         return Call("close", keys, args)
 
     @verb
@@ -113,11 +134,10 @@ class Store:
         return Call("trim", keys, list(members))
 
     @verb
-    def adopt(self, batch, dead):
-        keys = [self.key("journal", dead), self.key("journal", self.me),
-                self.key("progress", batch, dead), self.key("progress", batch, self.me),
-                self.key("replicas"), self.key("journals")]
-        return Call("adopt", keys, [batch, dead, self.me])
+    def adopt(self, member, dead):
+        keys = [self.key("journal", dead), self.key("journal", self.me), self.key("replicas"),
+                self.key("journals")]
+        return Call("adopt", keys, [member, dead, self.me])
 
     # ---- replicas ------------------------------------------------------------------------------
 
@@ -161,14 +181,14 @@ class Store:
 
     @verb
     def move(self, event, endpoint, ordinal, kind="in", value=0, record=None, state=None,
-             attempt=b"", kept=100, keep=60_000):
+             attempt=b"", kept=100, keep=60_000, part=0):
         batch = batch_of(event)[0]
-        keys = [self.key("journal", self.me), self.key("progress", batch, self.me),
+        keys = [self.key("journal", self.me), self.key("progress", batch),
                 self.key("event", event), self.key("due", endpoint),
                 self.key("lane", lane_of(endpoint)), self.key("attempts", endpoint),
                 self.key("dead", endpoint), self.key("dead")]
         state = state or pack_state(ordinal, dead=kind == "dead")
-        return Call("move", keys, [batch, ordinal, event, endpoint,
+        return Call("move", keys, [member_name(batch, part), ordinal, event, endpoint,
                                    record or pack_record("a.b", b"{}"), state, kind, value, attempt,
                                    kept, keep])
 
@@ -331,29 +351,42 @@ def answer(event, deliveries=1):
 
 
 class Batch:
-    """A batch of events, given as lists of endpoints' ids; `rng` names it."""
+    """A batch of events, given as lists of endpoints' ids; `rng` names it. `others`: owner -> the lanes
+    that are another's, whose deliveries are a part of their own."""
 
-    def __init__(self, *targets, rng=random, now_ms=1_760_000_000_000, data=b'{"n":1}'):
+    def __init__(self, *targets, rng=random, now_ms=1_760_000_000_000, data=b'{"n":1}', others=None):
         stamp, nonce = time_bytes(now_ms), rng.randbytes(8)
         self.name = (stamp + nonce).hex()
         self.events = [id_text("msg", stamp + b"\0\0" + nonce + index.to_bytes(2, "big")
                                + rng.randbytes(3)) for index in range(len(targets))]
         self.targets = [list(endpoints) for endpoints in targets]
         self.record = pack_record("a.b", data)
+        self.owners = list(others or {})
+        self.masks = [pack_mask(lanes) for lanes in (others or {}).values()]
         self.blob = pack_batch(now_ms, [(event, self.record, endpoints) for event, endpoints
-                                        in zip(self.events, self.targets)])
+                                        in zip(self.events, self.targets)], self.masks)
         # ordinal -> (event, endpoint)
         self.deliveries = [(event, endpoint) for event, endpoints in zip(self.events, self.targets)
                            for endpoint in endpoints]
+
+    def part(self, ordinal):
+        return part_of(self.masks, self.deliveries[ordinal][1])
+
+    def parts(self):
+        """Those that are entered in journals."""
+        return sorted({self.part(ordinal) for ordinal in range(len(self.deliveries))}) or [0]
+
+    def member(self, part):
+        return member_name(self.name, part)
 
     def first_ordinal(self, index):
         return sum(len(endpoints) for endpoints in self.targets[:index])
 
     def claim(self, index, idem="", uid=""):
-        """The five arguments of publish.lua for one event."""
+        """The six arguments of publish.lua for one event."""
         event, count = self.events[index], len(self.targets[index])
         return (idem and member(idem), uid and member(uid), answer(event, count),
-                self.first_ordinal(index), count)
+                self.first_ordinal(index), count, len(self.deliveries) + index)
 
 
 def outcome_words(outcomes, ordinals):
@@ -374,6 +407,15 @@ def outcome_words(outcomes, ordinals):
 
 def endpoint_id(rng=random):
     return id_text("ep", rng.randbytes(20))
+
+
+def endpoint_ids(count):
+    """Each of a lane of its own."""
+    ids = {}
+    while len(ids) < count:
+        endpoint = endpoint_id()
+        ids.setdefault(lane_of(endpoint), endpoint)
+    return ids.values()
 
 
 def lease_soon(store, endpoint):

@@ -4,9 +4,9 @@ import pytest
 from harness.formats import (FormatError, batch_of, hash_stable, id_bytes, id_text, lane_of, pack,
                              pack_log, pack_outcome, pack_state, read_batch, unpack)
 from harness.invariants import Broken, Snapshot, check, deliveries, problems
-from store import MOVED, Batch, Store, endpoint_id
+from store import MOVED, Batch, Store, endpoint_ids
 
-ONE, TWO = endpoint_id(), endpoint_id()
+ONE, TWO = endpoint_ids(2)
 
 
 def test_hash_of_lanes():
@@ -32,6 +32,17 @@ def test_an_event_knows_its_batch():
     events = read_batch(batch.name, batch.blob)
     assert [(e.id, e.targets, e.first_ordinal) for e in events] == [
         (batch.events[0], [ONE], 0), (batch.events[1], [], 1), (batch.events[2], [ONE, TWO], 1)]
+
+
+def test_parts_of_a_batch():
+    """What the header of a blob says: a lane is its endpoint's, for ever."""
+    batch = Batch([ONE, TWO], [TWO], others={"b": [lane_of(TWO)], "c": []})
+    events = read_batch(batch.name, batch.blob)
+    assert [event.parts for event in events] == [[0, 1], [1]]
+    for masks in (b"", b"x" * 31, b"x" * 33, b"x" * 32 * 64):
+        blob = pack([1, 5, masks]) + batch.blob[len(pack([1, 1_760_000_000_000, b"".join(batch.masks)])):]
+        with pytest.raises(FormatError):
+            read_batch(batch.name, blob)
 
 
 @pytest.mark.parametrize("value", [
@@ -110,10 +121,9 @@ WRONG = {
     "closed_without_blob": ("DEL batch:{closed}", "J6 closed batch {closed} has lost"),
     "closed_without_outcomes": ("DEL outcome:{closed}", "J5 closed batch {closed} has no outcomes"),
     "wrong_sum": ("INCRBY closed:bytes 1", "J7 closed:bytes"),
-    "progress_of_nobody": ("SETBIT progress:{closed}:a 0 1", "J8 progress of batch {closed}"),
-    "progress_of_another": ("SETBIT progress:{open}:b 0 1", "J8 progress of batch {open} for b"),
-    "progress_too_long": ("SETBIT progress:{open}:a 100 1", "J8 progress of batch {open} has ordinal 100"),
-    "progress_expires": ("PEXPIRE progress:{open}:a 5000", "J8 progress of batch {open} is going"),
+    "progress_of_nobody": ("SETBIT progress:{closed} 0 1", "J8 progress of batch {closed}"),
+    "progress_too_long": ("SETBIT progress:{open} 7 1", "J8 progress of batch {open} has ordinal 7"),
+    "progress_expires": ("PEXPIRE progress:{open} 5000", "J8 progress of batch {open} is going"),
     "outcomes_stay": ("PERSIST outcome:{closed}", "J9 outcomes of batch {closed}, which is not open"),
     "outcomes_too_long": ("SETRANGE outcome:{closed} 36 012345678901", "J9 outcomes of batch {closed} go"),
     "outcomes_are_cut": ("SETRANGE outcome:{closed} 36 0", "J9 outcomes of batch {closed} are 37 bytes"),
@@ -129,7 +139,7 @@ WRONG = {
     "dead_and_says_no": ("HSET event:{E} {TWO} {alive}", "D2 {E} for {TWO} is dead and its state denies"),
     "state_of_rubbish": ("HSET event:{E} {ONE} x", "D2 {E} for {ONE}: "),
     "state_of_another": ("HSET event:{E} {ONE} {alive}", "D2 {E} for {ONE} has the ordinal of {TWO}"),
-    "moved_without_bit": ("SETBIT progress:{open}:a 0 0", "D3 {E} for {ONE}"),
+    "moved_without_bit": ("SETBIT progress:{open} 0 0", "D3 {E} for {ONE}"),
     "not_in_its_lane": ("ZREM lane:{lane} {ONE}", "D4 {ONE} has 2 due"),
     "late_in_its_lane": ("ZINCRBY lane:{lane} 5 {ONE}", "D4 {ONE} is 5 ms too late"),
     "in_another_lane": ("ZADD lane:999 1 {ONE}", "D5 {ONE} is in lane 999"),
@@ -145,6 +155,34 @@ WRONG = {
     "answer_without_index": ("HSET idem:ids x y", "K2 78 is in idem:ids"),
     "index_without_answer": ("ZADD uid 1 x", "K2 78 is in uid and"),
 }
+
+
+# The same for a batch {P} in parts: part 0 is a's, part 1 (TWO) b's.
+WRONG_PARTS = {
+    "in_two_journals": ("ZADD journal:a 1 {P}.1", "J1 batch {P}.1 is in 2"),
+    "no_such_part": ("ZADD journal:a 1 {P}.2", "J1 batch {P} has no part {{2}}"),
+    "not_a_part": ("ZADD journal:a 1 {P}.x", "J1 a journal has '{P}.x'"),
+    "part_is_lost": ("ZREM journal:b {P}.1", "J10 batch {P} has 1 parts in journals and says 2"),
+    "not_counted": ("DEL open:{P}", "J10 batch {P} began with 2 parts and says None"),
+    "wrong_count": ("SET open:{P} 3", "J10 batch {P} has 2 parts in journals and says 3"),
+    "count_expires": ("PEXPIRE open:{P} 5000", "J10 the number of open parts of batch {P}"),
+    "count_of_one": ("SET open:{open} 1", "J10 batch {open} began with 1 parts and says b'1'"),
+    "count_of_closed": ("SET open:{closed} 1", "J10 batch {closed} is not open"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_PARTS)
+def test_what_is_wrong_with_parts(redis, batches, what):
+    Store(redis, "b").heartbeat()
+    parted = Batch([ONE, TWO], others={"b": [lane_of(TWO)]})
+    Store(redis, "a").publish(parted)
+    assert deliveries(check(redis))[parted.events[0], TWO] == "open"
+    command, expected = WRONG_PARTS[what]
+    names = {"P": parted.name, "open": batches[0].name, "closed": batches[1].name}
+    verb, key, *words = command.format(**names).split(" ")
+    redis.call(verb, f"tl:{{0}}:{key}", *words)
+    found = problems(Snapshot(redis))
+    assert any(problem.startswith(expected.format(**names)) for problem in found), found
 
 
 @pytest.mark.parametrize("what", WRONG)

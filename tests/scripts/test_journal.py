@@ -1,11 +1,11 @@
 """progress, close, trim, adopt, heartbeat and bury: a batch from its journal into history."""
 
 import pytest
-from harness.formats import pack_log, pack_outcome
+from harness.formats import lane_of, pack_log, pack_outcome
 from harness.invariants import Snapshot, check, deliveries
-from store import MEMBERS, MOVED, Batch, Store, endpoint_id
+from store import MEMBERS, MOVED, Batch, Store, endpoint_ids
 
-ONE, TWO = endpoint_id(), endpoint_id()
+ONE, TWO = endpoint_ids(2)
 SENT, CANCELLED = pack_outcome("sent", at_ms=1_760_000_000_000), pack_outcome("cancelled")
 
 
@@ -175,6 +175,116 @@ def test_a_dropped_batch_without_history(a, redis):
     a.close((batch.name, MOVED, len(batch.blob), 1), keep=0)
     a.settle(batch.events[0], ONE, a.lease(ONE)[1], outcome=SENT, log=pack_log(1), keep=0)
     assert sorted(Snapshot(redis).ttl) == MEMBERS
+
+
+# ---- parts -----------------------------------------------------------------------------------------
+
+def in_parts(store, *targets):
+    """A batch whose deliveries for TWO are b's."""
+    batch = Batch(*targets, others={"b": [lane_of(TWO)]})
+    assert store.publish(batch)[0] == b"ok"
+    return batch
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_the_last_part_ends_the_batch(a, b, redis, dump, first):
+    batch = in_parts(a, [ONE, TWO], [TWO])
+    size, member = len(batch.blob), batch.member(1)
+    calls = {"a": (a, a.close.later((batch.name, {0: SENT}, size, 3, "sp"), keep=5000)),
+             "b": (b, b.close.later((member, {1: SENT, 2: CANCELLED}, size, 3, "p"), keep=5000))}
+    store, call = calls.pop(first)
+    assert [reply[1:] for reply in twice(store, call, dump)] == [[0, 0]] * 2
+    snapshot = check(redis, documents=False)
+    assert snapshot.all("open")[batch.name] == b"1" and not snapshot.one("closed")
+    assert snapshot.ttl[f"outcome:{batch.name}"] == snapshot.ttl[f"batch:{batch.name}"] == -1
+    states = deliveries(snapshot)
+    assert states[batch.events[0], ONE] == ("sent" if first == "a" else "open")
+    assert states[batch.events[0], TWO] == ("open" if first == "a" else "sent")
+    (store, call), = calls.values()
+    bytes_ = size + 3 * 12
+    assert [reply[1:] for reply in twice(store, call, dump)] == [[bytes_, 1], [bytes_, 0]]
+    snapshot = check(redis, documents=False, idle=True, settled=True)
+    assert sorted(deliveries(snapshot).values()) == ["cancelled", "sent", "sent"]
+    assert not any(snapshot.all(family) for family in ("open", "progress", "journal"))
+    assert 0 < snapshot.ttl[f"outcome:{batch.name}"] <= 5000
+
+
+def test_parts_of_one_batch_are_closed_by_one_call(a, redis):
+    """The other's fell to me."""
+    redis.call("ZREM", a.key("replicas"), "b")
+    batch = in_parts(a, [ONE, TWO])
+    size = len(batch.blob)
+    assert a.close((batch.name, {0: SENT}, size, 2, "sp"),
+                   (batch.member(1), {1: SENT}, size, 2, "p"))[1:] == [size + 24, 1]
+    assert set(deliveries(check(redis, documents=False, idle=True)).values()) == {"sent"}
+
+
+def test_each_part_is_moved_marked_and_adopted_by_itself(a, b, redis):
+    batch = in_parts(a, [ONE, TWO], [TWO])
+    event, member = batch.events[0], batch.member(1)
+    assert b.move(event, TWO, 1)[0] == b"gone", "part 0 is not b's"
+    assert b.progress(batch.name, 0)[0] == a.progress(member, 1)[0] == b"gone"
+    assert b.move(event, TWO, 1, part=1)[0] == a.progress(batch.name, 0)[0] == b"ok"
+    b.heartbeat(lease=0)
+    assert a.adopt(member, "b") == b"ok"
+    assert Snapshot(redis).progress(batch.name) == {0, 1}
+    assert a.move(event, TWO, 1, part=1)[0] == b"already"
+    assert b.progress(member, 2)[0] == b"gone" and b.close((member, {}, 0, 3, "p"))[2] == 0
+    assert a.close((member, {2: SENT}, 0, 3, "p"))[2] == 0
+    assert a.close((batch.name, {0: SENT}, 0, 3, "sp"))[2] == 1
+    check(redis, documents=False, idle=True, settled=True)
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_a_batch_whose_parts_were_all_moved_is_dropped(a, b, redis, sure):
+    batch = in_parts(a, [ONE, TWO])
+    event, = batch.events
+    a.move(event, ONE, 0)
+    b.move(event, TWO, 1, part=1)
+    calls = [(a, (batch.name, MOVED, len(batch.blob), 2, "sp")),
+             (b, (batch.member(1), MOVED, len(batch.blob), 2, "p"))]
+    for store, part in reversed(calls) if sure else calls:
+        store.close(part, keep=5000)
+    snapshot = check(redis, documents=False)
+    assert not any(snapshot.all(family) for family in ("batch", "open", "progress", "journal"))
+    assert snapshot.all("outcome") == ({} if sure else {batch.name: b"\0"})
+    assert set(deliveries(snapshot).values()) == {"waiting"}
+
+
+@pytest.mark.parametrize("why", ["sent", "recovered", "pending"])
+def test_a_batch_of_which_one_part_was_not_moved_is_kept(a, b, redis, why):
+    """recovered: b found a mark, and does not know whether it was moved or sent."""
+    batch = in_parts(a, [ONE, TWO])
+    event, = batch.events
+    a.move(event, ONE, 0)
+    if why != "pending":
+        b.progress(batch.member(1), 1)
+    b.close((batch.member(1), {1: SENT} if why == "sent" else {}, len(batch.blob), 2, "p"))
+    a.close((batch.name, MOVED, len(batch.blob), 2, "sp"))
+    snapshot = check(redis, documents=False, idle=True)
+    assert batch.name in snapshot.batches
+    assert deliveries(snapshot)[event, TWO] == ("sent" if why == "sent" else "none")
+
+
+def test_without_history_the_last_part_leaves_a_tombstone(a, b, redis):
+    batch = in_parts(a, [ONE, TWO])
+    a.close((batch.name, {0: SENT}, 0, 2, "sp"), keep=0)
+    assert not Snapshot(redis).all("outcome")
+    b.close((batch.member(1), {1: SENT}, 0, 2, "p"), keep=0)
+    snapshot = check(redis, documents=False)
+    assert snapshot.all("outcome") == {batch.name: b"\0"} and not snapshot.all("batch")
+    assert 0 < snapshot.ttl[f"outcome:{batch.name}"] <= 600_000
+
+
+def test_a_delivery_settled_while_another_part_is_open_has_its_outcome(a, b, redis):
+    batch = in_parts(a, [ONE, TWO])
+    event, = batch.events
+    a.move(event, ONE, 0)
+    a.close((batch.name, {}, len(batch.blob), 2, "sp"))
+    a.settle(event, ONE, a.lease(ONE)[1], outcome=SENT)
+    assert deliveries(check(redis, documents=False)) == {(event, ONE): "sent", (event, TWO): "open"}
+    b.close((batch.member(1), {1: CANCELLED}, len(batch.blob), 2, "p"))
+    assert set(deliveries(check(redis, documents=False, settled=True)).values()) == {"sent", "cancelled"}
 
 
 # ---- trim ------------------------------------------------------------------------------------------

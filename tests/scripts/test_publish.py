@@ -1,10 +1,11 @@
 """publish.lua: a batch counts once, wholly or not at all, however often the call is repeated."""
 
 import pytest
+from harness.formats import lane_of
 from harness.invariants import Snapshot
-from store import ORPHAN_SECONDS, Batch, Store, answer, endpoint_id, member
+from store import ORPHAN_SECONDS, Batch, Store, answer, endpoint_ids, member
 
-ONE, TWO = endpoint_id(), endpoint_id()
+ONE, TWO = endpoint_ids(2)
 
 
 def journal(store):
@@ -18,11 +19,11 @@ def progress(store, batch):
 
 def test_a_stored_batch_is_in_the_journal_and_stays(a, redis):
     batch = Batch([ONE, TWO], [ONE])
-    status, now = a.publish(batch, sequence=7)
-    assert status == b"ok" and abs(now - int(redis.call("TIME")[0]) * 1000) < 5000
+    status, now, parts = a.publish(batch, sequence=7)
+    assert status == b"ok" and parts == b"0" and abs(now - int(redis.call("TIME")[0]) * 1000) < 5000
     assert redis.call("PTTL", a.key("batch", batch.name)) == -1
     assert redis.call("ZSCORE", a.key("journal", "a"), batch.name) == b"7"
-    assert not redis.call("EXISTS", a.key("progress", batch.name, "a"))
+    assert not redis.call("EXISTS", a.key("progress", batch.name))
 
 
 def test_a_repeated_call_changes_nothing_and_answers_the_same(a, dump):
@@ -31,12 +32,12 @@ def test_a_repeated_call_changes_nothing_and_answers_the_same(a, dump):
     claims = [batch.claim(0, "k"), batch.claim(1, "k"), batch.claim(2, "l", "u"),
               batch.claim(3, "m", "u")]
     call = a.publish.later(batch, claims)
-    status, _, *verdicts = a.make(call)
+    status, _, _, *verdicts = a.make(call)
     assert status == b"ok"
     assert verdicts == [0, b"d" + answer(batch.events[0]), 0, b"u" + answer(batch.events[2])]
     before = dump()
     for first in (False, False, True):
-        again, _, *same = a.make(call, first)
+        again, _, _, *same = a.make(call, first)
         assert (again, same) == (b"ok", verdicts)
     assert dump() == before
     assert progress(a, batch) == {1, 3, 4}
@@ -47,7 +48,7 @@ def test_without_its_blob_nothing_is_written(a, dump):
     before = dump()
     assert a.publish(batch, [batch.claim(0, "k", "u")], blob=False)[0] == b"noblob"
     assert dump() == before
-    assert a.publish(batch, [batch.claim(0, "k", "u")])[::2] == [b"ok", 0]
+    assert a.publish(batch, [batch.claim(0, "k", "u")])[::3] == [b"ok", 0]
 
 
 def test_a_blob_that_expired_before_its_script_ran(a, redis):
@@ -85,7 +86,7 @@ def test_the_first_event_of_a_key_wins_over_all_later_ones(a):
     first, second = Batch([ONE]), Batch([ONE], [TWO], [TWO])
     a.publish(first, [first.claim(0, "k")])
     claims = [second.claim(0, "k"), second.claim(1, "other"), second.claim(2, "other")]
-    assert a.publish(second, claims)[2:] == [b"d" + answer(first.events[0]), 0,
+    assert a.publish(second, claims)[3:] == [b"d" + answer(first.events[0]), 0,
                                              b"d" + answer(second.events[1])]
     assert progress(a, second) == {0, 2}
 
@@ -93,7 +94,7 @@ def test_the_first_event_of_a_key_wins_over_all_later_ones(a):
 def test_a_uid_belongs_to_one_event_and_a_refused_event_takes_no_key(a, redis):
     first, second = Batch([ONE]), Batch([ONE])
     a.publish(first, [first.claim(0, uid="u")])
-    assert a.publish(second, [second.claim(0, "k", "u")])[2:] == [b"u" + answer(first.events[0])]
+    assert a.publish(second, [second.claim(0, "k", "u")])[3:] == [b"u" + answer(first.events[0])]
     assert not redis.call("HEXISTS", a.key("idem", "ids"), member("k"))
 
 
@@ -101,7 +102,7 @@ def test_a_duplicate_key_is_told_before_a_taken_uid(a):
     first, second, third = Batch([ONE]), Batch([ONE]), Batch([ONE])
     a.publish(first, [first.claim(0, "k")])
     a.publish(second, [second.claim(0, uid="u")])
-    assert a.publish(third, [third.claim(0, "k", "u")])[2:] == [b"d" + answer(first.events[0])]
+    assert a.publish(third, [third.claim(0, "k", "u")])[3:] == [b"d" + answer(first.events[0])]
 
 
 def test_an_expired_key_is_free_again(a, redis):
@@ -109,7 +110,7 @@ def test_an_expired_key_is_free_again(a, redis):
     a.publish(first, [first.claim(0, "k", "u")], idem_ttl=1, uid_ttl=1)
     redis.call("ZADD", a.key("idem"), 1, member("k"))
     redis.call("ZADD", a.key("uid"), 1, member("u"))
-    assert a.publish(second, [second.claim(0, "k", "u")])[2:] == [0]
+    assert a.publish(second, [second.claim(0, "k", "u")])[3:] == [0]
     assert redis.call("HGET", a.key("idem", "ids"), member("k")) == answer(second.events[0])
 
 
@@ -121,10 +122,10 @@ def test_a_full_index_refuses_new_keys_alone(a, dump, limit):
     call = a.publish.later(second, claims, **{f"{limit}_max": 2})
     letter = {"idem": b"d", "uid": b"u"}[limit]
     verdicts = [b"f", letter + answer(first.events[0])]
-    assert a.make(call)[2:] == verdicts
+    assert a.make(call)[3:] == verdicts
     assert progress(a, second) == {0, 1}, "what is refused is never delivered"
     before = dump()
-    assert a.make(call, first=False)[2:] == verdicts
+    assert a.make(call, first=False)[3:] == verdicts
     assert dump() == before
 
 
@@ -132,8 +133,8 @@ def test_a_key_is_free_in_the_index_it_was_not_refused_by(a):
     """No room for the uid: the idempotency key is not taken either."""
     first, second, third = Batch([ONE]), Batch([ONE]), Batch([ONE])
     a.publish(first, [first.claim(0, uid="1")])
-    assert a.publish(second, [second.claim(0, "k", "2")], uid_max=1)[2:] == [b"f"]
-    assert a.publish(third, [third.claim(0, "k")])[2:] == [0]
+    assert a.publish(second, [second.claim(0, "k", "2")], uid_max=1)[3:] == [b"f"]
+    assert a.publish(third, [third.claim(0, "k")])[3:] == [0]
 
 
 def test_expired_keys_make_room_at_a_bounded_pace(a, redis):
@@ -144,10 +145,10 @@ def test_expired_keys_make_room_at_a_bounded_pace(a, redis):
         redis.call("ZADD", a.key("idem"), "XX", *(word for n in range(start, start + 100)
                                                   for word in (n + 1, member(f"old{n}"))))
     one = Batch([ONE])
-    assert a.publish(one, [one.claim(0, "new")], idem_max=3000)[2:] == [0]
+    assert a.publish(one, [one.claim(0, "new")], idem_max=3000)[3:] == [0]
     assert redis.call("ZCARD", a.key("idem")) == 3000 - 18 + 1
     many = Batch(*[[ONE]] * 600)
-    verdicts = a.publish(many, [many.claim(n, f"new{n}") for n in range(600)], idem_max=3000)[2:]
+    verdicts = a.publish(many, [many.claim(n, f"new{n}") for n in range(600)], idem_max=3000)[3:]
     assert verdicts == [0] * 600
     assert redis.call("ZCARD", a.key("idem")) == 3000 - 18 + 1 - 1000 + 600
 
@@ -157,9 +158,9 @@ def test_a_repeated_call_says_no_room_where_the_first_did(a):
     first, second = Batch([ONE]), Batch([ONE])
     a.publish(first, [first.claim(0, "1")], idem_max=1)
     call = a.publish.later(second, [second.claim(0, "2")], idem_max=1)
-    assert a.make(call)[2:] == [b"f"]
+    assert a.make(call)[3:] == [b"f"]
     again = a.publish.later(second, [second.claim(0, "2")], idem_max=100)
-    assert a.make(again)[2:] == [b"f"]
+    assert a.make(again)[3:] == [b"f"]
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["expired", "trimmed"])
@@ -170,7 +171,7 @@ def test_a_refused_event_stays_refused_when_the_key_expires_before_the_repeated_
     first, second = Batch([ONE]), Batch([ONE], [ONE])
     a.publish(first, [first.claim(0, **{index: "k"})])
     call = a.publish.later(second, [second.claim(0, **{index: "k"}), second.claim(1, "own", "own")])
-    _, _, refused, accepted = a.make(call)
+    _, _, _, refused, accepted = a.make(call)
     assert refused[1:] == answer(first.events[0]) and accepted == 0
     for name in ("idem", "uid"):
         for key in redis.call("ZRANGE", a.key(name), 0, -1):
@@ -179,7 +180,7 @@ def test_a_refused_event_stays_refused_when_the_key_expires_before_the_repeated_
                 redis.call("ZREM", a.key(name), key)
                 redis.call("HDEL", a.key(name, "ids"), key)
     before = dump()
-    assert a.make(call, first=False)[2:] == [b"f" if gone else refused, 0]
+    assert a.make(call, first=False)[3:] == [b"f" if gone else refused, 0]
     assert dump() == before
 
 
@@ -189,7 +190,7 @@ def test_exactly_the_ordinals_of_a_refused_event_are_marked(a, first, count):
     other = Batch([ONE])
     a.publish(other, [other.claim(0, "k")])
     batch = Batch([ONE] * first, [TWO] * count, [ONE] * 9)
-    assert a.publish(batch, [batch.claim(1, "k")])[2][:1] == b"d"
+    assert a.publish(batch, [batch.claim(1, "k")])[3][:1] == b"d"
     assert progress(a, batch) == set(range(first, first + count))
 
 
@@ -199,13 +200,13 @@ def test_a_wide_event_is_refused_without_stopping_redis(a, redis):
     a.publish(other, [other.claim(0, "k")])
     batch = Batch([ONE])
     event = batch.claim(0, "k")
-    call = a.publish.later(batch, [(*event[:3], 1024 * n, 1024) for n in range(1024)])
+    call = a.publish.later(batch, [(*event[:3], 1024 * n, 1024, n) for n in range(1024)])
     redis.call("CONFIG", "RESETSTAT")
     assert a.make(call)[0] == b"ok"
     stat = redis.call("INFO", "commandstats").decode()
     usec = int(stat.partition("cmdstat_evalsha:")[2].partition("usec=")[2].partition(",")[0])
     assert usec < 100_000
-    assert redis.call("BITCOUNT", a.key("progress", batch.name, "a")) == 1024 * 1024
+    assert redis.call("BITCOUNT", a.key("progress", batch.name)) == 1024 * 1024
     a.close(batch.name)
 
 
@@ -231,12 +232,12 @@ def test_a_batch_adopted_by_another_is_not_entered_again(a, b, dump):
     """The reply was lost, and so was my lease: the repeated call finds it in another's journal."""
     batch = Batch([ONE], [ONE])
     call = a.publish.later(batch, [batch.claim(0, "k"), batch.claim(1, "k")])
-    _, _, *verdicts = a.make(call)
+    _, _, _, *verdicts = a.make(call)
     a.heartbeat(lease=0)
     assert b.adopt(batch.name, "a") == b"ok"
     before = dump()
-    status, _, *same = a.make(call, first=False)
-    assert status == b"adopted" and same == verdicts
+    status, _, parts, *same = a.make(call, first=False)
+    assert status == b"ok" and parts == b"" and same == verdicts
     assert dump() == before
 
 
@@ -252,8 +253,8 @@ def test_a_batch_adopted_and_closed_by_another_is_not_opened_again(a, b, dump, m
     b.close((batch.name, {} if moved else {0: b"\1" * 12}))
     before = dump()
     for first in (False, True):
-        status, _, *verdicts = a.make(call, first)
-        assert status == b"adopted" and verdicts == [0]
+        status, _, parts, *verdicts = a.make(call, first)
+        assert status == b"ok" and parts == b"" and verdicts == [0]
     assert dump() == before
 
 
@@ -264,11 +265,166 @@ def test_a_late_copy_of_the_call_does_not_open_a_closed_batch(a, dump):
     a.make(call)
     a.close(batch.name)
     before = dump()
-    assert a.make(call)[0] == b"adopted"
+    assert a.make(call)[::2] == [b"ok", b""]
     assert dump() == before
 
 
+def test_a_late_copy_of_the_call_does_not_open_a_batch_that_left_nothing(a, redis, dump):
+    """Closed by one who was not sure: a tombstone tells, and the blob that came with the copy goes."""
+    batch = Batch([ONE])
+    call = a.publish.later(batch, [batch.claim(0, "k")])
+    a.make(call)
+    a.close((batch.name, {0: b"\1" * 12}, len(batch.blob), 1, ""), keep=0)
+    before = dump()
+    for first in (False, True):
+        status, _, parts, verdict = a.make(call, first)
+        assert (status, parts, verdict) == (b"ok", b"", 0)
+    assert dump() == before and not redis.call("EXISTS", a.key("batch", batch.name))
+
+
+# ---- parts -----------------------------------------------------------------------------------------
+
+def parts_for(*targets, b=(TWO,), **others):
+    """A batch in parts: the lanes of these endpoints are b's, and so on."""
+    lanes = {owner: [lane_of(endpoint) for endpoint in endpoints]
+             for owner, endpoints in {"b": b, **others}.items()}
+    return Batch(*targets, others=lanes)
+
+
+def test_each_part_is_entered_in_its_owners_journal(a, b, redis):
+    batch = parts_for([ONE, TWO], [TWO], [])
+    assert a.publish(batch, sequence=5)[2] == b"0"
+    snapshot = Snapshot(redis)
+    assert snapshot.owner == {batch.name: "a", f"{batch.name}.1": "b"}
+    assert redis.call("ZSCORE", a.key("journal", "b"), f"{batch.name}.1") == b"5"
+    assert redis.call("GET", a.key("open", batch.name)) == b"2"
+    assert snapshot.ttl[f"batch:{batch.name}"] == -1
+
+
+def test_only_parts_with_deliveries_are_entered(a, b, redis):
+    """Nothing is mine; nothing is another's; there is nothing at all."""
+    theirs, own, empty = parts_for([TWO], [TWO]), parts_for([ONE]), parts_for([], [])
+    assert a.publish(theirs)[2] == b""
+    assert [a.publish(batch)[2] for batch in (own, empty)] == [b"0", b"0"]
+    assert Snapshot(redis).owner == {f"{theirs.name}.1": "b", own.name: "a", empty.name: "a"}
+    assert not Snapshot(redis).all("open"), "each is the only part of its batch"
+
+
+def test_the_owner_of_a_part_is_told_when_it_is_entered(a, b, redis, server):
+    batch = parts_for([ONE, TWO])
+    call = a.publish.later(batch)
+    with server.connect(timeout=5) as listener:
+        listener.call("SUBSCRIBE", a.key("to", "b"))
+        a.make(call)
+        a.make(call)  # a repeated call tells nobody
+        a.publish(other := parts_for([TWO]))
+        told = [listener.read()[2] for _ in range(2)]
+    assert told == [f"b{batch.name}.1".encode(), f"b{other.name}.1".encode()]
+
+
+@pytest.mark.parametrize("why", ["buried", "full"])
+def test_a_part_whose_owner_cannot_take_it_falls_to_me(a, b, redis, dump, why):
+    if why == "full":
+        assert b.publish(Batch([ONE]))[2] == b"0"
+    else:
+        b.heartbeat(lease=0)
+        assert a.bury("b") == b"ok"
+    batch = parts_for([ONE], [TWO])
+    call = a.publish.later(batch, journal_max=1)
+    assert a.make(call)[2] == b"0,1"
+    assert {Snapshot(redis).owner[batch.member(part)] for part in (0, 1)} == {"a"}
+    before = dump()
+    assert a.make(call)[2] == b"0,1"
+    assert dump() == before
+
+
+def test_a_full_journal_of_mine_refuses_all_parts(a, b, dump):
+    a.publish(Batch([ONE]))
+    call = a.publish.later(parts_for([ONE], [TWO]), journal_max=1)
+    a.redis.call(*call.before[0])
+    before = dump()
+    assert a.make(call, first=False)[0] == b"journal_full"
+    assert dump() == before
+
+
+def test_one_whose_lease_has_ended_gets_its_part_all_the_same(a, b, redis):
+    """Until it is buried it may come back; else its journal is adopted, with this."""
+    b.heartbeat(lease=0)
+    batch = parts_for([TWO])
+    assert a.publish(batch)[2] == b""
+    assert a.adopt(batch.member(1), "b") == b"ok"
+    assert a.make(a.publish.later(batch), first=False)[2] == b"1", "now it is mine"
+
+
+def test_a_repeated_call_tells_what_is_mine_by_now(a, b):
+    """Parts were adopted, closed, or both, before the publisher had its answer."""
+    batch = parts_for([ONE], [TWO])
+    call = a.publish.later(batch, [batch.claim(0, "k"), batch.claim(1, "k")])
+    verdicts = a.make(call)[3:]
+    assert verdicts == [0, b"d" + answer(batch.events[0])]
+    assert b.close((batch.member(1), {1: b"\3" * 12}, 0, 2, "p"))[2] == 0
+    assert a.make(call, first=False)[2:] == [b"0", *verdicts]
+    a.heartbeat(lease=0)
+    assert b.adopt(batch.name, "a") == b"ok"
+    assert a.make(call, first=False)[2:] == [b"", *verdicts]
+    assert b.close((batch.name, {0: b"\1" * 12}, 0, 2, "p"))[2] == 1
+    for first in (False, True):
+        assert a.make(call, first)[2:] == [b"", *verdicts]
+
+
+def test_what_another_has_delivered_is_not_taken_for_refused(a, b, redis):
+    """Before the publisher's reply: the other's marks are no verdict, though all keys have expired."""
+    batch = parts_for([TWO], [TWO], [ONE])
+    other = Batch([ONE])
+    a.publish(other, [other.claim(0, "taken")])
+    call = a.publish.later(batch, [batch.claim(0, "k"), batch.claim(1, "taken")])
+    verdicts = a.make(call)[3:]
+    assert b.progress(batch.member(1), 0)[0] == b"ok"
+    assert b.move(batch.events[0], TWO, 0, part=1)[0] == b"already"
+    redis.call("DEL", *(a.key(*name) for name in (("idem",), ("idem", "ids"))))
+    assert a.make(call, first=False)[3:] == [0, b"f"] and verdicts[1][:1] == b"d"
+    assert Snapshot(redis).refused(batch.name) == {1}
+
+
+def test_a_refused_event_is_marked_for_all_parts(a, b, redis):
+    first, batch = Batch([ONE]), parts_for([ONE, TWO], [ONE, TWO])
+    a.publish(first, [first.claim(0, "k")])
+    a.publish(batch, [batch.claim(0, "k"), batch.claim(1)])
+    assert progress(a, batch) == {0, 1} and Snapshot(redis).refused(batch.name) == {0}
+
+
+def test_an_owner_without_a_journal_is_known_to_have_one(a, redis):
+    """b has a lease and nothing else: else nobody would find the part when it dies now."""
+    redis.call("ZADD", a.key("replicas"), 2**50, "b")
+    a.publish(parts_for([TWO]))
+    assert redis.call("ZSCORE", a.key("journals"), "b") is not None
+
+
+def test_a_notice_that_may_not_be_sent_undoes_nothing(a, b, redis):
+    """The right to publish is one of its own, and a script is not rolled back."""
+    user = Store(redis, "a")
+    redis.call("ACL", "SETUSER", "quiet", "on", ">p", "~*", "+@all", "resetchannels")
+    try:
+        redis.call("AUTH", "quiet", "p")
+        batch = parts_for([ONE], [TWO])
+        assert user.publish(batch)[::2] == [b"ok", b"0"]
+    finally:
+        redis.call("AUTH", "default", "")
+        redis.call("ACL", "DELUSER", "quiet")
+    assert len(Snapshot(redis).owner) == 2
+
+
 # ---- memory ----------------------------------------------------------------------------------------
+
+def test_out_of_memory_no_part_is_entered(a, b, redis, dump):
+    call = a.publish.later(parts_for([ONE], [TWO]))
+    redis.call(*call.before[0])
+    before = dump()
+    redis.call("CONFIG", "SET", "maxmemory", 1)
+    with pytest.raises(Exception, match="OOM"):
+        a.make(call, first=False)
+    assert dump() == before
+
 
 def test_out_of_memory_nothing_is_written(a, redis, dump):
     """Not even expired keys are trimmed, which would make the rest of the script unstoppable."""
@@ -291,10 +447,10 @@ def test_out_of_memory_a_repeated_call_still_says_that_the_batch_is_stored(a, re
     """Else the producer is told that it is not, and nobody delivers what is in the journal."""
     batch = Batch([ONE], [TWO])
     call = a.publish.later(batch, [batch.claim(0, "k"), batch.claim(1, "k")])
-    _, _, *verdicts = a.make(call)
+    _, _, _, *verdicts = a.make(call)
     before = dump()
     redis.call("CONFIG", "SET", "maxmemory", 1)
-    status, _, *same = a.make(call, first=False)
+    status, _, _, *same = a.make(call, first=False)
     assert status == b"ok" and same == verdicts
     assert dump() == before
 

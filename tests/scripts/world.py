@@ -8,6 +8,10 @@ Redis sees it, lose its reply, or leave a copy that Redis reads later, after the
 replica may die or sleep between any two calls. World knows what producers were told, so at the end
 it can say: what was accepted was sent (or is dead, cancelled, discarded), what was refused was not.
 
+Lanes have owners, and wander from one replica to another; what a Replica knows of that may be old. Its
+batches have a part for each of the others, who learn of theirs by a notice, if that arrives, or find
+it in their journal. What a Replica holds and may not send it moves to the schedule.
+
 `calm`: replicas that never die or sleep, and no late copies; then nothing is sent twice, and the
 outcome of every delivery is in the history.
 """
@@ -23,10 +27,10 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 from harness import RedisError, RedisServer
-from harness.formats import (OUTCOMES, batch_of, bits, lane_of, pack_log, pack_outcome, pack_state,
-                             read_batch, read_state)
+from harness.formats import (OUTCOMES, batch_of, bits, lane_of, member_of, pack_log, pack_outcome,
+                             pack_state, read_batch, read_state)
 from harness.invariants import Broken, check, deliveries
-from store import MOVED, Batch, Beat, Store, answer, endpoint_id
+from store import MOVED, Batch, Beat, Read, Store, answer, endpoint_id
 
 DOCUMENT, TOMBSTONE = "{}", '{"deleted":true}'
 LIVE_MS, LEASE_MS, KEEP_MS = 60, 40, 60_000
@@ -43,17 +47,21 @@ class Waiting:
 
 
 class Open:
-    """A batch in memory. slots: ordinal -> "pending", "busy", "moved" or an outcome's name.
-    `once`: no copy of its publish can come any more, and each of its events has deliveries."""
+    """A part of a batch in memory. slots: ordinal -> "pending", "busy", "moved", an outcome's name, or
+    "foreign". `sure`: no copy of its publish can come any more. `alone`: each event that has been moved
+    lives on without the batch, and none has no deliveries."""
 
-    def __init__(self, name, deliveries, record, size, once):
-        self.name, self.deliveries, self.record, self.size = name, deliveries, record, size
-        self.once = once
-        self.slots = ["pending"] * len(deliveries)
+    def __init__(self, member, deliveries, parts, record, size, sure, alone):
+        self.member, self.deliveries, self.record, self.size = member, deliveries, record, size
+        self.sure, self.alone, self.part = sure, alone, member_of(member)[1]
+        self.slots = ["pending" if part == self.part else "foreign" for part in parts]
         self.marked, self.closing, self.taken_away = set(), False, False
 
     def done(self):
         return not any(slot in ("pending", "busy") for slot in self.slots)
+
+    def flags(self):
+        return ("s" if self.sure else "") + ("p" if "foreign" in self.slots else "")
 
 
 class Replica:
@@ -62,8 +70,9 @@ class Replica:
         self.store = Store(world.redis, f"{world.rng.getrandbits(64):016x}")
         self.calls, self.open, self.shipped = [], [], {}
         self.hand = {}  # (event, endpoint) -> (lease, ordinal)
+        self.letters, self.reading = [], []  # members of the journal, to be opened
         self.sequence, self.adopting, self.sleeps_until = 0, None, 0
-        self.lanes, self.version = set(), 0
+        self.lanes, self.owners, self.version = set(), [], 0  # mine; whose each lane is
         if world.calm:  # in the others it may come late, and what is published be adopted before
             self.beaten(self.store.heartbeat(world.live_ms))
 
@@ -83,6 +92,7 @@ class Replica:
             return self.lost(waiting)
         try:
             reply = self.store.make(waiting.call, waiting.first)
+            world.announce(waiting.call)
         except RedisError as error:
             assert str(error).startswith("OOM") and waiting.call.verb == "publish", error
             reply = "OOM"
@@ -100,7 +110,7 @@ class Replica:
         self.world.counts["lost"] += 1
         if waiting.once:
             self.calls.remove(waiting)
-            waiting.done(None)
+            waiting.done("lost" if isinstance(waiting.call, Read) else None)
 
     # ---- publishing ----------------------------------------------------------------------------
 
@@ -109,8 +119,12 @@ class Replica:
         if len(self.shipped) >= 2 or not world.active():
             return
         events = rng.randint(1, 4)
+        others = defaultdict(list)
+        for lane, owner in enumerate(self.owners):
+            if owner and owner != self.store.me:
+                others[owner].append(lane)
         batch = Batch(*[rng.sample(world.active(), rng.randint(0, min(3, len(world.active()))))
-                        for _ in range(events)], rng=rng)
+                        for _ in range(events)], rng=rng, others=others)
         age = len(world.targets) // 50
         claims = [batch.claim(n, *(f"{age}.{rng.randrange(20)}" if rng.random() < 0.3 else ""
                                    for _ in range(2))) for n in range(events)]
@@ -140,20 +154,25 @@ class Replica:
             for event in batch.events:
                 self.world.answer(event, "refused", waiting.sure)
             return
-        verdicts = dict(zip(claiming, reply[2:]))
-        opened = Open(batch.name, batch.deliveries, batch.record, len(batch.blob),
-                      waiting.sure and all(batch.targets))
+        verdicts = dict(zip(claiming, reply[3:]))
+        parts = [batch.part(ordinal) for ordinal in range(len(batch.deliveries))]
+        opened = Open(batch.name, batch.deliveries, parts, batch.record, len(batch.blob), waiting.sure,
+                      all(batch.targets))
         for event in batch.events:
             verdict = verdicts.get(event, 0)
             self.world.answer(event, "refused" if verdict else "accepted", waiting.sure)
             if verdict and verdict[:1] in b"du":
                 self.world.refer(verdict)
         for ordinal, (event, _) in enumerate(batch.deliveries):
-            if verdicts.get(event, 0):
+            if verdicts.get(event, 0) and opened.slots[ordinal] == "pending":
                 opened.slots[ordinal] = "duplicate"
                 opened.marked.add(ordinal)
-        if reply[0] == b"ok":
+        mine = [int(part) for part in reply[2].decode().split(",") if part]
+        if 0 in mine:
             self.open.append(opened)
+        for part in mine:
+            if part:
+                self.letter(batch.member(part))
 
     # ---- batches in memory ---------------------------------------------------------------------
 
@@ -169,6 +188,8 @@ class Replica:
         event, endpoint = opened.deliveries[ordinal]
         if endpoint in self.world.deleted:
             opened.slots[ordinal] = "cancelled"
+        elif lane_of(endpoint) not in self.lanes:
+            self.move(opened, ordinal, "foreign")
         elif not self.world.endpoints[endpoint]:
             self.move(opened, ordinal, "dead")
         else:
@@ -193,17 +214,17 @@ class Replica:
             if what == "long" and reply[2] > 0:
                 self.hand[event, endpoint] = (reply[2], ordinal)
 
-        kind = {"long": "in", "retry": "in", "dead": "dead"}[what]
+        kind = {"long": "in", "retry": "in", "foreign": "in", "dead": "dead"}[what]
         value = self.world.lease_ms if what == "long" else self.rng.choice((0, 5, 50))
         self.call(self.store.move.later(event, endpoint, ordinal, kind, value, opened.record,
-                                        attempt=b"x", kept=ATTEMPTS_KEPT), moved)
+                                        attempt=b"x", kept=ATTEMPTS_KEPT, part=opened.part), moved)
 
     def mark(self):
         for opened in self.open:
             finished = [n for n, slot in enumerate(opened.slots)
                         if slot in OUTCOMES and n not in opened.marked]
             if finished and not opened.done():
-                self.call(self.store.progress.later(opened.name, *finished))
+                self.call(self.store.progress.later(opened.member, *finished))
                 opened.marked.update(finished)
                 return
 
@@ -217,9 +238,9 @@ class Replica:
             opened.closing = True
             outcomes = {n: pack_outcome(slot) for n, slot in enumerate(opened.slots)
                         if slot in OUTCOMES}
-            if opened.once and set(opened.slots) == {"moved"}:
+            if opened.alone and set(opened.slots) - {"foreign"} == {"moved"}:
                 outcomes = MOVED
-            batches.append((opened.name, outcomes, opened.size, len(opened.slots)))
+            batches.append((opened.member, outcomes, opened.size, len(opened.slots), opened.flags()))
 
         def closed(_):
             for opened in some:
@@ -227,6 +248,73 @@ class Replica:
 
         if some:
             self.call(self.store.close.later(*batches, keep=KEEP_MS), closed)
+
+    # ---- parts that others have put into the journal -------------------------------------------
+
+    def letter(self, member):
+        if member not in self.letters + self.reading:
+            self.letters.append(member)
+
+    def holds(self, member):
+        return any(opened.member == member and not opened.taken_away for opened in self.open)
+
+    def read(self):
+        """One of those that were announced, or found: its blob and what is done, then the journal."""
+        if not self.letters:
+            return
+        member = self.letters.pop(self.rng.randrange(len(self.letters)))
+        if self.holds(member):
+            return
+        store, (name, _), found = self.store, member_of(member), []
+        self.reading.append(member)
+
+        def again():
+            self.reading.remove(member)
+            self.letters.append(member)
+
+        def read(reply):
+            if reply == "lost":
+                again()
+                return
+            found.extend(reply)
+            self.call(Read("ZSCORE", store.key("journal", store.me), member), held, once=True)
+
+        def held(reply):
+            if reply == "lost":
+                again()
+                return
+            self.reading.remove(member)
+            if reply is not None and not self.holds(member):
+                self.opened(member, *found)
+
+        self.call(Read("MGET", store.key("batch", name), store.key("progress", name)), read,
+                  once=True)
+
+    def opened(self, member, blob, done):
+        events = read_batch(member_of(member)[0], blob)
+        opened = Open(member, [(event.id, endpoint) for event in events for endpoint in event.targets],
+                      [part for event in events for part in event.parts], None, len(blob), False,
+                      all(event.targets for event in events))
+        done = bits(done)
+        refused = [events[bit - len(opened.slots)].id for bit in done if bit >= len(opened.slots)]
+        for ordinal in done:
+            if ordinal < len(opened.slots) and opened.slots[ordinal] == "pending":
+                known = opened.deliveries[ordinal][0] in refused
+                opened.slots[ordinal] = "duplicate" if known else "moved"
+                opened.marked.add(ordinal)
+                opened.alone = False
+        self.open.append(opened)
+        self.world.counts["part"] += opened.part > 0
+
+    def look(self):
+        """Compares the journal with what is in memory."""
+        def looked(reply):
+            for raw in () if reply == "lost" else reply:
+                member = raw.decode()
+                if member_of(member)[0] not in self.shipped and not self.holds(member):
+                    self.letter(member)
+                    self.world.counts["found"] += 1
+        self.call(Read("ZRANGE", self.store.key("journal", self.store.me), 0, -1), looked, once=True)
 
     def trim(self):
         members = self.store.redis.call("ZRANGE", self.store.key("closed"), 0, -1)
@@ -359,15 +447,19 @@ class Replica:
             return
         beat = Beat(reply)
         if beat.owners:
-            self.lanes, self.version = beat.lanes(self.store.me), beat.version
-        if beat.surplus and not any(waiting.call.verb == "lanes_release" for waiting in self.calls):
-            leave = self.rng.sample(sorted(self.lanes), min(beat.surplus, len(self.lanes)))
-            self.lanes -= set(leave)
-            self.call(self.store.lanes_release.later(self.version, dict.fromkeys(leave, b"s")),
-                      self.released)
+            self.lanes, self.owners = beat.lanes(self.store.me), beat.owners
+            self.version = beat.version
+        self.release(beat.surplus)
         if beat.dead and self.adopting is None:
             self.adopting = self.rng.choice(beat.dead)
             self.adopt_next()
+
+    def release(self, count):
+        if count and not any(waiting.call.verb == "lanes_release" for waiting in self.calls):
+            leave = self.rng.sample(sorted(self.lanes), min(count, len(self.lanes)))
+            self.lanes -= set(leave)
+            self.call(self.store.lanes_release.later(self.version, dict.fromkeys(leave, b"s")),
+                      self.released)
 
     def released(self, reply):
         self.version = 0  # the next heartbeat tells what is mine
@@ -381,22 +473,9 @@ class Replica:
         else:
             self.call(store.bury.later(dead), lambda reply: setattr(self, "adopting", None))
 
-    def adopted(self, name, reply):
-        store = self.store
+    def adopted(self, member, reply):
         if reply == b"ok":
-            blob, done = store.redis.call("MGET", store.key("batch", name),
-                                          store.key("progress", name, store.me))
-            if blob is None:
-                # The reply was lost so long ago that another has adopted it from me and closed it.
-                assert not store.redis.call("ZSCORE", store.key("journal", store.me), name)
-            else:
-                events = read_batch(name, blob)
-                opened = Open(name, [(event.id, endpoint) for event in events
-                                     for endpoint in event.targets], None, len(blob), False)
-                for ordinal in bits(done):
-                    opened.slots[ordinal] = "moved"
-                    opened.marked.add(ordinal)
-                self.open.append(opened)
+            self.letter(member)
         if reply == b"alive":
             self.adopting = None
         else:
@@ -406,7 +485,7 @@ class Replica:
 class World:
     """What there is besides Redis; `fates` tells how calls may go."""
 
-    STEPS = {"publish": 3, "work": 14, "mark": 2, "close": 4, "trim": 1, "lease": 6, "finish": 8,
+    STEPS = {"publish": 3, "read": 3, "look": 1, "work": 14, "mark": 2, "close": 4, "trim": 1, "lease": 6, "finish": 8,
              "clear_some": 2, "dead_letters": 2, "heartbeat": 2}
 
     def __init__(self, redis, seed, calm=False, history=30, restart=None):
@@ -415,13 +494,14 @@ class World:
         self.rng = random.Random(seed)
         self.live_ms, self.lease_ms = (LONG_MS, LONG_MS) if calm else (LIVE_MS, LEASE_MS)
         self.endpoints, self.deleted = {}, set()  # id -> active
+        self.replicas = []
         self.targets, self.answers, self.trimmed = {}, {}, set()
         self.sent, self.discarded, self.counts = Counter(), set(), defaultdict(int)
         self.late, self.draining, self.full = [], False, False
         self.store = Store(redis, "world")
         for _ in range(5):
             self.create()
-        self.replicas = [Replica(self) for _ in range(2 if calm else 3)]
+        self.replicas = [Replica(self) for _ in range(3)]
 
     # ---- chance --------------------------------------------------------------------------------
 
@@ -481,6 +561,15 @@ class World:
         if reply == b"ok":
             self.endpoints.pop(endpoint, None)
 
+    def announce(self, call):
+        """Redis has run it: if it published parts, their owners hear of them, or not."""
+        if call.verb != "publish":
+            return
+        for replica in self.replicas:
+            name = replica.store.me
+            if name != call.args[7] and name in call.args[8:] and self.rng.random() < 0.7:
+                replica.letter(f"{call.args[0]}.{call.args[call.args.index(name, 8) - 1]}")
+
     # ---- what happens to everybody -------------------------------------------------------------
 
     def create(self):
@@ -516,6 +605,8 @@ class World:
             self.counts["restart"] += 1
         elif chance < 0.018 and not self.calm:  # dies; its successor knows nothing
             self.replicas[self.rng.randrange(len(self.replicas))] = Replica(self)
+        elif chance < 0.024:
+            self.rng.choice(self.replicas).release(1)
         elif chance < 0.03 and not self.calm:
             self.rng.choice(self.replicas).sleeps_until = time.monotonic() + self.rng.random() * 0.15
         elif chance < 0.05 and self.late:
@@ -526,6 +617,7 @@ class World:
         store, call, first = self.late.pop(self.rng.randrange(len(self.late)))
         try:
             store.make(call, first)
+            self.announce(call)
         except RedisError as error:
             assert str(error).startswith("OOM"), error
 
@@ -575,7 +667,7 @@ class World:
             assert time.monotonic() < deadline, f"seed {self.seed}: it does not come to an end"
             for replica in self.replicas:
                 replica.sleeps_until = 0
-                for name in ("work", "mark", "close", "lease", "finish", "clear_some",
+                for name in ("look", "read", "work", "mark", "close", "lease", "finish", "clear_some",
                              "dead_letters", "heartbeat"):
                     getattr(replica, name)()
                 while replica.calls:
@@ -584,7 +676,7 @@ class World:
     def idle(self):
         families = ("due:*", "dead*", "journal:*")
         return not any(self.redis.call("KEYS", self.store.key(family)) for family in families) and \
-            not any(replica.open or replica.hand for replica in self.replicas) and \
+            not any(replica.open or replica.hand or replica.letters for replica in self.replicas) and \
             not self.deleted & set(self.endpoints)
 
     def account(self):

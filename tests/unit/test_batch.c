@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/rng.h"
 #include "core/batch.h"
+#include "core/endpoint.h"
 #include "record_mutate.h"
 
 #define NOW_MS UINT64_C(1700000000120)
@@ -53,7 +54,7 @@ static struct id add(struct batch *batch, const struct event_record *record, siz
 static struct batch *three_events(struct id ids[3])
 {
     struct event_record record = plain;
-    struct batch *batch = batch_new(NOW_MS, 0x0123456789abcdef, LIMIT_BATCH_BYTES);
+    struct batch *batch = batch_new(NOW_MS, 0x0123456789abcdef, LIMIT_BATCH_BYTES, NULL, 0);
     assert_non_null(batch);
     ids[0] = add(batch, &record, 2);
     record.type = SLICE("order.created");
@@ -242,13 +243,13 @@ static void test_find(void **state)
 static void test_smallest(void **state)
 {
     (void)state;
-    struct batch *batch = batch_new(NOW_MS, 1, LIMIT_BATCH_BYTES), *loaded;
+    struct batch *batch = batch_new(NOW_MS, 1, LIMIT_BATCH_BYTES, NULL, 0), *loaded;
     assert_non_null(batch);
     assert_int_equal(batch_load(batch->id_text, buf_slice(&batch->blob), &loaded), ST_SYNTAX);
     assert_int_equal(batch_parse(batch), ST_SYNTAX);
     batch_free(batch);
 
-    batch = batch_new(NOW_MS, 1, LIMIT_BATCH_BYTES);
+    batch = batch_new(NOW_MS, 1, LIMIT_BATCH_BYTES, NULL, 0);
     add(batch, &plain, 0);
     assert_int_equal(batch_load(batch->id_text, buf_slice(&batch->blob), &loaded), ST_OK);
     expect_consistent(loaded);
@@ -258,13 +259,147 @@ static void test_smallest(void **state)
     batch_free(NULL);
 }
 
+/* ---- Parts ----------------------------------------------------------------------------------- */
+
+/* The lane of each of the targets of three_events(): two, then three that begin with the same two.
+ */
+static uint32_t lane_of_target(size_t number)
+{
+    struct id id;
+    memcpy(id.bytes, targets_of(number + 1).ptr + number * TARGET_BYTES, TARGET_BYTES);
+    return endpoint_lane(&id);
+}
+
+/* Parts 1 to `count`, part k with the lane of the k-th target. */
+static void parts_of(struct lanes_part *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        parts[i] = (struct lanes_part){.mask = {0}};
+        lane_add(parts[i].mask, lane_of_target(i));
+    }
+}
+
+static struct batch *in_parts(size_t count)
+{
+    struct lanes_part parts[BATCH_PARTS_MAX];
+    parts_of(parts, count);
+    struct batch *batch = batch_new(NOW_MS, 9, LIMIT_BATCH_BYTES, parts, count);
+    assert_non_null(batch);
+    add(batch, &plain, 2);
+    add(batch, &plain, 0);
+    add(batch, &plain, 3);
+    assert_int_equal(batch_parse(batch), ST_OK);
+    return batch;
+}
+
+/* Each ordinal is of the part whose mask has its lane, here and after loading; a part takes what is
+ * not its own for not there. */
+static void test_parts(void **state)
+{
+    (void)state;
+    assert_int_not_equal(lane_of_target(0),
+                         lane_of_target(1)); /* the targets are always the same */
+    assert_int_not_equal(lane_of_target(0), lane_of_target(2));
+    assert_int_not_equal(lane_of_target(1), lane_of_target(2));
+    static const uint8_t part_of[] = {1, 2, 1, 2, 0};
+    for (uint32_t part = 0; part <= 2; part++) {
+        struct batch *batch = in_parts(2), *loaded;
+        uint32_t counts[BATCH_PARTS_MAX + 1], mine = 0;
+        assert_int_equal(batch_load(batch->id_text, buf_slice(&batch->blob), &loaded), ST_OK);
+        expect_consistent(loaded);
+        expect_same_messages(batch, loaded);
+        assert_int_equal(loaded->part_count, 2);
+        batch_divide(loaded, counts);
+        assert_true(counts[0] == 1 && counts[1] == 2 && counts[2] == 2 && counts[3] == 0);
+        batch_hold_part(loaded, part);
+        for (uint32_t i = 0; i < 5; i++) {
+            assert_int_equal(loaded->slots[i].state,
+                             part_of[i] == part ? SLOT_PENDING : SLOT_FOREIGN);
+            mine += part_of[i] == part;
+        }
+        assert_int_equal(loaded->pending, mine);
+        assert_int_equal(loaded->foreign, 5 - mine);
+        char member[BATCH_MEMBER_TEXT];
+        snprintf(member, sizeof(member), part ? "%s.%u" : "%s", batch->id_text, part);
+        assert_string_equal(loaded->member, member);
+        batch_free(loaded);
+        batch_free(batch);
+    }
+}
+
+/* Without masks there is one part, and the blob is what it was before there were any. */
+static void test_one_part(void **state)
+{
+    (void)state;
+    struct batch *batch = in_parts(0);
+    uint32_t counts[BATCH_PARTS_MAX + 1];
+    assert_memory_equal(batch->blob.ptr, "\x92\x01", 2);
+    batch_divide(batch, counts);
+    batch_hold_part(batch, 0);
+    assert_int_equal(counts[0], 5);
+    assert_int_equal(counts[1], 0);
+    assert_int_equal(batch->pending, 5);
+    assert_int_equal(batch->foreign, 0);
+    assert_string_equal(batch->member, batch->id_text);
+    assert_int_equal(batch_refused_bit(batch, 2), 7);
+    batch_free(batch);
+}
+
+/* As many masks as there may be; a lane that two of them name is of the first. */
+static void test_most_parts(void **state)
+{
+    (void)state;
+    struct lanes_part parts[BATCH_PARTS_MAX];
+    for (size_t i = 0; i < BATCH_PARTS_MAX; i++)
+        memset(&parts[i], 0xff, sizeof(parts[i]));
+    parts[0] = (struct lanes_part){.mask = {0}};
+    struct batch *batch = batch_new(NOW_MS, 9, LIMIT_BATCH_BYTES, parts, BATCH_PARTS_MAX), *loaded;
+    uint32_t counts[BATCH_PARTS_MAX + 1];
+    add(batch, &plain, 40);
+    assert_int_equal(batch_load(batch->id_text, buf_slice(&batch->blob), &loaded), ST_OK);
+    batch_divide(loaded, counts);
+    assert_int_equal(counts[2], 40);
+    batch_hold_part(loaded, BATCH_PARTS_MAX);
+    assert_int_equal(loaded->pending, 0);
+    assert_string_equal(loaded->member + BATCH_ID_TEXT - 1, ".63");
+    batch_free(loaded);
+    batch_free(batch);
+}
+
+/* A journal's members, from outside: nothing else is taken for one. */
+static void test_members(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int part; /* -1: it is none */
+    } rows[] = {
+        {"00112233445566778899aabbcc", 0},      {"00112233445566778899aabbcc.1", 1},
+        {"00112233445566778899aabbcc.63", 63},  {"00112233445566778899aabbcc.64", -1},
+        {"00112233445566778899aabbcc.0", -1},   {"00112233445566778899aabbcc.01", -1},
+        {"00112233445566778899aabbcc.", -1},    {"00112233445566778899aabbcc1", -1},
+        {"00112233445566778899aabbcc:1", -1},   {"00112233445566778899aabbcc.1x", -1},
+        {"00112233445566778899aabbcc.999", -1}, {"00112233445566778899aabbcc.1111", -1},
+        {"00112233445566778899aabbc", -1},      {"00112233445566778899aabbcC", -1},
+        {"00112233445566778899aabbc.1", -1},    {"", -1},
+        {"00112233445566778899aabbcc.-1", -1},  {"00112233445566778899aabbcc. 1", -1},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint32_t part = 77;
+        enum status status = batch_member_part(slice_str(rows[i].text), &part);
+        assert_int_equal(status, rows[i].part < 0 ? ST_SYNTAX : ST_OK);
+        if (status == ST_OK)
+            assert_int_equal(part, rows[i].part);
+    }
+}
+
 /* ---- Limits ---------------------------------------------------------------------------------- */
 
 /* Exactly the limit of events, which all come back; not one more. */
 static void test_most_events(void **state)
 {
     (void)state;
-    struct batch *batch = batch_new(NOW_MS, 7, LIMIT_BATCH_BYTES), *loaded;
+    struct batch *batch = batch_new(NOW_MS, 7, LIMIT_BATCH_BYTES, NULL, 0), *loaded;
     struct event_record record = plain;
     struct id id;
     char data[16];
@@ -293,7 +428,7 @@ static void test_large_fan_out(void **state)
 {
     (void)state;
     enum { MANY = 100 * 1000 };
-    struct batch *batch = batch_new(NOW_MS, 7, (size_t)LIMIT_BATCH_BYTES * 2), *loaded;
+    struct batch *batch = batch_new(NOW_MS, 7, (size_t)LIMIT_BATCH_BYTES * 2, NULL, 0), *loaded;
     struct id id;
     uint32_t ordinals = 0;
     while (LIMIT_BATCH_DELIVERIES - ordinals >= MANY) {
@@ -324,7 +459,7 @@ static void test_most_bytes(void **state)
     (void)state;
     static char text[1000];
     memset(text, '1', sizeof(text));
-    struct batch *batch = batch_new(NOW_MS, 7, 1500), *loaded;
+    struct batch *batch = batch_new(NOW_MS, 7, 1500, NULL, 0), *loaded;
     struct event_record large = plain;
     struct id id, first = add(batch, &plain, 1);
     large.data = slice_of(text, sizeof(text));
@@ -459,6 +594,49 @@ static enum status load_made(uint64_t format, size_t id_bytes, size_t target_byt
     }
     buf_free(&blob);
     return status;
+}
+
+/* A header whose third member is `masks`, before one event. */
+static enum status load_masked(uint32_t members, struct slice masks, bool text)
+{
+    struct buf blob;
+    struct batch *batch;
+    struct id id = {{0}};
+    buf_init(&blob, 10000);
+    mp_write_array(&blob, members);
+    mp_write_u64(&blob, HEAD_FORMAT);
+    mp_write_u64(&blob, NOW_MS);
+    if (text)
+        mp_write_str(&blob, masks);
+    else
+        mp_write_bin(&blob, masks);
+    for (uint32_t i = 3; i < members; i++)
+        mp_write_nil(&blob);
+    mp_write_bin(&blob, slice_of(id.bytes, sizeof(id.bytes)));
+    event_record_write(&blob, &plain);
+    mp_write_bin(&blob, targets_of(2));
+    enum status status = batch_load("00000000000000000000000000", buf_slice(&blob), &batch);
+    if (status == ST_OK) {
+        expect_consistent(batch);
+        batch_free(batch);
+    }
+    buf_free(&blob);
+    return status;
+}
+
+static void test_wrong_masks(void **state)
+{
+    (void)state;
+    static const char bytes[(BATCH_PARTS_MAX + 1) * LANE_MASK_BYTES];
+    size_t most = (size_t)BATCH_PARTS_MAX * LANE_MASK_BYTES;
+    assert_int_equal(load_masked(3, slice_of(bytes, LANE_MASK_BYTES), false), ST_OK);
+    assert_int_equal(load_masked(3, slice_of(bytes, most), false), ST_OK);
+    assert_int_equal(load_masked(3, slice_of(bytes, most + LANE_MASK_BYTES), false), ST_SYNTAX);
+    assert_int_equal(load_masked(3, slice_of(bytes, 0), false), ST_SYNTAX);
+    assert_int_equal(load_masked(3, slice_of(bytes, LANE_MASK_BYTES - 1), false), ST_SYNTAX);
+    assert_int_equal(load_masked(3, slice_of(bytes, LANE_MASK_BYTES + 1), false), ST_SYNTAX);
+    assert_int_equal(load_masked(3, slice_of(bytes, LANE_MASK_BYTES), true), ST_SYNTAX);
+    assert_int_equal(load_masked(4, slice_of(bytes, LANE_MASK_BYTES), false), ST_SYNTAX);
 }
 
 static void test_wrong_blobs(void **state)
@@ -603,23 +781,17 @@ static void test_damaged_message(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_from_ids),
-        cmocka_unit_test(test_ids_have_a_random_end),
-        cmocka_unit_test(test_state_names),
-        cmocka_unit_test(test_build_and_parse),
-        cmocka_unit_test(test_load),
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_smallest),
-        cmocka_unit_test(test_most_events),
-        cmocka_unit_test(test_large_fan_out),
-        cmocka_unit_test(test_most_bytes),
-        cmocka_unit_test(test_references),
-        cmocka_unit_test(test_references_of_one_alone),
-        cmocka_unit_test(test_wrong_names),
-        cmocka_unit_test(test_wrong_blobs),
-        cmocka_unit_test(test_beyond_the_limits),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_damaged_message),
+        cmocka_unit_test(test_names_from_ids), cmocka_unit_test(test_ids_have_a_random_end),
+        cmocka_unit_test(test_state_names),    cmocka_unit_test(test_build_and_parse),
+        cmocka_unit_test(test_load),           cmocka_unit_test(test_find),
+        cmocka_unit_test(test_smallest),       cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_one_part),       cmocka_unit_test(test_most_parts),
+        cmocka_unit_test(test_members),        cmocka_unit_test(test_most_events),
+        cmocka_unit_test(test_large_fan_out),  cmocka_unit_test(test_most_bytes),
+        cmocka_unit_test(test_references),     cmocka_unit_test(test_references_of_one_alone),
+        cmocka_unit_test(test_wrong_names),    cmocka_unit_test(test_wrong_masks),
+        cmocka_unit_test(test_wrong_blobs),    cmocka_unit_test(test_beyond_the_limits),
+        cmocka_unit_test(test_damaged),        cmocka_unit_test(test_damaged_message),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     targets_of(0);

@@ -60,7 +60,7 @@ static void test_holds_the_batch(void **state)
 {
     (void)state;
     struct id endpoint_id = {{1}}, event_id;
-    struct batch *batch = batch_new(1700000000000, 5, 10000);
+    struct batch *batch = batch_new(1700000000000, 5, 10000, NULL, 0);
     struct event_record record = {.application = SLICE("default"), .type = SLICE("a")};
     record.data = SLICE("[]");
     assert_non_null(batch);

@@ -8,6 +8,8 @@ import struct
 from dataclasses import dataclass
 
 LANES = 256
+MASK_BYTES = LANES // 8
+PARTS_MAX = 63  # besides part 0
 ID_BYTES = 20
 OUTCOME_BYTES = 12
 OUTCOMES = ("none", "sent", "cancelled", "duplicate")
@@ -165,28 +167,66 @@ def read_record(value):
 
 @dataclass
 class Event:
-    """One event of a batch; its targets' ordinals begin with `first_ordinal`."""
+    """One event of a batch; its targets' ordinals begin with `first_ordinal`. `parts`: the part of the
+    batch that each of them is of."""
     id: str
     record: dict
     targets: list
     first_ordinal: int
+    parts: list
 
 
-def pack_batch(created_ms, events):
+def pack_mask(lanes):
+    """The lanes of one part, as the header of a blob has them."""
+    mask = bytearray(MASK_BYTES)
+    for lane in lanes:
+        mask[lane // 8] |= 0x80 >> lane % 8
+    return bytes(mask)
+
+
+def part_of(masks, endpoint):
+    """The part of a batch that deliveries to this endpoint are of; `masks`: from part 1 on."""
+    lane = lane_of(endpoint)
+    for number, mask in enumerate(masks, 1):
+        if mask[lane // 8] & 0x80 >> lane % 8:
+            return number
+    return 0
+
+
+def member_name(batch, part):
+    """What a journal calls that part."""
+    return f"{batch}.{part}" if part else batch
+
+
+def member_of(member):
+    """(batch, part) of a member of a journal."""
+    batch, _, part = member.partition(".")
+    return batch, int(part or 0)
+
+
+def pack_batch(created_ms, events, masks=()):
     """A blob (core/batch.h) of (id, record's bytes, endpoints' ids)."""
-    blob = pack([1, created_ms])
+    blob = pack([1, created_ms, b"".join(masks)] if masks else [1, created_ms])
     for event_id, record, targets in events:
         blob += pack(id_bytes(event_id, "msg")) + record
         blob += pack(b"".join(id_bytes(target, "ep") for target in targets))
     return blob
 
 
+def _masks(name, head):
+    if not isinstance(head, list) or len(head) not in (2, 3) or head[0] != 1:
+        raise FormatError(f"batch {name} begins with {head!r:.80}")
+    packed = head[2] if len(head) == 3 else b""
+    count, rest = divmod(len(packed), MASK_BYTES)
+    if not isinstance(packed, bytes) or rest or count > PARTS_MAX or (len(head) == 3) != (count > 0):
+        raise FormatError(f"batch {name} has masks {packed!r:.80}")
+    return [packed[at:at + MASK_BYTES] for at in range(0, len(packed), MASK_BYTES)]
+
+
 def read_batch(name, blob):
     """The events of a blob; every one must know that it belongs to this batch."""
     reader = Reader(blob)
-    head = reader.value()
-    if not isinstance(head, list) or len(head) != 2 or head[0] != 1:
-        raise FormatError(f"batch {name} begins with {head!r:.80}")
+    masks = _masks(name, reader.value())
     events, ordinal = [], 0
     while not reader.end():
         raw, record, packed = reader.value(), read_record(reader.value()), reader.value()
@@ -196,7 +236,8 @@ def read_batch(name, blob):
         if len(packed) % ID_BYTES:
             raise FormatError(f"{event_id} has {len(packed)} bytes of targets")
         targets = [id_text("ep", packed[at:at + ID_BYTES]) for at in range(0, len(packed), ID_BYTES)]
-        events.append(Event(event_id, record, targets, ordinal))
+        parts = [part_of(masks, target) for target in targets] if masks else [0] * len(targets)
+        events.append(Event(event_id, record, targets, ordinal, parts))
         ordinal += len(targets)
     if not events:
         raise FormatError(f"batch {name} has no events")

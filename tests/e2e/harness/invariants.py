@@ -10,16 +10,21 @@ The snapshot is taken by one script, so the checks hold in the middle of any loa
 lua/ leaves all of them true, and nothing else writes but the SET of a blob with an expiry.
 
 Batches
-  J1  A batch is in at most one journal.
+  J1  A part of a batch is in at most one journal. It is one that has deliveries, or part 0 of a batch
+      without any.
   J2  The owner of a journal is in `journals`, and whoever has a lease is, too.
   J3  The blob of a journalled batch is there, has no expiry, and can be read.
-  J4  A blob without expiry is in a journal.
+  J4  A blob without expiry has a part in a journal.
   J5  A blob with an expiry is closed and has outcomes, or is an orphan that goes within ten minutes.
   J6  A closed batch is in no journal and is listed once; until its time it has its blob.
       An event that is listed in `closed` is listed once, and is there until its time.
   J7  `closed:bytes` is the sum of the sizes in the members of `closed`.
-  J8  A progress bitmap is of a batch in its owner's journal, and as long as that at most.
-  J9  Outcomes have an expiry, or their batch is open; none is beyond the batch's deliveries.
+  J8  A progress bitmap is of an open batch, and as long as that at most: a bit for each delivery, and
+      one for each event that was refused.
+  J9  Outcomes have an expiry, or their batch is open; none is beyond the batch's deliveries. One byte
+      is the tombstone of a batch that left no blob.
+  J10 `open:<batch>` is of an open batch of which several parts have deliveries, and is the number of
+      its parts in journals. Every such batch has it.
 
 Deliveries
   D1  An event's hash either has its record `e`, at least one endpoint's state and no expiry, or it
@@ -52,16 +57,17 @@ Keys
 import json
 from collections import Counter, defaultdict
 
-from .formats import (LANES, OUTCOME_BYTES, FormatError, batch_of, bits, lane_of, read_batch,
-                      read_final, read_outcome, read_record, read_state, unpack)
+from .formats import (LANES, OUTCOME_BYTES, FormatError, batch_of, bits, lane_of, member_name,
+                      member_of, read_batch, read_final, read_outcome, read_record, read_state, unpack)
 
 ORPHAN_MS = 600_000
 ORDINAL_NONE = 2**32 - 1
+TOMBSTONE = b"\0"
 SLACK_MS = 1000  # between an expiry and the score that repeats it
 
 # kind -> type, of keys with a name behind it, and of those without
 NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": "string",
-         "event": "hash", "due": "zset", "dead": "zset", "lane": "zset", "attempts": "list",
+         "open": "string", "event": "hash", "due": "zset", "dead": "zset", "lane": "zset", "attempts": "list",
          "job": "hash"}
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
           "dead": "zset", "idem": "zset", "idem:ids": "hash", "uid": "zset", "uid:ids": "hash",
@@ -114,7 +120,12 @@ class Snapshot:
             self._add(raw.decode(errors="replace"), begin, kind.decode(), ttl, value)
         self.batches = {name: self._batch(name, blob) for name, blob in self.all("batch").items()}
         self.journals = {owner: list(journal) for owner, journal in self.all("journal").items()}
-        self.owner = {batch: owner for owner, journal in self.journals.items() for batch in journal}
+        # member -> owner, and batch -> parts
+        self.owner = {member: owner for owner, journal in self.journals.items() for member in journal}
+        self.opened = defaultdict(set)
+        for member in self.owner:
+            batch, part = self._member(member)
+            self.opened[batch].add(part)
 
     def _add(self, key, begin, kind, ttl, value):
         rest = key[len(begin):] if key.startswith(begin) else ""
@@ -152,9 +163,26 @@ class Snapshot:
             self.problems.append(f"J3 batch {name} cannot be read: {error}")
             return []
 
+    def _member(self, member):
+        try:
+            return member_of(member)
+        except ValueError:
+            self.problems.append(f"J1 a journal has {member!r}")
+            return member, 0
+
     def progress(self, batch):
         """The ordinals of an open batch that are finished or moved."""
-        return bits(self.all("progress").get(f"{batch}:{self.owner.get(batch)}"))
+        count = self.delivery_count(batch)
+        return {ordinal for ordinal in bits(self.all("progress").get(batch)) if ordinal < count}
+
+    def refused(self, batch):
+        """The places of the refused ones among the events of an open batch."""
+        count = self.delivery_count(batch)
+        return {bit - count for bit in bits(self.all("progress").get(batch)) if bit >= count}
+
+    def parts(self, batch):
+        """The parts that an open batch began with."""
+        return {part for event in self.batches[batch] for part in event.parts} or {0}
 
     def outcome(self, batch, ordinal):
         data = self.all("outcome").get(batch, b"")
@@ -162,27 +190,46 @@ class Snapshot:
         return read_outcome(data[at:at + OUTCOME_BYTES].ljust(OUTCOME_BYTES, b"\0"))
 
     def delivery_count(self, batch):
-        return sum(len(event.targets) for event in self.batches[batch])
+        return sum(len(event.targets) for event in self.batches.get(batch, ()))
 
 
 # ---- batches ---------------------------------------------------------------------------------------
 
 def _journals(snapshot, say):
-    counts = Counter(batch for journal in snapshot.journals.values() for batch in journal)
-    for batch, count in counts.items():
+    counts = Counter(member for journal in snapshot.journals.values() for member in journal)
+    for member, count in counts.items():
         if count > 1:
-            say(f"J1 batch {batch} is in {count} journals")
+            say(f"J1 batch {member} is in {count} journals")
     for owner in snapshot.journals:
         if owner not in snapshot.one("journals"):
             say(f"J2 {owner} has a journal and is not in `journals`")
     for owner in snapshot.one("replicas"):
         if owner not in snapshot.one("journals"):
             say(f"J2 {owner} has a lease and is not in `journals`")
-    for batch in counts:
+    for batch, parts in snapshot.opened.items():
+        owners = " and ".join(sorted({snapshot.owner[member_name(batch, part)] for part in parts}))
         if batch not in snapshot.batches:
-            say(f"J3 batch {batch} of {snapshot.owner[batch]}'s journal has no blob")
+            say(f"J3 batch {batch} of {owners}'s journal has no blob")
         elif snapshot.ttl[f"batch:{batch}"] != -1:
-            say(f"J3 batch {batch} of {snapshot.owner[batch]}'s journal is going to expire")
+            say(f"J3 batch {batch} of {owners}'s journal is going to expire")
+        elif snapshot.batches[batch] and parts - snapshot.parts(batch):
+            say(f"J1 batch {batch} has no part {parts - snapshot.parts(batch)}")
+
+
+def _open(snapshot, say):
+    for batch, count in snapshot.all("open").items():
+        if batch not in snapshot.opened:
+            say(f"J10 batch {batch} is not open and has {count.decode()} open parts")
+        if snapshot.ttl[f"open:{batch}"] != -1:
+            say(f"J10 the number of open parts of batch {batch} is going to expire")
+    for batch, parts in snapshot.opened.items():
+        if not snapshot.batches.get(batch):
+            continue
+        several, count = len(snapshot.parts(batch)) > 1, snapshot.all("open").get(batch)
+        if several != (count is not None):
+            say(f"J10 batch {batch} began with {len(snapshot.parts(batch))} parts and says {count}")
+        elif several and int(count) != len(parts):
+            say(f"J10 batch {batch} has {len(parts)} parts in journals and says {count.decode()}")
 
 
 def _closed(snapshot, say):
@@ -198,8 +245,9 @@ def _closed(snapshot, say):
             continue
         if batch in closed:
             say(f"J6 batch {batch} is closed twice: {member}")
-        if batch in snapshot.owner:
-            say(f"J6 closed batch {batch} is in {snapshot.owner[batch]}'s journal")
+        if batch in snapshot.opened:
+            part = min(snapshot.opened[batch])
+            say(f"J6 closed batch {batch} is in {snapshot.owner[member_name(batch, part)]}'s journal")
         if batch not in snapshot.batches and score > snapshot.now_ms + SLACK_MS:
             say(f"J6 closed batch {batch} has lost its blob before its time")
         closed[batch] = int(size) if size.isdigit() else say(f"J7 closed has {member!r}") or 0
@@ -209,7 +257,7 @@ def _closed(snapshot, say):
         say(f"J7 closed:bytes is {counted}, its members' sum is {total}")
     for batch in snapshot.batches:
         ttl = snapshot.ttl[f"batch:{batch}"]
-        if ttl == -1 and batch not in snapshot.owner:
+        if ttl == -1 and batch not in snapshot.opened:
             say(f"J4 batch {batch} has no expiry and is in no journal")
         elif ttl >= 0 and batch not in closed and ttl > ORPHAN_MS:
             say(f"J5 batch {batch} is neither open nor closed and stays for {ttl} ms")
@@ -218,22 +266,24 @@ def _closed(snapshot, say):
 
 
 def _progress(snapshot, say):
-    for name, bitmap in snapshot.all("progress").items():
-        batch, _, owner = name.partition(":")
-        if snapshot.owner.get(batch) != owner:
-            say(f"J8 progress of batch {batch} for {owner}, whose journal has it not")
+    for batch, bitmap in snapshot.all("progress").items():
+        if batch not in snapshot.opened:
+            say(f"J8 progress of batch {batch}, which is in no journal")
         elif batch in snapshot.batches:
-            beyond = [o for o in bits(bitmap) if o >= snapshot.delivery_count(batch)]
+            most = snapshot.delivery_count(batch) + len(snapshot.batches[batch])
+            beyond = [o for o in bits(bitmap) if o >= most]
             if beyond:
                 say(f"J8 progress of batch {batch} has ordinal {beyond[0]}")
-        if snapshot.ttl[f"progress:{name}"] != -1:
+        if snapshot.ttl[f"progress:{batch}"] != -1:
             say(f"J8 progress of batch {batch} is going to expire")
 
 
 def _outcomes(snapshot, say):
     for batch, data in snapshot.all("outcome").items():
-        if snapshot.ttl[f"outcome:{batch}"] == -1 and batch not in snapshot.owner:
+        if snapshot.ttl[f"outcome:{batch}"] == -1 and batch not in snapshot.opened:
             say(f"J9 outcomes of batch {batch}, which is not open, stay for ever")
+        if data == TOMBSTONE and batch not in snapshot.opened:
+            continue
         if len(data) % OUTCOME_BYTES:
             say(f"J9 outcomes of batch {batch} are {len(data)} bytes")
         elif batch in snapshot.batches:
@@ -269,13 +319,13 @@ def _state(snapshot, event, endpoint, data, say):
     stored = snapshot.batches[batch][index]
     ordinal = state["ordinal"] - stored.first_ordinal
     if state["ordinal"] == ORDINAL_NONE:
-        if endpoint in stored.targets and batch not in snapshot.owner:
+        if endpoint in stored.targets and batch not in snapshot.opened:
             say(f"D2 {event} for {endpoint} has no ordinal, and its batch has")
     elif stored.id != event or not 0 <= ordinal < len(stored.targets):
         say(f"D2 {event} for {endpoint} has ordinal {state['ordinal']}")
     elif stored.targets[ordinal] != endpoint:
         say(f"D2 {event} for {endpoint} has the ordinal of {stored.targets[ordinal]}")
-    elif batch in snapshot.owner and state["ordinal"] not in snapshot.progress(batch):
+    elif batch in snapshot.opened and state["ordinal"] not in snapshot.progress(batch):
         say(f"D3 {event} for {endpoint} was moved and has no progress bit")
 
 
@@ -419,23 +469,23 @@ def _config(snapshot, say):
 # ---- the whole -------------------------------------------------------------------------------------
 
 def deliveries(snapshot):
-    """(event, endpoint) -> "open" (in a journal), "waiting", "dead", an outcome's name, or "none".
+    """(event, endpoint) -> "open" (its part is in a journal), "waiting", "dead", an outcome's name, or "none".
 
     Of the batches whose blob is there, and else what the hashes of events say: without a batch, or of
     endpoints that it does not know. "none": the batch is closed and nothing is known.
     """
     found = {}
     for batch, events in snapshot.batches.items():
-        if batch not in snapshot.owner and snapshot.ttl[f"batch:{batch}"] >= 0 and not any(
+        if batch not in snapshot.opened and snapshot.ttl[f"batch:{batch}"] >= 0 and not any(
                 member.startswith(batch) for member in snapshot.one("closed")):
             continue  # an orphan: never accepted
-        done = snapshot.progress(batch) if batch in snapshot.owner else None
+        opened, done = snapshot.opened.get(batch, ()), snapshot.progress(batch)
         for event in events:
             for place, endpoint in enumerate(event.targets):
                 ordinal = event.first_ordinal + place
                 if endpoint in snapshot.all("event").get(event.id, {}):
                     found[event.id, endpoint] = _waits(snapshot, event.id, endpoint)
-                elif done is not None and ordinal not in done:
+                elif event.parts[place] in opened and ordinal not in done:
                     found[event.id, endpoint] = "open"
                 else:
                     found[event.id, endpoint] = snapshot.outcome(batch, ordinal)["status"]
@@ -458,8 +508,8 @@ def _waits(snapshot, event, endpoint):
 def problems(snapshot, attempts_kept=None, documents=True, idle=False, settled=False):
     """What is wrong, as sentences. documents=False: endpoints are not stored (D7)."""
     found = list(snapshot.problems)
-    for part in (_journals, _closed, _progress, _outcomes, _events, _lanes, _owners, _keys, _jobs,
-                 _config):
+    for part in (_journals, _open, _closed, _progress, _outcomes, _events, _lanes, _owners, _keys,
+                 _jobs, _config):
         part(snapshot, found.append)
     _endpoints(snapshot, found.append, attempts_kept, documents)
     if idle:

@@ -3,9 +3,10 @@
 from collections import Counter
 
 import pytest
-from harness import delayed, wait_until
+from harness import wait_until
 from harness.formats import LANES, lane_of
 from harness.invariants import check
+from harness.sink import delayed
 
 LEASE = 2.0
 SET = ("--set", "replica.lease=2s", "--set", "replica.heartbeat=250ms")

@@ -6,6 +6,7 @@ import pytest
 from harness import wait_until
 from harness.formats import LANES, lane_of
 from harness.invariants import check
+from harness.sink import delayed
 
 LEASE = 2.0
 SET = ("--set", "replica.lease=2s", "--set", "replica.heartbeat=250ms")
@@ -122,3 +123,21 @@ def test_one_is_frozen_and_wakes_up(redis_server, start_daemon, sink):
     assert before - len(events) <= 4, "and what the other repeated was on its way, or not yet marked"
     events = send(second)
     wait_until(lambda: set(events) <= set(sink.ids()), 10, "it works again")
+
+
+def test_nothing_is_sent_when_the_lease_has_lapsed(redis_server, start_daemon, sink):
+    """Redis does not answer: another replica may own the lanes by now. When it does, all goes on."""
+    daemon = start_daemon(*SET, redis=redis_server)
+    sink.script("/", delayed(0.3))
+    with daemon.client() as client:
+        client.create_webhook(sink.url("/"), ["all"], maxInFlight=1)
+    events = send(daemon, 20)
+    sink.wait_for(2)
+    redis_server.pause()
+    daemon.wait_for_log("replica.lease_lapsed", timeout=LEASE + 1)
+    sink.wait_quiet(1)
+    before = sink.count()
+    assert before < 15, "about six fit into a lease"
+    redis_server.resume()
+    wait_until(lambda: set(sink.ids()) == set(events), 20, "the rest to arrive")
+    assert sink.count() == len(events)

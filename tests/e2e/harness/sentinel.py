@@ -140,8 +140,13 @@ class RedisGroup:
                 return False
         wait_until(switched, timeout, f"a failover:\n{self.sentinel.log[-2000:]}")
 
+    def wait_until_followed(self, timeout=60):
+        """Until the master has a replica, which confirms what it gets."""
+        wait_until(lambda: "state=online" in self.master.info("replication").get("slave0", ""),
+                   timeout, "the other one to follow the master")
+
     def wait_for_replica(self, timeout=60):
-        """Until the other one follows the master, and the Sentinel knows it."""
-        wait_until(lambda: self.sentinel.replicas() == [self.replica.port] and
-                   int(self.master.info("replication")["connected_slaves"]) == 1,
-                   timeout, "the Sentinel to know a healthy replica")
+        """Until the Sentinel, which asks every ten seconds, knows it too: it may be promoted then."""
+        self.wait_until_followed(timeout)
+        wait_until(lambda: self.sentinel.replicas() == [self.replica.port], timeout,
+                   "the Sentinel to know a healthy replica")

@@ -22,7 +22,7 @@ def test_one_process_by_itself(start_daemon):
     assert (replica["pid"], replica["url"]) == (daemon.pid, daemon.url)
     assert replica["host"] == socket.gethostname()
     assert replica["self"] is True and replica["draining"] is False
-    assert replica["lanes"] + answer["free"] == 256
+    assert (replica["lanes"], answer["free"]) == (256, 0)
 
 
 def test_it_wants_a_key(start_daemon):
@@ -41,8 +41,10 @@ def test_two_come_and_go(redis_server, start_daemon):
         replicas = listed(daemon)["replicas"]
         assert [replica["pid"] for replica in replicas] == [one.pid, two.pid], "oldest first"
         assert [replica["pid"] for replica in replicas if replica["self"]] == [daemon.pid]
+    wait_until(lambda: [replica["lanes"] for replica in listed(one)["replicas"]] == [128, 128], 20)
     assert two.stop() == 0
     assert [replica["pid"] for replica in listed(one)["replicas"]] == [one.pid], "at once"
+    wait_until(lambda: listed(one)["replicas"][0]["lanes"] == 256, 3, "all lanes to be taken")
     two.start()
     wait_until(lambda: listed(two)["count"] == 2, what="two again")
 

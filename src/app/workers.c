@@ -26,6 +26,7 @@
  */
 #include "app/workers.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -343,6 +344,7 @@ static bool make_command_line(struct workers *workers, int argc, char **argv, st
 static bool make_slots(struct workers *workers, struct buf *error)
 {
     size_t wanted = (size_t)workers->config->workers;
+    assert(wanted > 1 && workers->count == 0); /* one is a gateway by itself */
     workers->slots = calloc(wanted, sizeof(*workers->slots));
     while (workers->slots && workers->count < wanted) {
         struct slot *slot = &workers->slots[workers->count];

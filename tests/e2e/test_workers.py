@@ -33,6 +33,13 @@ def replicas(daemon):
         return client.get("/api/replicas").expect(200).json
 
 
+def shares(daemon):
+    """Lanes of each, sorted; nothing while some are free."""
+    answer = replicas(daemon)
+    assert sum(replica["lanes"] for replica in answer["replicas"]) + answer["free"] == 256
+    return not answer["free"] and sorted(replica["lanes"] for replica in answer["replicas"])
+
+
 def alive(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
@@ -68,6 +75,7 @@ def test_workers_share_one_port_and_the_work(start_daemon, sink):
         assert replica["draining"] is False and replica["version"]
         assert replica["startedAt"] < replica["leaseEndsAt"]
     assert sum(replica["self"] for replica in answer["replicas"]) == 1
+    wait_until(lambda: shares(daemon) == [84, 86, 86], 20, "even shares")
     wait_until(lambda: len({answered_by(daemon) for _ in range(20)}) == 3, 20,
                "connections to reach every worker")
     with daemon.client() as client:
@@ -178,6 +186,7 @@ def test_a_worker_that_is_killed_comes_back(start_daemon, sink):
     assert daemon.output.count("ready on") == 1
     wait_until(lambda: {replica["pid"] for replica in replicas(daemon)["replicas"]}
                == set(workers(daemon).values()), 20, "the dead to be buried")
+    wait_until(lambda: shares(daemon) == [128, 128], 20, "even shares")
 
 
 def test_a_worker_that_is_told_to_stop_comes_back(start_daemon):
@@ -278,7 +287,10 @@ def test_each_worker_has_a_port_of_its_own(start_daemon):
                       client.get("/api/replicas").expect(200).json["replicas"] if replica["self"]]
             assert selves == [pid]
         client.get("/readyz").expect(200)
-        assert client.metric("trotline_redis_up") == 1
+        wait_until(lambda: client.metric('trotline_lanes{state="mine"}') == 128, what="its share")
+        assert client.metric('trotline_lanes{state="other"}') == 128
+        wait_until(lambda: client.metric("trotline_replicas") == 2, what="it to know of the other")
+        assert client.metric('trotline_lanes_moved_total{way="gained"}') >= 128
         client.close()
 
 

@@ -55,10 +55,6 @@ class Redis:
             raise reply
         return reply
 
-    def read(self):
-        """The next message of a channel that was subscribed to."""
-        return self._read()
-
     def _read(self):
         line = self.stream.readline()
         if not line.endswith(b"\r\n"):

@@ -22,6 +22,7 @@
 #include "core/archive.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
+#include "core/endpoint_store.h"
 #include "core/jobs.h"
 #include "core/journal.h"
 #include "core/lanes.h"
@@ -44,6 +45,7 @@ struct now {
     uint64_t redis_up, redis_calls, redis_bytes;
     uint64_t jobs;
     uint64_t lanes[LANE_STATES];
+    uint64_t config_version;
     uint64_t log_dropped, archive_dropped;
     uint64_t http_connections, http_bytes;
 };
@@ -252,7 +254,7 @@ static const struct row rows[] = {
     {"trotline_batches_received_total", COUNTER,
      "Batches that other replicas stored with work for this one.", CORE(parts_received)},
     {"trotline_config_version", GAUGE, "Version of the configuration of endpoints in use.",
-     CORE(config_version)},
+     NOW(config_version)},
 
     /* Connections to targets. */
     {"trotline_outbound_requests_total", COUNTER, "Requests to targets, test sends included.",
@@ -330,6 +332,7 @@ static struct now look(const struct api *api)
         .bytes_max = core->options.bytes_max,
         .batches = journal_count(core->journal),
         .jobs = jobs_running(core->jobs),
+        .config_version = endpoint_store_version(core->endpoints),
         .lanes = {[LANE_FREE] = lanes_count(core->lanes, LANE_FREE),
                   [LANE_OTHER] = lanes_count(core->lanes, LANE_OTHER),
                   [LANE_ARRIVING] = lanes_count(core->lanes, LANE_ARRIVING),

@@ -80,7 +80,6 @@ struct core_stats {
     uint64_t lanes_gained, lanes_released, lanes_lost;
     uint64_t lease_lapses;   /* times that nothing was sent because no heartbeat was confirmed */
     uint64_t parts_received; /* parts of batches that were read from my journal, adopted included */
-    uint64_t config_version; /* of the configuration that is in use */
     struct hist publish_us;  /* accepted to answered */
     struct hist attempt_us;
     struct hist delivery_us; /* accepted (or deliverAt, if that is later) to sent; no replays */

@@ -88,7 +88,20 @@ static inline void on_store_state(void *arg, bool ready)
     (void)ready;
 }
 
-/* `incarnation` must outlive it. It is the one that runs afterwards. */
+/* Each side judges all lanes: who owns which is not what this is about. */
+static inline bool own_all(struct lanes *lanes, const char *incarnation)
+{
+    uint8_t owner_of[LANES];
+    struct slice me = slice_str(incarnation);
+    memset(owner_of, 1, sizeof(owner_of));
+    if (lanes_update(lanes, 1, &me, 1, owner_of, NULL, NULL) != ST_OK)
+        return false;
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        lanes_step(lanes, lane, LANE_MINE);
+    return true;
+}
+
+/* `incarnation` must outlive it, and be one. It is the one that runs afterwards. */
 static inline bool side_init(struct side *side, const char *incarnation)
 {
     struct core_options options = {
@@ -106,7 +119,7 @@ static inline bool side_init(struct side *side, const char *incarnation)
     side->store = store_new(side->reactor, &store, on_store_state, NULL);
     if (side->store)
         side->core = core_new(&options, side->reactor, side->store, side->registry, NULL);
-    return side->core != NULL;
+    return side->core && own_all(side->core->lanes, incarnation);
 }
 
 static inline void side_free(struct side *side)

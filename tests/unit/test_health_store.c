@@ -62,6 +62,9 @@ static void own(const struct endpoint *const *mine, size_t count)
     assert_int_equal(
         lanes_update(core->lanes, lanes_version(core->lanes) + 1, owners, 2, owner_of, NULL, NULL),
         ST_OK);
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        if (lanes_state(core->lanes, lane) == LANE_ARRIVING)
+            lanes_step(core->lanes, lane, LANE_MINE);
 }
 
 /* ---- Commands ------------------------------------------------------------------------------- */

@@ -33,6 +33,9 @@ def agents(faults, *kinds):
     return {fault.agent for fault in faults if fault.kind in kinds}
 
 
+TOLD = r"redis\.ready incarnation=(\w+)"
+
+
 class Replica(Daemon):
     """A Daemon that has lives, and notes what ends them."""
 
@@ -56,12 +59,15 @@ class Replica(Daemon):
     @property
     def incarnation(self):
         """The name that this process has in Redis."""
-        names = re.findall(r"redis\.ready incarnation=(\w+)", self.log)
-        assert names, f"{self.agent} has not told its incarnation"
-        return names[-1]
+        wait_until(lambda: self.log_contains(TOLD), 10, f"{self.agent} to tell its incarnation")
+        return re.findall(TOLD, self.log[self.begun_at:])[-1]
+
+    def log_contains(self, pattern):
+        return re.search(pattern, self.log[self.begun_at:], re.M) is not None
 
     def start(self, timeout=60.0, ready=True):
         self.life += 1
+        self.begun_at = len(self.log)
         self.arguments = [*self.base_arguments, "--set", f"outbound.userAgent={self.agent}"]
         return super().start(timeout, ready)
 

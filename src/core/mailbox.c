@@ -10,8 +10,9 @@
  * again, unless it was seen to have been taken away (journal_lost). Both are looked at when the
  * answer to ZSCORE has come, and that is enough: all calls that put a member into my journal or
  * take it out (adopt, close) go over this connection, and their answers come in the order in which
- * Redis executed them. A publish goes over the other one; its batch is known as long as it is
- * unanswered, and its reply names what this process has to open.
+ * Redis executed them. A publish goes over the other one: as long as it is unanswered the parts of
+ * its batch are passed over, because its reply names those that this process has to open; and if
+ * one of them came into my journal behind that, by adoption, it is found later.
  *
  * MGET and ZSCORE are two commands, one after the other. The progress map is read first, and nobody
  * but me writes bits of a part that is in my journal, so what was read is true when ZSCORE says
@@ -122,6 +123,14 @@ static enum status add(struct mailbox *mailbox, const char *member, uint32_t par
     return ST_OK;
 }
 
+/* Will publish tell of it? */
+static bool on_its_way(const struct mailbox *mailbox, const char *member)
+{
+    char batch_id[BATCH_ID_TEXT];
+    snprintf(batch_id, sizeof(batch_id), "%.*s", BATCH_ID_TEXT - 1, member);
+    return publish_sends(mailbox->core->publish, batch_id);
+}
+
 /* False: it could not be kept. */
 static bool note(struct mailbox *mailbox, struct slice name)
 {
@@ -132,7 +141,8 @@ static bool note(struct mailbox *mailbox, struct slice name)
         return true;
     }
     snprintf(member, sizeof(member), "%.*s", SLICE_ARGS(name));
-    if (find(mailbox, member) || journal_holds(mailbox->core->journal, member))
+    if (find(mailbox, member) || on_its_way(mailbox, member) ||
+        journal_holds(mailbox->core->journal, member))
         return true;
     return add(mailbox, member, part) == ST_OK;
 }
@@ -256,16 +266,6 @@ static bool read_next(struct mailbox *mailbox)
 
 static void look(struct mailbox *mailbox);
 
-/* Will publish tell of it? */
-static bool on_its_way(const struct mailbox *mailbox, struct slice name)
-{
-    char batch_id[BATCH_ID_TEXT];
-    if (name.len < sizeof(batch_id) - 1)
-        return false;
-    snprintf(batch_id, sizeof(batch_id), "%.*s", BATCH_ID_TEXT - 1, name.ptr);
-    return publish_sends(mailbox->core->publish, batch_id);
-}
-
 static void on_page(void *arg, enum status status, const struct redis_value *reply)
 {
     struct mailbox *mailbox = arg;
@@ -273,11 +273,8 @@ static void on_page(void *arg, enum status status, const struct redis_value *rep
     if (status != ST_OK)
         return; /* mailbox_store_ready() looks anew */
     size_t count = redis_value_count(reply), at = 0;
-    for (; at < count; at++) {
-        struct slice name = reply_text(reply, at);
-        if (!on_its_way(mailbox, name) && !note(mailbox, name))
-            break;
-    }
+    while (at < count && note(mailbox, reply_text(reply, at)))
+        at++;
     if (at < count) {
         mailbox->look_again = true; /* when there is room for more names */
     } else if (count == PAGE) {

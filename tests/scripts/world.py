@@ -252,7 +252,8 @@ class Replica:
     # ---- parts that others have put into the journal -------------------------------------------
 
     def letter(self, member):
-        if member not in self.letters + self.reading:
+        """Of a batch that is on its way to Redis the reply will tell."""
+        if member not in self.letters + self.reading and member_of(member)[0] not in self.shipped:
             self.letters.append(member)
 
     def holds(self, member):
@@ -311,7 +312,7 @@ class Replica:
         def looked(reply):
             for raw in () if reply == "lost" else reply:
                 member = raw.decode()
-                if member_of(member)[0] not in self.shipped and not self.holds(member):
+                if not self.holds(member):
                     self.letter(member)
                     self.world.counts["found"] += 1
         self.call(Read("ZRANGE", self.store.key("journal", self.store.me), 0, -1), looked, once=True)

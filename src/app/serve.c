@@ -430,8 +430,8 @@ static bool start_core(struct serve *serve, struct buf *error)
     serve_rules(serve->config, serve->schemes, &serve->guard, &serve->rules);
     serve_outbound_options(serve->config, &serve->guard, &outbound);
     serve_core_options(serve->config, &options);
-    store.confirm = options.confirm;
     serve->registry = registry_new(&serve->rules);
+    store.confirm = options.confirm;
     serve->store = store_new(serve->reactor, &store, on_store_state, serve);
     serve->outbound = outbound_new(serve->reactor, &outbound);
     if (serve->registry && serve->store && serve->outbound)

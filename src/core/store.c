@@ -73,14 +73,14 @@ struct store_op {
     const struct redis_script *script; /* NULL: a plain command */
     store_reply_fn *fn;
     void *arg;
-    bool once;                 /* a query: not repeated */
-    bool kept;                 /* its answer is held until replicas confirm it */
-    bool refused;              /* answered with an error, and logged */
-    struct redis_value *reply; /* while it is held */
-    enum status failure;       /* of a query that could not be sent: answered in the next turn */
+    bool once;           /* a query: not repeated */
+    bool refused;        /* answered with an error, and logged */
+    enum status failure; /* of a query that could not be sent: answered in the next turn */
     size_t bytes;
     size_t key_count, arg_count;
-    struct slice words[]; /* keys, then args; their bytes follow */
+    bool kept;                 /* its answer is held until replicas confirm it */
+    struct redis_value *reply; /* while it is held */
+    struct slice words[];      /* keys, then args; their bytes follow */
 };
 
 static void send_waiting(struct store *store);
@@ -183,7 +183,6 @@ static void finish(struct store_op *op, enum status status, const struct redis_v
     store->pending_bytes -= op->bytes;
     list_remove(&op->node);
     op->fn(op->arg, status, reply);
-    redis_value_free(op->reply);
     free(op);
 }
 
@@ -285,7 +284,9 @@ static void on_replicas(void *arg, enum status status, const struct redis_value 
         return; /* the connection's end tells */
     for (struct list *node; (node = list_pop_front(&store->confirming));) {
         struct store_op *op = CONTAINER_OF(node, struct store_op, node);
-        finish(op, ST_OK, op->reply);
+        struct redis_value *held = op->reply;
+        finish(op, ST_OK, held);
+        redis_value_free(held);
     }
 }
 
@@ -400,6 +401,7 @@ static enum status submit(struct store *store, enum effort effort,
                           size_t key_count, const struct slice *args, size_t arg_count,
                           store_reply_fn *fn, void *arg)
 {
+    bool once = effort == ONCE;
     size_t words = key_count + arg_count;
     size_t bytes = total(keys, key_count) + total(args, arg_count);
     struct store_op *op = malloc(sizeof(*op) + words * sizeof(op->words[0]) + bytes);
@@ -409,11 +411,11 @@ static enum status submit(struct store *store, enum effort effort,
                             .script = script,
                             .fn = fn,
                             .arg = arg,
-                            .once = effort == ONCE,
-                            .kept = effort == KEPT,
+                            .once = once,
                             .bytes = bytes,
                             .key_count = key_count,
                             .arg_count = arg_count};
+    op->kept = effort == KEPT;
     char *place = (char *)(op->words + words);
     for (size_t i = 0; i < words; i++) {
         struct slice word = i < key_count ? keys[i] : args[i - key_count];
@@ -429,7 +431,7 @@ static enum status submit(struct store *store, enum effort effort,
     if (status == ST_OK) {
         list_push_back(&store->sent, &op->node);
     } else {
-        op->failure = op->once && status != ST_AGAIN ? status : ST_OK;
+        op->failure = once && status != ST_AGAIN ? status : ST_OK;
         list_push_back(&store->waiting, &op->node);
         reactor_wake(store->reactor);
     }

@@ -25,6 +25,7 @@ LIBRARIES = {
         "src/net/reactor.c",
         "src/net/redis_conn.c",
         "src/net/redis_dial.c",
+        "src/net/redis_sentinel.c",
         "src/net/redis_server.c",
         "src/net/signals.c",
         VERSIONS,

@@ -378,6 +378,7 @@ static bool start_core(struct serve *serve, struct buf *error)
     serve_core_options(serve->config, &options);
     options.others_dead |= serve->worker.first;
     serve->registry = registry_new(&serve->rules);
+    store.confirm = options.confirm;
     serve->store = store_new(serve->reactor, &store, on_store_state, serve);
     serve->outbound = outbound_new(serve->reactor, &outbound);
     if (serve->registry && serve->store && serve->outbound)

@@ -29,8 +29,9 @@ static void serve_breaker_rules(const struct config *config, struct breaker_rule
     rules->open_max_ms = config->breaker.open_for_max_ms;
 }
 
-/* How long WAIT may take: two batches are on their way at once, the second of which waits for the
- * first, and both must be answered before a producer, or the connection, is given up. */
+/* How long WAIT may take: up to three are on their way at once, of two batches and of held calls,
+ * each of which waits for those before it, and all must be answered before a producer, or the
+ * connection, is given up. */
 static uint64_t serve_confirm_timeout_ms(const struct config *config)
 {
     uint64_t most = config->redis_options.command_timeout_ms;

@@ -13,6 +13,18 @@
  * not be lost, and what is wrong with Redis is logged for those who can mend it.
  *
  * Queries are sent once and fail when Redis is away.
+ *
+ * With replicas(n) a call that is to be kept has one more step. A master that dies takes along what
+ * its replicas had not received, and what this process did because of the answer stays undone:
+ * a delivery's move to the schedule is gone, the batch is closed at the new master as if it were
+ * there, and the delivery is lost.
+ *
+ *      sent --answered--> held --WAIT is asked--> confirming --its reply--> the callback
+ *                           `-- either connection lost: waiting --'
+ *
+ * One WAIT at a time confirms all that was held when it was sent, on the connection of the batches,
+ * since it blocks. It confirms what the other connection's server wrote because it follows a PING
+ * (store_confirm.c), and only if both connections lead to the same server.
  */
 #include "core/store.h"
 
@@ -47,6 +59,9 @@ struct store {
     struct list waiting; /* to be sent */
     struct list sent;
     struct list refused; /* answered with an error: to be sent again after a while */
+    struct list held;    /* answered, to be confirmed by replicas */
+    struct list confirming;
+    bool asking; /* the replicas, about those */
     size_t pending, pending_bytes;
     struct reactor_timer *repeat;
     struct redis_clock clock;
@@ -65,17 +80,22 @@ struct store_op {
     uint64_t made_at_ms; /* monotonic */
     size_t bytes;
     size_t key_count, arg_count;
-    struct slice words[]; /* keys, then args; their bytes follow */
+    bool kept;                 /* its answer is held until replicas confirm it */
+    struct redis_value *reply; /* while it is held */
+    struct slice words[];      /* keys, then args; their bytes follow */
 };
 
 static void send_waiting(struct store *store);
+static void repeat_held(struct store *store);
+static void ask_replicas(struct store *store);
 
 /* ---- Start and stop ------------------------------------------------------------------------- */
 
 static void on_conn_state(void *arg, bool ready)
 {
-    (void)ready;
     struct store *store = arg;
+    if (!ready)
+        repeat_held(store);
     bool now = store->work && store->batches && redis_conn_ready(store->work) &&
                redis_conn_ready(store->batches);
     if (now == store->ready)
@@ -99,6 +119,8 @@ static void on_turn(void *arg)
     struct store *store = arg;
     if (!list_empty(&store->waiting))
         send_waiting(store);
+    if (!list_empty(&store->held))
+        ask_replicas(store);
 }
 
 /* The scripts' files are named `verb.lua`; a script is called by its verb. */
@@ -131,6 +153,8 @@ struct store *store_new(struct reactor *reactor, const struct store_options *opt
     list_init(&store->waiting);
     list_init(&store->sent);
     list_init(&store->refused);
+    list_init(&store->held);
+    list_init(&store->confirming);
     struct redis_options redis = options->redis;
     store->repeat = reactor_timer_new(reactor, on_repeat, store);
     store->scripts = embedded_scripts(store);
@@ -174,6 +198,7 @@ void store_free(struct store *store)
     store->stopped = true; /* what is called from now on waits, to be answered below */
     redis_conn_free(store->work);
     redis_conn_free(store->batches);
+    repeat_held(store);
     for (struct list *node; (node = list_pop_front(&store->refused));)
         list_push_back(&store->waiting, node);
     for (struct list *node; (node = list_pop_front(&store->waiting));) /* answers may call again */
@@ -242,6 +267,78 @@ const struct redis_script *store_script(const struct store *store, const char *n
     return script;
 }
 
+/* ---- Held calls ----------------------------------------------------------------------------- */
+
+/* Another server may be the master next: they are made again, like those without an answer. Their
+ * order does not matter, as nobody has done anything because of them. */
+static void repeat_held(struct store *store)
+{
+    struct list *const from[] = {&store->confirming, &store->held};
+    for (size_t i = 0; i < 2; i++) {
+        for (struct list *node; (node = list_pop_front(from[i]));) {
+            struct store_op *op = CONTAINER_OF(node, struct store_op, node);
+            redis_value_free(op->reply);
+            op->reply = NULL;
+            list_push_back(&store->waiting, node);
+        }
+    }
+}
+
+/* Too few in time is an answer, too: without replicas work goes on as it does without the wish. */
+static void on_replicas(void *arg, enum status status, const struct redis_value *reply)
+{
+    (void)reply;
+    struct store *store = arg;
+    store->asking = false;
+    if (status != ST_OK)
+        return; /* the connection's end tells */
+    for (struct list *node; (node = list_pop_front(&store->confirming));) {
+        struct store_op *op = CONTAINER_OF(node, struct store_op, node);
+        struct redis_value *held = op->reply;
+        finish(op, ST_OK, held);
+        redis_value_free(held);
+    }
+}
+
+static void on_ping(void *arg, enum status status, const struct redis_value *reply)
+{
+    (void)arg;
+    (void)status;
+    (void)reply;
+}
+
+static void ask_replicas(struct store *store)
+{
+    struct store_number numbers[2];
+    const struct slice ping[] = {SLICE("PING")};
+    const struct slice wait[] = {SLICE("WAIT"),
+                                 store_u64(&numbers[0], store->options.confirm.replicas),
+                                 store_u64(&numbers[1], store->options.confirm.timeout_ms)};
+    if (store->stopped || store->asking || !store->ready ||
+        !redis_conn_same_server(store->work, store->batches) ||
+        redis_command(store->batches, ping, 1, on_ping, store) != ST_OK ||
+        redis_command(store->batches, wait, 3, on_replicas, store) != ST_OK)
+        return; /* the next turn tries again */
+    store->asking = true;
+    for (struct list *node; (node = list_pop_front(&store->held));)
+        list_push_back(&store->confirming, node);
+}
+
+/* False when it is not to be held, or there is no memory for it. */
+static bool hold(struct store_op *op, const struct redis_value *reply)
+{
+    struct store *store = op->store;
+    if (!op->kept || store->options.confirm.replicas == 0)
+        return false;
+    op->reply = redis_value_copy(reply);
+    if (!op->reply)
+        return false;
+    list_remove(&op->node);
+    list_push_back(&store->held, &op->node);
+    reactor_wake(store->reactor); /* all of this turn are asked about at once */
+    return true;
+}
+
 /* ---- Calls ---------------------------------------------------------------------------------- */
 
 static void on_reply(void *arg, enum status status, const struct redis_value *reply)
@@ -252,6 +349,8 @@ static void on_reply(void *arg, enum status status, const struct redis_value *re
     if (refused && !op->refused)
         log_error("store.refused", "script=%s error=%s", op->script ? op->script->name : "-",
                   log_quote(redis_value_text(reply)));
+    if (status == ST_OK && !refused && hold(op, reply))
+        return;
     if (op->once || status == ST_STOPPED || (status == ST_OK && !refused)) {
         finish(op, refused ? ST_REFUSED : status, reply);
         return;
@@ -305,10 +404,14 @@ static size_t total(const struct slice *words, size_t count)
     return bytes;
 }
 
-static enum status submit(struct store *store, bool once, const struct redis_script *script,
-                          const struct slice *keys, size_t key_count, const struct slice *args,
-                          size_t arg_count, store_reply_fn *fn, void *arg)
+enum effort { ONCE, REPEATED, KEPT };
+
+static enum status submit(struct store *store, enum effort effort,
+                          const struct redis_script *script, const struct slice *keys,
+                          size_t key_count, const struct slice *args, size_t arg_count,
+                          store_reply_fn *fn, void *arg)
 {
+    bool once = effort == ONCE;
     size_t words = key_count + arg_count;
     size_t bytes = total(keys, key_count) + total(args, arg_count);
     struct store_op *op = malloc(sizeof(*op) + words * sizeof(op->words[0]) + bytes);
@@ -323,6 +426,7 @@ static enum status submit(struct store *store, bool once, const struct redis_scr
                             .bytes = bytes,
                             .key_count = key_count,
                             .arg_count = arg_count};
+    op->kept = effort == KEPT;
     char *place = (char *)(op->words + words);
     for (size_t i = 0; i < words; i++) {
         struct slice word = i < key_count ? keys[i] : args[i - key_count];
@@ -349,20 +453,27 @@ enum status store_call(struct store *store, const struct redis_script *script,
                        const struct slice *keys, size_t key_count, const struct slice *args,
                        size_t arg_count, store_reply_fn *fn, void *arg)
 {
-    return submit(store, false, script, keys, key_count, args, arg_count, fn, arg);
+    return submit(store, REPEATED, script, keys, key_count, args, arg_count, fn, arg);
+}
+
+enum status store_call_kept(struct store *store, const struct redis_script *script,
+                            const struct slice *keys, size_t key_count, const struct slice *args,
+                            size_t arg_count, store_reply_fn *fn, void *arg)
+{
+    return submit(store, KEPT, script, keys, key_count, args, arg_count, fn, arg);
 }
 
 enum status store_query(struct store *store, const struct slice *args, size_t count,
                         store_reply_fn *fn, void *arg)
 {
-    return submit(store, true, NULL, NULL, 0, args, count, fn, arg);
+    return submit(store, ONCE, NULL, NULL, 0, args, count, fn, arg);
 }
 
 enum status store_query_script(struct store *store, const struct redis_script *script,
                                const struct slice *keys, size_t key_count, const struct slice *args,
                                size_t arg_count, store_reply_fn *fn, void *arg)
 {
-    return submit(store, true, script, keys, key_count, args, arg_count, fn, arg);
+    return submit(store, ONCE, script, keys, key_count, args, arg_count, fn, arg);
 }
 
 /* ---- Redis's clock -------------------------------------------------------------------------- */

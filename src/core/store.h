@@ -25,8 +25,15 @@ struct store;
 
 enum { STORE_KEY_MAX = 160 };
 
+/* What Redis's replicas must have before something counts as done (store_confirm.h). */
+struct store_confirm_options {
+    unsigned replicas;   /* 0: nothing is asked for */
+    uint64_t timeout_ms; /* >= 1; after it Redis says how many there are */
+};
+
 struct store_options {
     struct redis_options redis;
+    struct store_confirm_options confirm;
     const char *key_prefix;  /* "tl" */
     const char *incarnation; /* this process's name in journals and leases; [0-9a-f]{16} */
 };
@@ -60,6 +67,14 @@ MUST_CHECK enum status store_call(struct store *store, const struct redis_script
                                   const struct slice *keys, size_t key_count,
                                   const struct slice *args, size_t arg_count, store_reply_fn *fn,
                                   void *arg);
+
+/* The same, and with replicas(n) it is answered only when n of Redis's replicas have what it wrote,
+ * or none confirms it in time; a connection lost before that has it repeated. For what may not be
+ * forgotten by a failover while this process goes on as if it were done. */
+MUST_CHECK enum status store_call_kept(struct store *store, const struct redis_script *script,
+                                       const struct slice *keys, size_t key_count,
+                                       const struct slice *args, size_t arg_count,
+                                       store_reply_fn *fn, void *arg);
 
 /* A plain command or a script, sent once. Calls back exactly once, never before it returns; on a
  * failure to send it answers through the callback too. ST_NOMEM: nothing will be called. */

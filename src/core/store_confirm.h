@@ -10,15 +10,11 @@
 
 #include "core/store.h"
 
-struct store_confirm_options {
-    unsigned replicas;   /* 0: nothing is asked for, and this is redis_script_call() */
-    uint64_t timeout_ms; /* >= 1; after it Redis says how many there are */
-};
-
-/* As redis_script_call(), but ST_OK means that so many replicas have everything that Redis had
- * written until the script ended: its own writes, and those that its reply rests on. fn's status is
- * ST_TIMEOUT, with the script's reply, when too few had it in time, and ST_LOST when either reply
- * was lost. An error reply is passed on at once. */
+/* Without replicas in the options it is redis_script_call(). Otherwise as that, but ST_OK means
+ * that so many replicas have everything that Redis had written until the script ended: its own
+ * writes, and those that its reply rests on. fn's status is ST_TIMEOUT, with the script's reply,
+ * when too few had it in time, and ST_LOST when either reply was lost. An error reply is passed on
+ * at once. */
 MUST_CHECK enum status store_confirmed_call(struct redis_conn *conn,
                                             const struct redis_script *script,
                                             const struct slice *keys, size_t key_count,

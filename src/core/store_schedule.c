@@ -40,8 +40,8 @@ enum status store_move(struct store *store, const struct store_move *move, store
         store_u64(&kept, move->attempts_kept),
         store_u64(&keep, move->history_ttl_ms),
     };
-    return store_call(store, store_script(store, "move"), keys, COUNT(keys), args, COUNT(args), fn,
-                      arg);
+    return store_call_kept(store, store_script(store, "move"), keys, COUNT(keys), args, COUNT(args),
+                           fn, arg);
 }
 
 enum status store_settle(struct store *store, const struct store_settle *settle, store_reply_fn *fn,

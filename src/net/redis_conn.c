@@ -639,6 +639,11 @@ bool redis_conn_ready(const struct redis_conn *conn)
     return conn->state == READY;
 }
 
+bool redis_conn_same_server(const struct redis_conn *a, const struct redis_conn *b)
+{
+    return a->state == READY && b->state == READY && redis_master_same(a->master, b->master);
+}
+
 const char *redis_conn_error(const struct redis_conn *conn)
 {
     return conn->error;

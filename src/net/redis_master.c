@@ -152,6 +152,12 @@ void redis_master_leave(struct redis_master *master)
     master->state = IDLE;
 }
 
+bool redis_master_same(const struct redis_master *a, const struct redis_master *b)
+{
+    return a->state == THERE && b->state == THERE && a->port == b->port &&
+           strcmp(a->host, b->host) == 0;
+}
+
 /* ---- Life ----------------------------------------------------------------------------------- */
 
 struct redis_master *redis_master_new(struct reactor *reactor, const struct redis_options *options,

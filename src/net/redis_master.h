@@ -39,4 +39,7 @@ void redis_master_arrived(struct redis_master *master);
  * Sentinel whose answer led to no arrival is not the first to be asked the next time. */
 void redis_master_leave(struct redis_master *master);
 
+/* Both have arrived, at the same address; they have the same options. */
+bool redis_master_same(const struct redis_master *a, const struct redis_master *b);
+
 #endif

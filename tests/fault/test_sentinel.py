@@ -52,7 +52,7 @@ def test_failovers_in_mid_load(group, start_daemon, sink, keys):
     """By order and by kill -9: every 202 arrives, what was refused does not, and the process is the
     same. With keys every event is accepted in the end, once."""
     daemon = start_daemon(*REPLICAS_1, redis=group)
-    webhook = listen(daemon, sink)
+    listen(daemon, sink)
     with Load(daemon, "load", EVENTS, keys=keys) as load:
         at(load, 1 / 3)
         failover_by_order(group)
@@ -61,27 +61,22 @@ def test_failovers_in_mid_load(group, start_daemon, sink, keys):
         load.wait()
         check(load, sink)
     assert not keys or len(load.accepted) == EVENTS
-    with daemon.client() as client:
-        for event in list(load.accepted.values())[::EVENTS // 20]:
-            wait_until(lambda: client.deliveries(event)[webhook["id"]]["status"] == "sent", 30,
-                       f"{event} to be sent")
     assert daemon.ready()
 
 
-def test_retries_wait_through_a_failover(group, start_daemon, sink):
-    """What waits for its retry is in the schedule of the new master."""
+def test_retries_through_a_failover(group, start_daemon, sink):
+    """The master dies while failed deliveries go to the schedule: a batch is closed only when the
+    replica has what was moved out of it, so none is forgotten with the old master."""
     daemon = start_daemon(*REPLICAS_1, "--set", "breaker.enabled=false", redis=group)
     sink.script("/", 500)
-    listen(daemon, sink, retryPolicy={"schedule": ["3s"] * 10, "jitter": 0})
-    with Load(daemon, "load", 200) as load:
+    listen(daemon, sink, retryPolicy={"schedule": ["2s"] * 60, "jitter": 0})
+    with Load(daemon, "load", EVENTS // 4) as load:
+        at(load, 1 / 2)
+        failover_by_kill(group)
         load.wait()
-    sink.wait_for(len(load.accepted))
-    old = group.master
-    old.kill9()
     sink.script("/", 200)
     sink.clear()
-    group.wait_for_switch(old)
-    wait_until(lambda: set(load.accepted.values()) <= set(sink.ids("/")), 60,
+    wait_until(lambda: set(load.accepted.values()) <= set(sink.ids("/")), 90,
                "all of them to be sent again")
 
 

@@ -92,6 +92,20 @@ static void on_answer(void *arg, enum status status, const struct redis_value *r
     }
 }
 
+static void on_answer_of_any(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct fixture *f = arg;
+    assert_int_equal(reply != NULL, status == ST_OK);
+    f->answers++;
+    f->status = status;
+}
+
+static bool is_answered_twice(void *arg)
+{
+    const struct fixture *f = arg;
+    return f->answers == 2;
+}
+
 static void call(struct fixture *f, const char *script, unsigned replicas, uint64_t timeout_ms)
 {
     const struct slice key = SLICE("key");
@@ -288,13 +302,127 @@ static void test_lost(void **state)
     assert_int_equal(f.status, ST_STOPPED);
 }
 
+/* ---- Calls that are kept (store.c) ---------------------------------------------------------- */
+
+static void on_store(void *arg, bool ready)
+{
+    (void)arg;
+    (void)ready;
+}
+
+static bool is_store_ready(void *arg)
+{
+    return store_ready(arg);
+}
+
+static struct store *open_store(struct fixture *f, unsigned replicas, uint64_t timeout_ms)
+{
+    const struct store_options options = {.redis = f->options,
+                                          .confirm = {replicas, timeout_ms},
+                                          .key_prefix = "tl",
+                                          .incarnation = "0123456789abcdef"};
+    struct store *store = store_new(f->loop.reactor, &options, on_store, f);
+    assert_non_null(store);
+    loop_until(&f->loop, is_store_ready, store);
+    return store;
+}
+
+/* Any script will do: WAIT does not ask who wrote. */
+static void call_kept(struct fixture *f, struct store *store)
+{
+    struct store_key text[2];
+    const struct slice keys[] = {store_key(store, &text[0], "journal", "x"),
+                                 store_key(store, &text[1], "progress", "x")};
+    const struct slice args[] = {SLICE("batch")};
+    f->answers = 0;
+    assert_int_equal(store_call_kept(store, store_script(store, "progress"), keys, 2, args, 1,
+                                     on_answer_of_any, f),
+                     ST_OK);
+}
+
+/* It is answered when the replica has what was written before, and not before that. */
+static void test_kept(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct slice incr[] = {SLICE("INCR"), SLICE("other")};
+    setup(&f);
+    start_replica(&f);
+    struct store *store = open_store(&f, 1, 100000);
+    wait_until_level(&f);
+    kill(f.replica.pid, SIGSTOP);
+    send_words(&f, incr, 2);
+    call_kept(&f, store);
+    assert_false(loop_until_within(&f.loop, is_answered, &f, 100));
+    call_kept(&f, store); /* a second one, while the first is being asked about */
+    assert_false(loop_until_within(&f.loop, is_answered, &f, 100));
+    assert_int_equal(store_pending(store), 2);
+    kill(f.replica.pid, SIGCONT);
+    loop_until(&f.loop, is_answered_twice, &f);
+    assert_int_equal(f.status, ST_OK);
+    assert_int_equal(store_pending(store), 0);
+    store_free(store);
+    teardown(&f);
+}
+
+/* Without a replica it is answered after a while; without the wish nobody is asked. */
+static void test_kept_without_replica(void **state)
+{
+    (void)state;
+    for (unsigned replicas = 0; replicas < 2; replicas++) {
+        struct fixture f;
+        setup(&f);
+        struct store *store = open_store(&f, replicas, 50);
+        call_kept(&f, store);
+        loop_until(&f.loop, is_answered, &f);
+        assert_int_equal(f.status, ST_OK);
+        assert_int_equal(store_batch_stats(store)->commands, 2 * replicas);
+        store_free(store);
+        teardown(&f);
+    }
+}
+
+static bool is_held(void *arg)
+{
+    return store_work_stats(arg)->replies > 0;
+}
+
+/* The server goes while the answer is held: the call is made again at the next one. */
+static void test_kept_and_lost(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    struct store *store = open_store(&f, 1, 300);
+    call_kept(&f, store);
+    loop_until(&f.loop, is_held, store);
+    server_kill(&f.master);
+    assert_false(loop_until_within(&f.loop, is_answered, &f, 50));
+    server_launch(&f.master, NULL);
+    loop_until(&f.loop, is_answered, &f);
+    assert_int_equal(f.status, ST_OK);
+    assert_int_equal(store_work_stats(store)->replies, 2);
+    call_kept(&f, store);
+    assert_false(loop_until_within(&f.loop, is_answered, &f, 50));
+    store_free(store); /* held: stopped */
+    assert_int_equal(f.answers, 1);
+    assert_int_equal(f.status, ST_STOPPED);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_wanted), cmocka_unit_test(test_no_replica),
-        cmocka_unit_test(test_replica),    cmocka_unit_test(test_covers_what_was_read),
-        cmocka_unit_test(test_error),      cmocka_unit_test(test_forgotten_script),
+        cmocka_unit_test(test_not_wanted),
+        cmocka_unit_test(test_no_replica),
+        cmocka_unit_test(test_replica),
+        cmocka_unit_test(test_covers_what_was_read),
+        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_forgotten_script),
         cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_kept_without_replica),
+        cmocka_unit_test(test_kept_and_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,11 +99,6 @@ static void on_lanes_notice(void *arg, struct slice version)
     replica_told(arg, reply_score(version));
 }
 
-static void on_part_notice(void *arg, struct slice member)
-{
-    mailbox_announced(arg, member);
-}
-
 static void on_missed(void *arg)
 {
     struct core *core = arg;
@@ -118,7 +113,7 @@ static void listen_to_others(struct core *core)
 {
     channel_handle(core->channel, 'd', on_lane_notice, core);
     channel_handle(core->channel, 'l', on_lanes_notice, core->replica);
-    channel_handle(core->channel, 'b', on_part_notice, core->mailbox);
+    channel_handle(core->channel, 'b', mailbox_announced, core->mailbox);
     channel_handle(core->channel, 'c', endpoint_store_announced, core->endpoints);
     channel_handle(core->channel, 'r', endpoint_store_reset_announced, core->endpoints);
     channel_on_ready(core->channel, on_missed, core);

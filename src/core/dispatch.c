@@ -132,10 +132,10 @@ static bool turned_away(struct dispatch *dispatch, struct delivery *delivery)
 {
     struct core *core = dispatch->core;
     const struct endpoint *endpoint = delivery->endpoint;
-    if (!lanes_mine(core->lanes, endpoint->lane))
-        settle_postpone(core->settle, delivery, delivery->message->record.deliver_at_ms);
-    else if (endpoint->deleted)
+    if (endpoint->deleted) /* whoever owns its lane may be done with clearing it */
         settle_cancel(core->settle, delivery);
+    else if (!lanes_mine(core->lanes, endpoint->lane))
+        settle_postpone(core->settle, delivery, delivery->message->record.deliver_at_ms);
     else if (!endpoint->config->active)
         settle_dead(core->settle, delivery, "endpoint_disabled");
     else if (core->stopping || gate_closed(endpoint))

@@ -325,14 +325,16 @@ void mailbox_compare(struct mailbox *mailbox, uint64_t count_in_redis)
     }
 }
 
-void mailbox_store_ready(struct mailbox *mailbox)
+void mailbox_store_ready(void *arg)
 {
+    struct mailbox *mailbox = arg;
     look_from_start(mailbox);
     go_on(mailbox);
 }
 
-void mailbox_announced(struct mailbox *mailbox, struct slice member)
+void mailbox_announced(void *arg, struct slice member)
 {
+    struct mailbox *mailbox = arg;
     if (!note(mailbox, member))
         mailbox->look_again = true;
     go_on(mailbox);

@@ -22,15 +22,16 @@ void mailbox_free(struct mailbox *mailbox);
 
 /* A member of my journal, "<batch>" or "<batch>.<k>", as a notice, the reply to a publish, or an
  * adoption names it. Anything else is passed over. The bytes are copied; nothing is opened before
- * this returns. */
-void mailbox_announced(struct mailbox *mailbox, struct slice member);
+ * this returns. `mailbox` is a struct mailbox: a channel calls this. */
+void mailbox_announced(void *mailbox, struct slice member);
 
 /* How many members my journal has in Redis, from each heartbeat's reply: when two in a row differ
  * from what is in memory, the journal is read. */
 void mailbox_compare(struct mailbox *mailbox, uint64_t count_in_redis);
 
-/* Notices may have been missed (Redis, or the channel, was away): my journal is read. */
-void mailbox_store_ready(struct mailbox *mailbox);
+/* Notices may have been missed (Redis, or the channel, was away): my journal is read. `mailbox` is
+ * a struct mailbox. */
+void mailbox_store_ready(void *mailbox);
 
 /* Names that wait to be opened, those that are being read included. */
 size_t mailbox_waiting(const struct mailbox *mailbox);

@@ -61,6 +61,11 @@ def test_failovers_in_mid_load(group, start_daemon, sink, keys):
         load.wait()
         check(load, sink)
     assert not keys or len(load.accepted) == EVENTS
+    with daemon.client() as client:
+        webhook = client.get("/api/webhooks").json["webhooks"][0]
+        for event in list(load.accepted.values())[::EVENTS // 20]:
+            wait_until(lambda: client.deliveries(event)[webhook["id"]]["status"] == "sent", 30,
+                       f"{event} to be sent")
     assert daemon.ready()
 
 

@@ -117,6 +117,7 @@ def test_what_cannot_be_read_is_put_away(redis, me, daemon):
     look(redis)
     wait_until(lambda: redis.call("ZSCORE", me.key("journal", me.me), batch.member(1)) is None, 20,
                "the part to be taken out of the journal")
-    assert daemon.log_contains("mailbox.bad_batch") and daemon.log_contains("mailbox.bad_name")
+    daemon.wait_for_log("mailbox.bad_batch")
+    daemon.wait_for_log("mailbox.bad_name")
     assert 0 < redis.call("PTTL", call.keys[0]), "for people to look at"
     redis.call("DEL", me.key("journal", me.me))

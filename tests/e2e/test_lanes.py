@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 from harness import wait_until
-from harness.formats import LANES, lane_of
+from harness.formats import LANES, id_text, lane_of
 from harness.invariants import check
+from harness.monitor import Monitor
 from harness.sink import delayed
 
 LEASE = 2.0
@@ -141,3 +142,30 @@ def test_nothing_is_sent_when_the_lease_has_lapsed(redis_server, start_daemon, s
     redis_server.resume()
     wait_until(lambda: set(sink.ids()) == set(events), 20, "the rest to arrive")
     assert sink.count() == len(events)
+
+
+def test_who_does_not_know_the_endpoints_yet_takes_no_lanes(redis_server, start_daemon, sink):
+    """What was left for them would be read for nobody, and events be taken that match nothing. Neither
+    its own channel nor a notice that lanes have changed makes a replica join before."""
+    first = start_daemon(*SET, redis=redis_server)
+    with first.client() as client:
+        webhook = client.create_webhook(sink.url("/"), ["all"])["id"]
+    first.stop()
+    document = redis_server.call("HGET", "tl:{0}:config:endpoints", webhook)
+    for n in range(0, 10_000, 500):
+        ids = (id_text("ep", bytes(16) + k.to_bytes(4, "big")) for k in range(n, n + 500))
+        redis_server.call("HSET", "tl:{0}:config:endpoints", *(word for i in ids for word in (i, document)))
+    with Monitor(redis_server) as monitor:
+        second = start_daemon(*SET, redis=redis_server, started=False)
+        second.start(ready=False)
+
+        def told():
+            redis_server.call("PUBLISH", "tl:{0}:all", "l999999")
+            return shared(redis_server, 1)
+        wait_until(told, 30, "the replica to have all lanes", interval=0.001)
+        monitor.mark("end")
+        commands = monitor.commands()
+    scans = [n for n, c in enumerate(commands) if c.words[:2] == [b"hscan", b"tl:{0}:config:endpoints"]]
+    beats = [n for n, c in enumerate(commands) if c.words[0] == b"evalsha" and b"tl:{0}:membership" in c.words]
+    assert len(scans) > 10 and beats[0] > scans[-1]
+    wait_until(second.ready, 10, "the replica to be ready")

@@ -108,7 +108,7 @@ static void confirm(struct replica *replica)
 {
     const struct core_options *options = &replica->core->options;
     uint64_t until_ms = replica->sent_at_ms + options->lease_ms - options->lease_ms / MARGIN;
-    lanes_confirm(replica->core->lanes, options->sole_owner ? UINT64_MAX : until_ms);
+    lanes_confirm(replica->core->lanes, core_alone(replica->core) ? UINT64_MAX : until_ms);
     replica->lapsed = false;
     reactor_wake(replica->core->reactor); /* dispatch may have waited for it */
 }
@@ -145,7 +145,7 @@ static void answered(struct replica *replica, const struct redis_value *reply)
     replica->member = true;
     replica->refused = false;
     core->stats.replicas = beat.members;
-    confirm(replica);
+    confirm(replica); /* behind their number */
     takeover_surplus(core->takeover, beat.surplus);
     endpoint_store_saw_version(core->endpoints, beat.config_version);
     mailbox_compare(core->mailbox, beat.journal_batches);

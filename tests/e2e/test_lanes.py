@@ -1,12 +1,15 @@
 """Two replicas on one Redis: who owns which lane, and what becomes of them when one goes."""
 
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from harness import wait_until
 from harness.formats import LANES, id_text, lane_of
 from harness.invariants import check
 from harness.monitor import Monitor
+from harness.redis import Redis
 from harness.sink import delayed
 
 LEASE = 2.0
@@ -124,6 +127,37 @@ def test_one_is_frozen_and_wakes_up(redis_server, start_daemon, sink):
     assert before - len(events) <= 4, "and what the other repeated was on its way, or not yet marked"
     events = send(second)
     wait_until(lambda: set(events) <= set(sink.ids()), 10, "it works again")
+
+
+def test_an_embedded_redis_with_a_second_server_on_its_socket(start_daemon, sink):
+    """Whoever thought that it was alone takes its lease seriously from then on: frozen, it loses its
+    lanes, and wakes up without sending anything of them."""
+    first = start_daemon(*SET)
+    with first.client() as client:
+        webhooks = [client.create_webhook(sink.url(f"/{n}"), [f"t{n}"], maxInFlight=1)["id"]
+                    for n in range(20)]
+    for n in range(20):
+        sink.script(f"/{n}", delayed(0.2))
+    with tempfile.TemporaryDirectory() as short:  # a path for a socket's address
+        path = Path(short) / "redis"
+        path.symlink_to(first.data / "redis")
+        second = start_daemon(*SET, redis=f"unix:{path}/redis.sock")
+        with Redis(f"{path}/redis.sock") as redis:
+            wait_until(lambda: shared(redis), 10, "both to own half of the lanes")
+            name = incarnation(second)
+            mine = next(n for n, webhook in enumerate(webhooks) if lanes(redis)[lane_of(webhook)] != name)
+            events = send(first, 20, f"t{mine}")
+            sink.wait_for(2)
+            first.pause()
+            wait_until(lambda: owners(redis) == {name: LANES}, 10, "the other to have all lanes")
+            wait_until(lambda: set(sink.ids()) == set(events), 20, "the other to deliver all")
+            before = sink.count()
+            first.resume()
+            first.wait_for_log("replica.buried_alive")
+            wait_until(lambda: shared(redis), 10, "both to own half of the lanes")
+            sink.wait_quiet(1.5)
+            assert sink.count() == before, "it has sent nothing of what was another's"
+        second.stop()
 
 
 def test_nothing_is_sent_when_the_lease_has_lapsed(redis_server, start_daemon, sink):

@@ -13,7 +13,7 @@
 -- Reply flat: status, now in ms, then unless the status is an error: configuration version, batches in
 --       my journal, version of the map, how many of my lanes I am to release, replicas, the number of
 --       dead incarnations that left a journal and their names; and if I have another version of the
---       map: the number of owners, their names, and a byte for each lane: the number of its owner
+--       map, or joined (a Redis that lost its data counts anew): the number of owners, their names, and a byte for each lane: the number of its owner
 --       among these, 0: it is free.
 --       Status "renewed"; "joined" when I had no lease: new, or buried (then all that I had has been
 --       free, and may have been another's); errors: "lanes" (those who are here count another number
@@ -145,7 +145,7 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, 99)) do
         reply[#reply + 1] = name
     end
 end
-if tonumber(ARGV[4]) ~= version then
+if joined or tonumber(ARGV[4]) ~= version then
     local number_of, bytes = {}, {}
     reply[#reply + 1] = #members
     for i, name in ipairs(members) do

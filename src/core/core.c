@@ -38,7 +38,7 @@ static void begin(struct core *core)
     schedule_store_ready(core->schedule);
     publish_store_ready(core->publish);
     mailbox_store_ready(core->mailbox);
-    jobs_store_ready(core->jobs);
+    jobs_look(core->jobs);
 }
 
 /* False: they are not loaded. */

@@ -51,7 +51,7 @@ struct core_options {
     bool allow_http;
     /* Replicas. */
     uint64_t lease_ms, heartbeat_ms;
-    bool sole_owner;  /* the Redis is this process's alone (embedded): its lease never lapses */
+    bool sole_owner;  /* the Redis is this process's own (embedded): see core_alone() */
     bool others_dead; /* at the start every other incarnation is dead, whatever its lease says: the
                          data directory's lock tells (DESIGN.md 5b.15) */
     size_t endpoints_max;
@@ -120,6 +120,13 @@ struct core {
     struct health_store *health;
     struct notice *notice;
 };
+
+/* Is the Redis its own, and nobody else there? Then its lease does not lapse, and it knows all
+ * endpoints there are. Not for ever: somebody may start another server on that Redis's socket. */
+static inline bool core_alone(const struct core *core)
+{
+    return core->options.sole_owner && core->stats.replicas <= 1;
+}
 
 /* Takes nothing over: reactor, store, registry and outbound must outlive it. NULL: out of memory.
  */

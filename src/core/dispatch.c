@@ -173,7 +173,7 @@ static void place(struct dispatch *dispatch, struct delivery *delivery)
  * cancels (DESIGN.md 5b.14). NULL: nobody else makes any, or no memory. */
 static struct endpoint *unknown_endpoint(const struct core *core, const struct id *id)
 {
-    return core->options.sole_owner ? NULL : endpoint_new_deleted(id);
+    return core_alone(core) ? NULL : endpoint_new_deleted(id);
 }
 
 static void cancel_unknown(struct dispatch *dispatch, struct batch *batch, uint32_t ordinal)
@@ -195,7 +195,7 @@ static bool expand_one(struct dispatch *dispatch, struct message *message, uint3
     struct core *core = dispatch->core;
     struct endpoint *known = registry_find(core->registry, &id);
     struct endpoint *endpoint = known ? endpoint_get(known) : unknown_endpoint(core, &id);
-    if (!endpoint && core->options.sole_owner) {
+    if (!endpoint && core_alone(core)) {
         cancel_unknown(dispatch, batch, ordinal);
         return true;
     }

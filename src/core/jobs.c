@@ -4,9 +4,10 @@
  *                ▲
  *   another process's, which died
  *
- * The queue holds ids only. Which jobs there are is looked up when Redis becomes reachable: so a
- * job whose making was not answered, or whose process died, is found again; and once more after a
- * while as long as the owner of one seems to live.
+ * The queue holds ids only. Which jobs there are is looked up when Redis becomes reachable, and
+ * when there are fewer replicas than before: so a job whose making was not answered, or whose
+ * process died, is found again; and once more after a while as long as the owner of one seems to
+ * live.
  */
 #include "core/jobs.h"
 
@@ -129,7 +130,7 @@ static void on_look(void *arg)
         reactor_timer_set(jobs->look, AGAIN_MS);
 }
 
-void jobs_store_ready(struct jobs *jobs)
+void jobs_look(struct jobs *jobs)
 {
     on_look(jobs);
 }

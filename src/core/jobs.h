@@ -16,8 +16,8 @@ struct jobs;
 struct jobs *jobs_new(struct core *core);
 void jobs_free(struct jobs *jobs);
 
-/* Redis is (again) reachable: jobs that nobody runs are taken up. */
-void jobs_store_ready(struct jobs *jobs);
+/* Redis is (again) reachable, or a replica has gone: jobs that nobody runs are taken up. */
+void jobs_look(struct jobs *jobs);
 
 /* Jobs that are under way in this process. */
 size_t jobs_running(const struct jobs *jobs);

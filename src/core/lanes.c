@@ -169,7 +169,8 @@ size_t lanes_parts(const struct lanes *lanes, struct lanes_part *parts, size_t m
 
 void lanes_confirm(struct lanes *lanes, uint64_t until_ms)
 {
-    if (until_ms > lanes->confirmed_until_ms)
+    bool others_came = lanes->confirmed_until_ms == UINT64_MAX;
+    if (until_ms > lanes->confirmed_until_ms || others_came)
         lanes->confirmed_until_ms = until_ms;
 }
 

@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "core/adoption.h"
 #include "core/endpoint_store.h"
+#include "core/jobs.h"
 #include "core/mailbox.h"
 #include "core/schedule.h"
 #include "core/store_batch.h"
@@ -36,6 +37,7 @@ enum { INFO_BYTES_MAX = 4096, MARGIN = 10 /* a tenth of the lease */ };
 struct replica {
     struct core *core;
     struct reactor_timer *heartbeat;
+    bool begun;             /* the endpoints are known: what is left for them can be read */
     bool beating;           /* a heartbeat is on its way */
     bool again;             /* another one is wanted behind it */
     bool member;            /* one has been answered */
@@ -107,7 +109,7 @@ static void confirm(struct replica *replica)
 {
     const struct core_options *options = &replica->core->options;
     uint64_t until_ms = replica->sent_at_ms + options->lease_ms - options->lease_ms / MARGIN;
-    lanes_confirm(replica->core->lanes, options->sole_owner ? UINT64_MAX : until_ms);
+    lanes_confirm(replica->core->lanes, core_alone(replica->core) ? UINT64_MAX : until_ms);
     replica->lapsed = false;
     reactor_wake(replica->core->reactor); /* dispatch may have waited for it */
 }
@@ -143,8 +145,10 @@ static void answered(struct replica *replica, const struct redis_value *reply)
         return;
     replica->member = true;
     replica->refused = false;
+    if (core->loaded && beat.members < core->stats.replicas)
+        jobs_look(core->jobs); /* at those of whoever has gone */
     core->stats.replicas = beat.members;
-    confirm(replica);
+    confirm(replica); /* behind their number */
     takeover_surplus(core->takeover, beat.surplus);
     endpoint_store_saw_version(core->endpoints, beat.config_version);
     mailbox_compare(core->mailbox, beat.journal_batches);
@@ -188,7 +192,7 @@ static void beat(struct replica *replica)
 {
     struct core *core = replica->core;
     struct buf info;
-    if (replica->leaving || !store_ready(core->store))
+    if (!replica->begun || replica->leaving || !store_ready(core->store))
         return;
     if (replica->beating) {
         replica->again = true;
@@ -217,6 +221,7 @@ static void on_heartbeat(void *arg)
 
 void replica_store_ready(struct replica *replica)
 {
+    replica->begun = true;
     reactor_timer_set(replica->heartbeat, replica->core->options.heartbeat_ms);
     beat(replica);
 }

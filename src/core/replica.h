@@ -18,7 +18,8 @@ void replica_free(struct replica *replica);
 /* Where this process is reached, for the list of replicas: from the next heartbeat on. */
 void replica_set_url(struct replica *replica, const char *url);
 
-/* Redis is (again) reachable, and the endpoints are known. */
+/* Redis is (again) reachable, and the endpoints are known. Before the first call nothing makes a
+ * heartbeat: whoever joins has lanes, reads what was left for their endpoints, and is ready. */
 void replica_store_ready(struct replica *replica);
 
 /* A heartbeat of mine was answered: others know of me. */

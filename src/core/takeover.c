@@ -130,15 +130,24 @@ static void on_taken(void *arg, enum status status, const struct redis_value *re
             reactor_timer_set(takeover->again, AGAIN_MS);
         return;
     }
+    bool outdated = false;
     for (size_t i = 0; i < takeover->arriving_count; i++) {
         struct slice state = reply_text(reply, i); /* of one that is not mine it is a number */
         uint32_t lane = takeover->arriving[i];
-        if (state.ptr && lanes_state(core->lanes, lane) == LANE_ARRIVING)
+        if (lanes_state(core->lanes, lane) != LANE_ARRIVING)
+            continue;
+        if (state.ptr)
             become_mine(core, lane, state);
+        outdated |= !state.ptr;
     }
     scan_deleted(takeover, SLICE("0"));
     if (core->stopping)
         takeover_leave_all(takeover);
+    if (outdated) { /* Redis says that I was buried meanwhile: the next map will */
+        reactor_timer_set(takeover->again, AGAIN_MS);
+        replica_beat_soon(core->replica);
+        return;
+    }
     read_arriving(takeover);
     if (!takeover->reading)
         replica_lanes_arrived(core->replica);
@@ -189,7 +198,7 @@ static void on_again(void *arg)
 
 /* ---- Leaving -------------------------------------------------------------------------------- */
 
-/* From now on nothing is sent for it; what waits here is moved. */
+/* From now on nothing is sent for it; what waits here is moved, and nothing is cleared. */
 static void stop_sending(struct core *core, uint32_t lane)
 {
     schedule_lane_left(core->schedule, lane);
@@ -306,6 +315,7 @@ void takeover_surplus(struct takeover *takeover, size_t count)
 {
     struct core *core = takeover->core;
     size_t leaving = lanes_count(core->lanes, LANE_LEAVING);
+    bool stays = false;
     if (core->stopping)
         count = LANES;
     for (uint32_t lane = LANES; lane-- > 0 && leaving != count;) {
@@ -316,8 +326,11 @@ void takeover_surplus(struct takeover *takeover, size_t count)
         } else if (leaving > count && state == LANE_LEAVING && !takeover->sent[lane]) {
             stay(takeover, lane);
             leaving--;
+            stays = true;
         }
     }
+    if (stays)
+        scan_deleted(takeover, SLICE("0")); /* clearing them has ended, as if for another owner */
     if (leaving > 0 && !takeover->releasing)
         reactor_timer_set(takeover->tick, 0);
 }

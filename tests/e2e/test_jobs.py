@@ -455,6 +455,21 @@ def test_a_successor_takes_over_when_the_lease_has_ended(redis_server, start_dae
         assert (job["status"], job["done"]) == ("done", 60)
 
 
+@pytest.mark.parametrize("graceful", [True, False], ids=["stop", "kill"])
+def test_a_replica_that_was_there_already_takes_over(redis_server, start_daemon, sink, graceful):
+    """Nobody starts anew, and nobody knew of the job before: its owner's going is the occasion."""
+    fast = (*NO_BREAKER, "--set", "replica.lease=1s", "--set", "replica.heartbeat=200ms")
+    first, second = (start_daemon(*fast, redis=redis_server) for _ in range(2))
+    with first.client() as client:
+        webhook, _ = bury(client, sink, "t", 60)
+        started = client.post("/api/dead-letters/replay", {"webhookId": webhook["id"], "rate": 20})
+        sink.wait_for(10)
+    assert first.stop() == 0 if graceful else first.kill9() is None
+    with second.client() as client:
+        job = client.job(started, timeout=20)
+        assert (job["status"], job["done"]) == ("done", 60)
+
+
 # ---- many --------------------------------------------------------------------------------------------
 
 def peak_kib(daemon):

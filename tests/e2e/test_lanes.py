@@ -1,11 +1,15 @@
 """Two replicas on one Redis: who owns which lane, and what becomes of them when one goes."""
 
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from harness import wait_until
-from harness.formats import LANES, lane_of
+from harness.formats import LANES, id_text, lane_of
 from harness.invariants import check
+from harness.monitor import Monitor
+from harness.redis import Redis
 from harness.sink import delayed
 
 LEASE = 2.0
@@ -125,6 +129,37 @@ def test_one_is_frozen_and_wakes_up(redis_server, start_daemon, sink):
     wait_until(lambda: set(events) <= set(sink.ids()), 10, "it works again")
 
 
+def test_an_embedded_redis_with_a_second_server_on_its_socket(start_daemon, sink):
+    """Whoever thought that it was alone takes its lease seriously from then on: frozen, it loses its
+    lanes, and wakes up without sending anything of them."""
+    first = start_daemon(*SET)
+    with first.client() as client:
+        webhooks = [client.create_webhook(sink.url(f"/{n}"), [f"t{n}"], maxInFlight=1)["id"]
+                    for n in range(20)]
+    for n in range(20):
+        sink.script(f"/{n}", delayed(0.2))
+    with tempfile.TemporaryDirectory() as short:  # a path for a socket's address
+        path = Path(short) / "redis"
+        path.symlink_to(first.data / "redis")
+        second = start_daemon(*SET, redis=f"unix:{path}/redis.sock")
+        with Redis(f"{path}/redis.sock") as redis:
+            wait_until(lambda: shared(redis), 10, "both to own half of the lanes")
+            name = incarnation(second)
+            mine = next(n for n, webhook in enumerate(webhooks) if lanes(redis)[lane_of(webhook)] != name)
+            events = send(first, 20, f"t{mine}")
+            sink.wait_for(2)
+            first.pause()
+            wait_until(lambda: owners(redis) == {name: LANES}, 10, "the other to have all lanes")
+            wait_until(lambda: set(sink.ids()) == set(events), 20, "the other to deliver all")
+            before = sink.count()
+            first.resume()
+            first.wait_for_log("replica.buried_alive")
+            wait_until(lambda: shared(redis), 10, "both to own half of the lanes")
+            sink.wait_quiet(1.5)
+            assert sink.count() == before, "it has sent nothing of what was another's"
+        second.stop()
+
+
 def test_nothing_is_sent_when_the_lease_has_lapsed(redis_server, start_daemon, sink):
     """Redis does not answer: another replica may own the lanes by now. When it does, all goes on."""
     daemon = start_daemon(*SET, redis=redis_server)
@@ -141,3 +176,30 @@ def test_nothing_is_sent_when_the_lease_has_lapsed(redis_server, start_daemon, s
     redis_server.resume()
     wait_until(lambda: set(sink.ids()) == set(events), 20, "the rest to arrive")
     assert sink.count() == len(events)
+
+
+def test_who_does_not_know_the_endpoints_yet_takes_no_lanes(redis_server, start_daemon, sink):
+    """What was left for them would be read for nobody, and events be taken that match nothing. Neither
+    its own channel nor a notice that lanes have changed makes a replica join before."""
+    first = start_daemon(*SET, redis=redis_server)
+    with first.client() as client:
+        webhook = client.create_webhook(sink.url("/"), ["all"])["id"]
+    first.stop()
+    document = redis_server.call("HGET", "tl:{0}:config:endpoints", webhook)
+    for n in range(0, 10_000, 500):
+        ids = (id_text("ep", bytes(16) + k.to_bytes(4, "big")) for k in range(n, n + 500))
+        redis_server.call("HSET", "tl:{0}:config:endpoints", *(word for i in ids for word in (i, document)))
+    with Monitor(redis_server) as monitor:
+        second = start_daemon(*SET, redis=redis_server, started=False)
+        second.start(ready=False)
+
+        def told():
+            redis_server.call("PUBLISH", "tl:{0}:all", "l999999")
+            return shared(redis_server, 1)
+        wait_until(told, 30, "the replica to have all lanes", interval=0.001)
+        monitor.mark("end")
+        commands = monitor.commands()
+    scans = [n for n, c in enumerate(commands) if c.words[:2] == [b"hscan", b"tl:{0}:config:endpoints"]]
+    beats = [n for n, c in enumerate(commands) if c.words[0] == b"evalsha" and b"tl:{0}:membership" in c.words]
+    assert len(scans) > 10 and beats[0] > scans[-1]
+    wait_until(second.ready, 10, "the replica to be ready")

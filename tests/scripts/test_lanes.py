@@ -131,6 +131,16 @@ def test_the_map_comes_when_it_is_another_one(redis):
     assert Beat(member.store.heartbeat(known=first.version + 1)).owners is not None
 
 
+def test_the_map_comes_from_a_redis_that_lost_its_data(redis):
+    """It counts anew, and comes to the version that was known."""
+    member = Member(redis, "a")
+    first = member.step()
+    redis.call("FLUSHALL")
+    again = member.step()
+    assert again.status == "joined" and again.version == first.version
+    assert again.owners is not None and len(again.lanes("a")) == LANES
+
+
 def test_changes_are_told_to_all(redis, server):
     """Joining, taking, draining, releasing, leaving: each has a version, and nothing else has one."""
     a, b = Member(redis, "a"), Member(redis, "b")

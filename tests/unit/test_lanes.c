@@ -169,6 +169,9 @@ static void test_lease(void **state)
     assert_true(lanes_may_send(lanes, 4999));
     lanes_confirm(lanes, UINT64_MAX);
     assert_true(lanes_may_send(lanes, UINT64_MAX - 1));
+    lanes_confirm(lanes, 6000); /* somebody has come */
+    assert_true(lanes_may_send(lanes, 5999));
+    assert_false(lanes_may_send(lanes, 6000));
     lanes_free(lanes);
 }
 

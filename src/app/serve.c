@@ -19,7 +19,8 @@
  * a connection is ended once it has been idle for LAST_CALL_MS: a client at work has then been told
  * by an answer, one that rests is most unlikely to send at this very moment.
  *
- * A second signal during the stop ends the process at once; what is in hand is in Redis.
+ * A second signal during the stop ends the process at once; what is in hand is in Redis. A worker's
+ * is SIGINT: SIGTERM comes twice when somebody tells all processes to stop.
  */
 #include "app/serve.h"
 
@@ -167,6 +168,8 @@ static void on_tick(void *arg)
 static void on_signal(void *arg, int number)
 {
     struct serve *serve = arg;
+    if (serve->phase != PHASE_RUNNING && serve->worker.number > 0 && number == SIGTERM)
+        return; /* all processes were told (systemd, killall), and then the parent told us again */
     if (serve->phase != PHASE_RUNNING) {
         log_warn("serve.stopped_at_once", "signal=%d", number);
         redis_server_stop(serve->redis);

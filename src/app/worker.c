@@ -109,13 +109,16 @@ static enum status fork_worker(char *const *argv, char *const *env, int ready, p
     pid_t parent = getpid();
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    *pid = fork();
-    if (*pid == 0)
+    pid_t child = fork();
+    if (child == 0)
         become_worker(argv, env, ready, parent);
     int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     errno = error;
-    return *pid > 0 ? ST_OK : ST_IO;
+    if (child < 0)
+        return ST_IO; /* -1 must not get to anybody who might send it a signal: that means all */
+    *pid = child;
+    return ST_OK;
 }
 
 enum status worker_start(const struct worker *worker, char *const *argv, pid_t *pid, int *ready_fd)

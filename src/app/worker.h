@@ -30,7 +30,8 @@ void worker_tell_ready(const struct worker *worker);
 
 /* Starts this program with `argv` (NULL at the end) as that worker. It dies with the thread that
  * calls this, does not hear the terminal's ^C, and reports with one byte on *ready_fd (the
- * caller's, does not block), whose end of file says that it has ended. ST_IO with errno. */
+ * caller's, does not block), whose end of file says that it has ended. ST_IO with errno; *pid and
+ * *ready_fd are then as they were. */
 MUST_CHECK enum status worker_start(const struct worker *worker, char *const *argv, pid_t *pid,
                                     int *ready_fd);
 

@@ -7,8 +7,8 @@
  *
  *   stop:  signal -> SIGTERM to all --all have ended--> Redis is stopped -> end
  *                      |
- *                      +-- a second signal, or the time is over: SIGTERM again (they end at once),
- *                          then SIGKILL
+ *                      +-- a second signal, or the time is over: SIGINT (they end at once), then
+ *                          SIGKILL
  *
  * The first worker goes ahead alone, for two reasons. What is wrong with the configuration is told
  * once, and ends everything; and with an embedded Redis whatever is in it of earlier processes is
@@ -116,12 +116,13 @@ static void stop_all(struct workers *workers, int code)
         reactor_stop(workers->reactor);
 }
 
-/* A second signal ends a worker at once, and whatever does not hear it is killed. */
+/* SIGINT ends a worker at once that has been told to stop, and whatever does not hear it is killed.
+ * A second SIGTERM would not: they have two already when all processes were told by somebody. */
 static void stop_at_once(struct workers *workers)
 {
     workers->at_once = true;
     workers->code = CLI_EXIT_FAILED;
-    signal_all(workers, SIGTERM);
+    signal_all(workers, SIGINT);
     reactor_timer_set(workers->deadline, AT_ONCE_MS);
 }
 
@@ -192,7 +193,8 @@ static void on_ended(struct slot *slot, int status)
 {
     struct workers *workers = slot->workers;
     bool orderly = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    log_at(orderly ? LOG_INFO : LOG_ERROR, "worker.ended", "worker=%u pid=%ld %s=%d",
+    bool wanted = workers->stopping && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+    log_at(orderly || wanted ? LOG_INFO : LOG_ERROR, "worker.ended", "worker=%u pid=%ld %s=%d",
            slot->worker.number, (long)slot->pid, WIFSIGNALED(status) ? "signal" : "status",
            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     slot->pid = 0;

@@ -169,6 +169,18 @@ static void on_written(void *arg, enum status status, const struct redis_value *
         change_free(change);
 }
 
+/* What the endpoint is known to be of. While all are being loaded, which is so whenever Redis was
+ * away, what was known before counts for nothing: versions may have gone back with a failover, and
+ * another change may have the number of one that is lost. Who was not found yet conflicts at worst.
+ */
+static uint64_t known_version(const struct endpoint_store *endpoints,
+                              const struct endpoint *endpoint)
+{
+    if (endpoints->state == FOLLOW_LOAD)
+        return endpoint->round == endpoints->round ? endpoint->version : 0;
+    return endpoint->version > endpoints->version ? endpoint->version : endpoints->version;
+}
+
 static enum status send(struct change *change)
 {
     struct core *core = change->endpoints->core;
@@ -182,10 +194,8 @@ static enum status send(struct change *change)
                            store_key(store, &text[3], "config", "deleted")};
     struct store_number most, kept, base;
     struct slice based_on = SLICE("");
-    if (change->kind == CHANGE_REPLACE) {
-        uint64_t own = change->endpoint->version, all = change->endpoints->version;
-        based_on = store_u64(&base, own > all ? own : all);
-    }
+    if (change->kind == CHANGE_REPLACE)
+        based_on = store_u64(&base, known_version(change->endpoints, change->endpoint));
     struct slice args[] = {
         slice_str(id_text),
         change->config ? slice_str(change->config->document) : TOMBSTONE,

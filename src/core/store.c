@@ -21,6 +21,7 @@
  *
  *      sent --answered--> held --WAIT is asked--> confirming --its reply--> the callback
  *                           `-- either connection lost: waiting --'
+ *                           `-- WAIT refused: refused, and so made again
  *
  * One WAIT at a time confirms all that was held when it was sent, on the connection of the batches,
  * since it blocks. It confirms what the other connection's server wrote because it follows a PING
@@ -269,29 +270,46 @@ const struct redis_script *store_script(const struct store *store, const char *n
 
 /* ---- Held calls ----------------------------------------------------------------------------- */
 
+static void move_held(struct list *from, struct list *to)
+{
+    for (struct list *node; (node = list_pop_front(from));) {
+        struct store_op *op = CONTAINER_OF(node, struct store_op, node);
+        redis_value_free(op->reply);
+        op->reply = NULL;
+        list_push_back(to, node);
+    }
+}
+
 /* Another server may be the master next: they are made again, like those without an answer. Their
  * order does not matter, as nobody has done anything because of them. */
 static void repeat_held(struct store *store)
 {
-    struct list *const from[] = {&store->confirming, &store->held};
-    for (size_t i = 0; i < 2; i++) {
-        for (struct list *node; (node = list_pop_front(from[i]));) {
-            struct store_op *op = CONTAINER_OF(node, struct store_op, node);
-            redis_value_free(op->reply);
-            op->reply = NULL;
-            list_push_back(&store->waiting, node);
-        }
-    }
+    move_held(&store->confirming, &store->waiting);
+    move_held(&store->held, &store->waiting);
+}
+
+/* A master that is demoted in the middle of it answers UNBLOCKED and goes; one that was demoted
+ * before says that it is a replica. What it wrote for us may be thrown away, so it is written anew.
+ * Without the right to ask nobody can ever confirm anything, which is as having no replicas. */
+static bool demoted(const struct redis_value *reply)
+{
+    return redis_value_type(reply) == REDIS_ERROR && !redis_value_is_error(reply, "NOPERM");
 }
 
 /* Too few in time is an answer, too: without replicas work goes on as it does without the wish. */
 static void on_replicas(void *arg, enum status status, const struct redis_value *reply)
 {
-    (void)reply;
     struct store *store = arg;
     store->asking = false;
     if (status != ST_OK)
         return; /* the connection's end tells */
+    if (demoted(reply)) {
+        log_warn("store.not_confirmed", "error=%s", log_quote(redis_value_text(reply)));
+        move_held(&store->confirming, &store->refused);
+        if (!reactor_timer_armed(store->repeat))
+            reactor_timer_set(store->repeat, REPEAT_MS);
+        return;
+    }
     for (struct list *node; (node = list_pop_front(&store->confirming));) {
         struct store_op *op = CONTAINER_OF(node, struct store_op, node);
         struct redis_value *held = op->reply;

@@ -262,6 +262,25 @@ def test_interrupt_of_the_terminal_reaches_the_parent_alone(start_daemon, monkey
     assert "stopped_at_once" not in daemon.log
 
 
+def test_everybody_is_told_to_stop(start_daemon, sink):
+    """By systemd or killall: the parent tells the workers once more, and that is no hurry."""
+    daemon = start_daemon("--workers", 2, "--set", "drainDelay=0s")
+    sink.script("/", delayed(1, 200))
+    with daemon.client() as client:
+        client.create_webhook(sink.url("/"), ["a"])
+        client.event_id("a")
+    sink.wait_for(1)
+    for pid in all_workers(daemon, 2).values():
+        os.kill(pid, signal.SIGTERM)
+    assert daemon.stop() == 0
+    assert "stopped_at_once" not in daemon.log
+    assert re.findall(r"worker\.ended .* status=(\d+)", daemon.log)[-2:] == ["0", "0"]
+    assert len(sink.ids()) == 1
+    daemon.start()
+    sink.wait_quiet(0.5)
+    assert len(sink.ids()) == 1, "what was on the wire was waited for"
+
+
 def test_a_second_signal_ends_at_once(start_daemon, sink):
     daemon = start_daemon("--workers", 2, "--set", "drainDelay=10m")
     pids = everybody(daemon, 2)

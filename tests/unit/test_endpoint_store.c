@@ -625,6 +625,31 @@ static void test_conflict(void **state)
     no_call();
 }
 
+/* Redis was away and all is loaded again: a version of before says nothing, as the server of now
+ * may have given the same number to another's change. What was found since then counts. */
+static void test_conflict_during_load(void **state)
+{
+    (void)state;
+    load("9", PAIRS(id_of(1), document("one", true), id_of(2), document("two", true)));
+    endpoint_store_load(endpoints, on_loaded, &core);
+    replace(1, document("mine", true), "0");
+    answer_version("9");
+    answer_put("conflict", 9, document("theirs", true));
+    expect_answer(ST_CONFLICT);
+    expect(1, "theirs", true);
+    replace(1, document("mine", true), "9");
+    replace(2, document("mine", true), "0");
+    answer_scan("0", PAIRS(id_of(1), document("theirs", true), id_of(2), document("two", true)));
+    answer_put("ok", 10, NULL);
+    expect_answer(ST_OK);
+    expect(1, "mine", true);
+    answer_put("ok", 11, NULL);
+    expect_answer(ST_OK);
+    expect(2, "mine", true);
+    assert_int_equal(endpoint_store_version(endpoints), 11);
+    no_call();
+}
+
 /* The other answers; none of them changes anything. */
 static void test_refused(void **state)
 {
@@ -741,9 +766,10 @@ int main(void)
         TEST(test_unreadable),  TEST(test_read_fails),
         TEST(test_subscribed),  TEST(test_behind),
         TEST(test_own_changes), TEST(test_own_changes_at_once),
-        TEST(test_conflict),    TEST(test_refused),
-        TEST(test_delete),      TEST(test_lost_answer),
-        TEST(test_disable),     TEST(test_reset),
+        TEST(test_conflict),    TEST(test_conflict_during_load),
+        TEST(test_refused),     TEST(test_delete),
+        TEST(test_lost_answer), TEST(test_disable),
+        TEST(test_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -410,6 +410,38 @@ static void test_kept_and_lost(void **state)
     teardown(&f);
 }
 
+static void replicate(struct fixture *f, const char *host, const char *port)
+{
+    const struct slice words[] = {SLICE("REPLICAOF"), slice_str(host), slice_str(port)};
+    send_words(f, words, 3);
+    assert_int_equal(f->answers, 1);
+    f->answers = 0;
+}
+
+/* The master is demoted while it is asked: it says so, and that confirms nothing. The call is made
+ * again until a master has taken it. */
+static void test_kept_and_demoted(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char nobody[8];
+    setup(&f);
+    struct store *store = open_store(&f, 1, 1000);
+    call_kept(&f, store);
+    loop_until(&f.loop, is_held, store);
+    assert_int_equal(f.answers, 0);
+    snprintf(nobody, sizeof(nobody), "%u", free_port());
+    replicate(&f, "127.0.0.1", nobody);
+    assert_false(loop_until_within(&f.loop, is_answered, &f, 500));
+    replicate(&f, "NO", "ONE");
+    loop_until(&f.loop, is_answered, &f);
+    assert_int_equal(f.status, ST_OK);
+    assert_true(store_work_stats(store)->replies >= 2);
+    assert_int_equal(store_pending(store), 0);
+    store_free(store);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_kept),
         cmocka_unit_test(test_kept_without_replica),
         cmocka_unit_test(test_kept_and_lost),
+        cmocka_unit_test(test_kept_and_demoted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

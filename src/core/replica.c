@@ -36,6 +36,7 @@ enum { INFO_BYTES_MAX = 4096, MARGIN = 10 /* a tenth of the lease */ };
 struct replica {
     struct core *core;
     struct reactor_timer *heartbeat;
+    bool begun;             /* the endpoints are known: lanes may be mine */
     bool beating;           /* a heartbeat is on its way */
     bool again;             /* another one is wanted behind it */
     bool member;            /* one has been answered */
@@ -188,7 +189,7 @@ static void beat(struct replica *replica)
 {
     struct core *core = replica->core;
     struct buf info;
-    if (replica->leaving || !store_ready(core->store))
+    if (!replica->begun || replica->leaving || !store_ready(core->store))
         return;
     if (replica->beating) {
         replica->again = true;
@@ -217,6 +218,7 @@ static void on_heartbeat(void *arg)
 
 void replica_store_ready(struct replica *replica)
 {
+    replica->begun = true;
     reactor_timer_set(replica->heartbeat, replica->core->options.heartbeat_ms);
     beat(replica);
 }

@@ -18,11 +18,8 @@ void replica_free(struct replica *replica);
 /* Where this process is reached, for the list of replicas: from the next heartbeat on. */
 void replica_set_url(struct replica *replica, const char *url);
 
-/* Redis is (again) reachable, and the endpoints are known. */
+/* Redis is (again) reachable, and the endpoints are known. Nothing beats before the first time. */
 void replica_store_ready(struct replica *replica);
-
-/* A heartbeat of mine was answered: others know of me. */
-bool replica_joined(const struct replica *replica);
 
 /* Beats now; if a heartbeat is on its way, once more when it is answered. */
 void replica_beat_soon(struct replica *replica);

@@ -457,9 +457,8 @@ static bool start_http(struct serve *serve, struct buf *error)
     if (!open_door(serve, DOOR_SHARED, &config->listen, shared, error))
         return false;
     serve->api.server = serve->doors[DOOR_SHARED];
-    if (serve_own_address(config, &serve->worker, &own, error))
-        return open_door(serve, DOOR_OWN, &own, false, error);
-    return error->len == 0;
+    return !serve_own_address(config, &serve->worker, &own) ||
+           open_door(serve, DOOR_OWN, &own, false, error);
 }
 
 static bool start(struct serve *serve, struct buf *error)

@@ -2,8 +2,7 @@
  *
  * Identity is a random incarnation. A heartbeat renews the lease, buries those whose lease has
  * ended, takes a fair share of the lanes, and says what is more than that share (takeover.h), how
- * the map of lanes is (lanes.h), and which dead incarnations left a journal (adoption.h)
- * (DESIGN.md 5, 5b.15-18).
+ * the map of lanes is (lanes.h), and which dead incarnations left a journal (adoption.h).
  */
 #ifndef TROTLINE_CORE_REPLICA_H
 #define TROTLINE_CORE_REPLICA_H

@@ -36,7 +36,7 @@ enum { INFO_BYTES_MAX = 4096, MARGIN = 10 /* a tenth of the lease */ };
 struct replica {
     struct core *core;
     struct reactor_timer *heartbeat;
-    bool begun;             /* the endpoints are known: lanes may be mine */
+    bool begun;             /* the endpoints are known: what is left for them can be read */
     bool beating;           /* a heartbeat is on its way */
     bool again;             /* another one is wanted behind it */
     bool member;            /* one has been answered */

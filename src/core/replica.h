@@ -17,7 +17,8 @@ void replica_free(struct replica *replica);
 /* Where this process is reached, for the list of replicas: from the next heartbeat on. */
 void replica_set_url(struct replica *replica, const char *url);
 
-/* Redis is (again) reachable, and the endpoints are known. Nothing beats before the first time. */
+/* Redis is (again) reachable, and the endpoints are known. Before the first call nothing makes a
+ * heartbeat: whoever joins has lanes, reads what was left for their endpoints, and is ready. */
 void replica_store_ready(struct replica *replica);
 
 /* Beats now; if a heartbeat is on its way, once more when it is answered. */

@@ -184,9 +184,10 @@ local function judge(idem, uid, answer)
 end
 
 -- The verdict of the first call, from what that has left. The bit of the refused decides as long as the
--- batch is open (those of ordinals would not tell: others mark what they have delivered), because keys expire: an event that was refused and is called new now would be taken for
--- delivered, and be lost; one that is delivered must not be called refused. When all is closed nothing
--- depends on it but the answer, and keys live longer than anybody waits for that.
+-- batch is open (those of ordinals would not tell: others mark what they have delivered), because keys
+-- expire: an event that was refused and is called new now would be taken for delivered, and be lost; one
+-- that is delivered must not be called refused. When all is closed nothing depends on it but the answer,
+-- and keys live longer than anybody waits for that.
 local function recall(idem, uid, answer, refused)
     local marked = open and redis.call('GETBIT', KEYS[3], refused)
     if marked == 0 then

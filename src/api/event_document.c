@@ -1,7 +1,7 @@
 /* event_document.c - the JSON of an event as a producer sends it.
  *
  * One pass of json_scan validates everything and gives the top-level members; each known member has
- * a row in the table below with the function that takes it. DESIGN.md section 8 names the members.
+ * a row in the table below with the function that takes it. README.md names the members.
  */
 #include "api/event_document.h"
 

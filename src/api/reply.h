@@ -1,4 +1,4 @@
-/* reply.h - the answers that handlers have in common (DESIGN.md section 8).
+/* reply.h - the answers that handlers have in common.
  *
  * Every function here answers the request, which is invalid afterwards. Errors look like
  * {"error":{"code":"invalid_url","message":"…","field":"url"}}; http_server adds X-Request-Id.

@@ -1,4 +1,4 @@
-/* webhooks.h - handlers of /api/webhooks (DESIGN.md section 8): endpoints, made, read and changed.
+/* webhooks.h - handlers of /api/webhooks: endpoints, made, read and changed.
  *
  *     POST    /api/webhooks                 201, Location, the webhook with its secret
  *     GET     /api/webhooks                 200 {"webhooks":[…],"count":n,"cursor":…}, no secrets

@@ -21,6 +21,7 @@
 #include "app/config_option.h"
 #include "base/parse.h"
 #include "base/suggest.h"
+#include "net/redis_conn.h"
 
 enum { REASON_BYTES = 4096 };
 
@@ -431,6 +432,37 @@ static enum status check_durability(const struct config *config, struct buf *err
     return ST_RANGE;
 }
 
+/* Here and not in the option's row, because it says what is wrong with the URL. */
+static enum status check_redis(const struct config *config, struct buf *errors)
+{
+    struct redis_options ignored = {0};
+    struct buf storage;
+    const char *reason = "";
+    enum status status = ST_OK;
+    if (strcmp(config->redis, "embedded") == 0)
+        return ST_OK;
+    buf_init(&storage, LIMIT_CONFIG_BYTES);
+    status = redis_options_parse(&ignored, slice_str(config->redis), &storage, &reason);
+    buf_free(&storage);
+    if (status == ST_OK || status == ST_NOMEM)
+        return status;
+    buf_addf(errors, "redis: %s\n", reason);
+    return ST_RANGE;
+}
+
+static enum status check_worker_listen(const struct config *config, struct buf *errors)
+{
+    struct address first;
+    if (address_parse(config->worker_listen, &first) != ST_OK || first.port == 0 ||
+        config->workers - 1 <= (uint64_t)(UINT16_MAX - first.port))
+        return ST_OK;
+    buf_addf(errors,
+             "workerListen: %s is too high; allowed: a port that leaves one for each of %llu "
+             "workers\n",
+             config->worker_listen, (unsigned long long)config->workers);
+    return ST_RANGE;
+}
+
 /* The worse of two: nothing outdoes ST_NOMEM, and a usage error outdoes a wrong value. */
 static enum status worse(enum status a, enum status b)
 {
@@ -446,6 +478,8 @@ static enum status check_relations(const struct config *config, struct buf *erro
 {
     enum status status = check_breaker(config, errors);
     status = worse(status, check_replica(config, errors));
+    status = worse(status, check_redis(config, errors));
+    status = worse(status, check_worker_listen(config, errors));
     return worse(status, check_durability(config, errors));
 }
 

@@ -11,8 +11,8 @@
  *                       still serving, with      then no new requests: queues go back
  *                       Connection: close;       to the schedule
  *                       lanes are given up          |
- *                                                shutdownTimeout: attempts are cut, their
- * deliveries go back too
+ *                                                shutdownTimeout: attempts are cut,
+ *                                                their deliveries go back too
  *
  * A load balancer takes no notice of a /readyz that it has not asked yet, hence drainDelay, in
  * which nothing is refused. Behind it the accept queue is emptied before the listener closes, and
@@ -202,13 +202,13 @@ static void announce(struct serve *serve)
                                           .key_made = serve->key_made});
 }
 
-/* Hook: looks whether the endpoints are loaded, and says so once; writes the log. A worker that may
- * bury others has done so before the others of its kind are started. */
+/* Hook: looks whether the endpoints are loaded and a heartbeat has brought lanes, and says so once;
+ * writes the log. So a worker that may bury others has done so before those of its kind start. */
 static void on_turn(void *arg)
 {
     struct serve *serve = arg;
     if (!serve->announced && serve->phase == PHASE_RUNNING && serve->core->loaded &&
-        !serve->not_ready[0] && replica_joined(serve->core->replica))
+        !serve->not_ready[0])
         announce(serve);
     log_flush();
 }
@@ -460,9 +460,8 @@ static bool start_http(struct serve *serve, struct buf *error)
     if (!open_door(serve, DOOR_SHARED, &config->listen, shared, error))
         return false;
     serve->api.server = serve->doors[DOOR_SHARED];
-    if (serve_own_address(config, &serve->worker, &own, error))
-        return open_door(serve, DOOR_OWN, &own, false, error);
-    return error->len == 0;
+    return !serve_own_address(config, &serve->worker, &own) ||
+           open_door(serve, DOOR_OWN, &own, false, error);
 }
 
 static bool start(struct serve *serve, struct buf *error)

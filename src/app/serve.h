@@ -27,9 +27,9 @@ void serve_rules(const struct config *config, const struct scheme_set *schemes,
 bool serve_redis_is_embedded(const struct config *config);
 
 /* Where this process listens for itself (workerListen): a worker on the port of its number. False:
- * nowhere, or not above port 65535, of which `error` then has a sentence. */
+ * nowhere. */
 bool serve_own_address(const struct config *config, const struct worker *worker,
-                       struct address *address, struct buf *error);
+                       struct address *address);
 
 /* The archive's file: relative to the data directory, and one of its own for each worker
  * (deliveries-2.jsonl). Appends a path and a NUL. */

@@ -91,18 +91,14 @@ void serve_http_options(const struct config *config, struct http_server_options 
 }
 
 bool serve_own_address(const struct config *config, const struct worker *worker,
-                       struct address *address, struct buf *error)
+                       struct address *address)
 {
     if (worker->number == 0 || address_parse(config->worker_listen, address) != ST_OK)
         return false;
     if (address->port == 0)
         return true;
-    if (worker->number - 1 > (unsigned)(UINT16_MAX - address->port)) {
-        buf_addf(error, "workerListen: there is no port %u for worker %u",
-                 address->port + worker->number - 1, worker->number);
-        return false;
-    }
-    address->port = (uint16_t)(address->port + worker->number - 1);
+    address->port =
+        (uint16_t)(address->port + worker->number - 1); /* config_load(): there is one */
     return true;
 }
 

@@ -6,8 +6,8 @@
  *
  * The process is this program executed anew, not a fork: a fork of a large server costs time in
  * the loop and holds all of its memory as it was, secrets included. posix_spawn() copies nothing.
- * A thread was rejected because there are none (DESIGN.md section 3), io_uring because it is
- * switched off in many containers.
+ * A thread was rejected because the program has no other one, io_uring because it is switched off
+ * in many containers.
  *
  * The buffer loses only whole lines from its front: of a line that the pipe took in part, `sent`
  * bytes are remembered, so that a new process gets it from its beginning. What an earlier process

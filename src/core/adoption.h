@@ -1,8 +1,7 @@
 /* adoption.h - batches that dead incarnations left in their journals.
  *
  * Their parts (batch.h) are adopted one by one, and opened by the mailbox as if just stored, with
- * the progress bitmap saying what is done; when a journal is empty its incarnation is buried
- * (DESIGN.md 5b.15-17).
+ * the progress bitmap saying what is done; when a journal is empty its incarnation is buried.
  */
 #ifndef TROTLINE_CORE_ADOPTION_H
 #define TROTLINE_CORE_ADOPTION_H

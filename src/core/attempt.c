@@ -9,7 +9,7 @@
  * An attempt may wait long for its connection, and this process for its own continuation (SIGSTOP).
  * So the right to send is looked at once more when the connection stands (may_send): a lease that
  * has ended, or a lane that was lost meanwhile, cuts it. Nothing went out, no attempt is counted,
- * and the delivery goes back to the schedule for whoever owns its lane (DESIGN.md 5b.18).
+ * and the delivery goes back to the schedule for whoever owns its lane.
  */
 #include "core/attempt.h"
 

@@ -6,8 +6,7 @@
  *                                            memory goes back when nobody refers to it <-- CLOSED
  *
  * A delivery's place in the batch is its ordinal: message 0's targets first, then message 1's.
- * Progress bits, outcomes and recovery all speak of ordinals; nobody matches again (DESIGN.md
- * 5b.5).
+ * Progress bits, outcomes and recovery all speak of ordinals; nobody matches again.
  *
  * Blob: msgpack values one behind the other: an array [format, time in ms] or [format, time in ms,
  * masks], then for each message its id (bin of 20 bytes), its record (event_record.h), and its

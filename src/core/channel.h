@@ -11,7 +11,7 @@
  *
  * Scripts publish them too, under the same names. A notice only ever makes a replica look earlier
  * than it would by itself: nobody may rely on one, and all that depends on them is also found by
- * the heartbeat (DESIGN.md 5b.16). While the subscription is away everything may have been missed,
+ * the heartbeat. While the subscription is away everything may have been missed,
  * so whoever listens is told when it is there (again). A replica hears its own notices to all.
  */
 #ifndef TROTLINE_CORE_CHANNEL_H

@@ -2,7 +2,7 @@
  *
  * Disabled: its waiting deliveries go to the dead letters (`endpoint_disabled`), from where they
  * can be replayed. Deleted: they are cancelled, its dead letters are dropped, and at last its
- * document goes (DESIGN.md 5b.14). In slices of a page, and only by the owner of its lane: the next
+ * document goes. In slices of a page, and only by the owner of its lane: the next
  * one, or a restart, takes it up again from the document.
  */
 #ifndef TROTLINE_CORE_CLEAR_H

@@ -53,7 +53,7 @@ struct core_options {
     uint64_t lease_ms, heartbeat_ms;
     bool sole_owner;  /* the Redis is this process's own (embedded): see core_alone() */
     bool others_dead; /* at the start every other incarnation is dead, whatever its lease says: the
-                         data directory's lock tells (DESIGN.md 5b.15) */
+                         data directory's lock tells */
     size_t endpoints_max;
     uint64_t job_rate; /* deliveries a second of a replay that names no rate; 0: no limit */
     /* Endpoints that do not do well. */

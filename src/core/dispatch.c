@@ -170,7 +170,7 @@ static void place(struct dispatch *dispatch, struct delivery *delivery)
 }
 
 /* One that was just made elsewhere is not known here yet. Its lane's owner reads it again before it
- * cancels (DESIGN.md 5b.14). NULL: nobody else makes any, or no memory. */
+ * cancels. NULL: nobody else makes any, or no memory. */
 static struct endpoint *unknown_endpoint(const struct core *core, const struct id *id)
 {
     return core_alone(core) ? NULL : endpoint_new_deleted(id);

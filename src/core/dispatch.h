@@ -2,8 +2,8 @@
  *
  * Takes stored batches apart into deliveries, in slices; queues them in memory by endpoint; and
  * hands them to attempt as slots become free, round robin over the endpoints that have work, so
- * that no endpoint waits for another's queue. What cannot stay in memory goes to the schedule
- * (DESIGN.md 5b.10): one rule for "endpoint full", "memory full", "due later".
+ * that no endpoint waits for another's queue. What cannot stay in memory goes to the schedule: one
+ * rule for "endpoint full", "memory full", "due later".
  *
  * An endpoint with due work in the schedule is an equal member of the round: on its turn some
  * deliveries are leased for it. New deliveries join that tail instead of overtaking it (5b.11).

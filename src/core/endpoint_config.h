@@ -4,7 +4,7 @@
  * A configuration is immutable and counted: a change makes a new one, attempts under way keep
  * theirs.
  *
- * The stored document is JSON of our own making with the members of the API (DESIGN.md section 8)
+ * The stored document is JSON of our own making with the members of the API
  * plus `secrets` [{"secret","expiresAt"?}], newest first, in place of `secret`, `createdAt`,
  * `updatedAt`, and `disabled` (a reason: "gone", "manual") when the endpoint does not take
  * deliveries. Values stand in it as they were given; what was not given is not in it. The filter is

@@ -1,4 +1,4 @@
-/* field_error.h - why input was refused, as the error body of DESIGN.md section 8 tells it. */
+/* field_error.h - why input was refused, as the body of the answer tells it. */
 #ifndef TROTLINE_CORE_FIELD_ERROR_H
 #define TROTLINE_CORE_FIELD_ERROR_H
 

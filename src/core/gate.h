@@ -76,7 +76,7 @@ bool gate_export(const struct gate *gate, const struct endpoint *endpoint, struc
  * breaker's part of endpoint->health.kept is set by it; the caller has that written.
  *
  * gate_restore(): the last owner died, and endpoint->health.kept is what it left. What it has sent
- * is not known, so the bucket is empty (DESIGN.md 5b.19); the breaker is as it was. */
+ * is not known, so the bucket is empty; the breaker is as it was. */
 void gate_import(struct gate *gate, struct endpoint *endpoint, const struct gate_state *state,
                  uint64_t age_ms);
 void gate_restore(struct gate *gate, struct endpoint *endpoint);

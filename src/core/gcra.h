@@ -34,7 +34,7 @@ struct gcra {
 };
 
 /* An empty bucket: the first may go one interval from now, a full burst only after `burst` of them.
- * For a start after a death (DESIGN.md 5b.19): whatever a predecessor with this limit had sent up
+ * For a start after a death: whatever a predecessor with this limit had sent up
  * to now, both together keep the promise. */
 void gcra_reset_empty(struct gcra *gcra, const struct gcra_limit *limit, uint64_t now_us);
 

@@ -1,7 +1,7 @@
 /* lane_tell.h - tells the owners of other lanes that something is due there.
  *
  * Whoever puts a delivery into a lane of another replica, due before that one looks at it again,
- * tells it by channel (DESIGN.md 5b.16): once a turn for each lane. A hint: the owner's sweep finds
+ * tells it by channel: once a turn for each lane. A hint: the owner's sweep finds
  * whatever a lost one was about.
  */
 #ifndef TROTLINE_CORE_LANE_TELL_H

@@ -90,7 +90,7 @@ static inline void lane_add(uint8_t mask[LANE_MASK_BYTES], uint32_t lane)
 /* Redis confirmed my lease: until then nobody else can own what is mine. The first call begins;
  * UINT64_MAX: there is nobody else, until a call with another time says that there is. */
 void lanes_confirm(struct lanes *lanes, uint64_t until_ms);
-/* May anything be sent at this moment (DESIGN.md 5b.18)? */
+/* May anything be sent at this moment? */
 bool lanes_may_send(const struct lanes *lanes, uint64_t now_ms);
 
 #endif

@@ -25,7 +25,7 @@
  *   - the notice is lost, or I am stopping or not loaded yet when it comes: the comparison;
  *   - I die before I have read it: adoption (adoption.h), because it is in my journal;
  *   - it is adopted away while it is being read: ZSCORE says so; or right behind it: then my calls
- *     for it are refused, and what I send meanwhile is what a lease's end allows (DESIGN.md 5b.18);
+ *     for it are refused, and what I send meanwhile is what a lease's end allows;
  *   - it comes back while my old copy is in hand: that one has all its deliveries, or has lost one
  *     and is known as taken away, and then it is opened anew;
  *   - a notice comes late, and the part is closed: ZSCORE says so.

@@ -1,10 +1,10 @@
 /* mailbox.h - parts of batches that came into my journal by other hands than mine.
  *
  * A publisher enters a part (batch.h) in the journal of the replica whose lanes it is for. That one
- * learns of it by a notice, opens the batch, and goes on with its own part of it. Notices are hints
- * (DESIGN.md 5b.16): what a lost one would have told of is found by comparing the journal with what
- * is in memory. What was adopted from the dead comes the same way, and so do the parts of my own
- * batches whose owners could not take them.
+ * learns of it by a notice, opens the batch, and goes on with its own part of it. Notices are
+ * hints: what a lost one would have told of is found by comparing the journal with what is in
+ * memory. What was adopted from the dead comes the same way, and so do the parts of my own batches
+ * whose owners could not take them.
  *
  * A part is opened when it is in my journal and not in hand, however it became known, and whoever
  * names it how often. Bounded: few are read at once, none while memory is full, and only so many

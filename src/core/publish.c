@@ -9,7 +9,7 @@
  *     (store_confirm.h), else they are told `unknown` and the batch goes its way; or
  *   - when the batch's deadline passes: a batch that was not sent yet is dropped and nothing is
  * stored; one that was sent stays, its waiters are told `unknown`, and its fate is found out later:
- * if it was stored after all, it is delivered (DESIGN.md 5b.3-4).
+ * if it was stored after all, it is delivered.
  *
  * A batch is made with the masks of the other replicas' lanes as they are then (batch.h). When it
  * is sealed the parts that have ordinals are known; the script enters each in its owner's journal,

@@ -1,4 +1,4 @@
-/* rate_limit.h - a rate limit as JSON (DESIGN.md section 8):
+/* rate_limit.h - a rate limit as JSON:
  *
  *     {"limit": 100, "period": "1s", "burst": 10}
  *

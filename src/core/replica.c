@@ -226,11 +226,6 @@ void replica_store_ready(struct replica *replica)
     beat(replica);
 }
 
-bool replica_joined(const struct replica *replica)
-{
-    return replica->member;
-}
-
 void replica_beat_soon(struct replica *replica)
 {
     beat(replica);

@@ -2,8 +2,7 @@
  *
  * Identity is a random incarnation. A heartbeat renews the lease, buries those whose lease has
  * ended, takes a fair share of the lanes, and says what is more than that share (takeover.h), how
- * the map of lanes is (lanes.h), and which dead incarnations left a journal (adoption.h)
- * (DESIGN.md 5, 5b.15-18).
+ * the map of lanes is (lanes.h), and which dead incarnations left a journal (adoption.h).
  */
 #ifndef TROTLINE_CORE_REPLICA_H
 #define TROTLINE_CORE_REPLICA_H
@@ -21,9 +20,6 @@ void replica_set_url(struct replica *replica, const char *url);
 /* Redis is (again) reachable, and the endpoints are known. Before the first call nothing makes a
  * heartbeat: whoever joins has lanes, reads what was left for their endpoints, and is ready. */
 void replica_store_ready(struct replica *replica);
-
-/* A heartbeat of mine was answered: others know of me. */
-bool replica_joined(const struct replica *replica);
 
 /* Beats now; if a heartbeat is on its way, once more when it is answered. */
 void replica_beat_soon(struct replica *replica);

@@ -1,6 +1,6 @@
 /* retry.h - when a failed delivery is tried again, and whether at all. Pure.
  *
- * DESIGN.md sections 6 and 8: the default is a schedule of delays after the first attempt, +-20 %
+ * The default is a schedule of delays after the first attempt, +-20 %
  * jitter; an endpoint may have its own schedule, or an exponential policy. `retryOn` narrows what
  * is retried; what it leaves out goes to the dead letters at once. 410 is never retried.
  */
@@ -30,7 +30,7 @@ struct retry_policy {
     struct retry_on on;
 };
 
-/* 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h with 20 % jitter (DESIGN.md section 6). */
+/* 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h with 20 % jitter. */
 void retry_policy_default(struct retry_policy *policy);
 
 /* Sets the steps to initial_ms * multiplier^n, none above `max_ms`. At most LIMIT_RETRY_STEPS

@@ -1,4 +1,4 @@
-/* retry_policy.h - a retry policy as JSON (DESIGN.md section 8), in one of two forms:
+/* retry_policy.h - a retry policy as JSON, in one of two forms:
  *
  *     {"schedule": ["5s", "5m", …], "jitter": 0.2, "retryOn": […]}
  *     {"maxAttempts": 8, "initialInterval": "5s", "multiplier": 2, "maxInterval": "10h",

@@ -7,7 +7,7 @@
  * in hand) bound what waits here. Reads go through store_query() and fail when Redis is away.
  *
  * Two connections: batches travel on their own, so that claims, settles and heartbeats never queue
- * behind large writes (DESIGN.md 5b.22).
+ * behind large writes.
  */
 #ifndef TROTLINE_CORE_STORE_H
 #define TROTLINE_CORE_STORE_H

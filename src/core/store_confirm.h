@@ -3,7 +3,7 @@
  *
  * Behind the script, in the same write, goes `WAIT n timeout`; the caller is answered when both
  * replies are there. A connection on which this is used is blocked while Redis waits: whatever
- * else must not be held up needs another one (DESIGN.md 5b.22).
+ * else must not be held up needs another one.
  */
 #ifndef TROTLINE_CORE_STORE_CONFIRM_H
 #define TROTLINE_CORE_STORE_CONFIRM_H

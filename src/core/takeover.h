@@ -1,4 +1,4 @@
-/* takeover.h - lanes on their way to this process, and away from it (DESIGN.md 5, 5b.10, 5b.19).
+/* takeover.h - lanes on their way to this process, and away from it.
  *
  * A lane that was taken is ARRIVING: what its last owner left (handover.h) and the health of its
  * endpoints are read, then it is MINE. One that is to be given up is LEAVING: nothing is sent for

@@ -45,7 +45,7 @@ enum outbound_error {
     OUTBOUND_CANCELLED           /* outbound_cancel(), or may_send() said no */
 };
 
-/* The name in an endpoint's `retryOn` (DESIGN.md section 8): "dns", "connection_refused", …; also
+/* The name in an endpoint's `retryOn`: "dns", "connection_refused", …; also
  * "address_denied", "internal", "cancelled"; "" for OUTBOUND_OK. Static memory. */
 const char *outbound_error_name(enum outbound_error error);
 

@@ -1,4 +1,4 @@
-"""The plain API against the contract (DESIGN.md, section 8), member by member, over whole lives."""
+"""The plain API against what README.md promises, member by member, over whole lives."""
 
 import collections
 import json

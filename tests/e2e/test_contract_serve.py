@@ -1,4 +1,4 @@
-"""Starting, stopping and crashing against the contract (DESIGN.md, sections 1 and 8b)."""
+"""Starting, stopping and crashing against what README.md promises."""
 
 import os
 import signal

@@ -251,3 +251,26 @@ def test_redis_restarts(replicas, a, b, redis_server, sink):
     assert listed(a) == listed(b) == {one}
     two = b.create_webhook(**hook(sink))["id"]
     reached(lambda: listed(a) == {one, two}, "created after the restart")
+
+
+def test_nothing_is_taken_before_all_are_known(redis_server, start_daemon, sink):
+    """Notices are heard long before so many webhooks are read; the lanes come behind them, and the
+    heartbeats do not end."""
+    count = 5000
+    daemon = start_daemon(redis=redis_server)
+    with daemon.client() as client:
+        webhook = client.create_webhook(sink.url("/"), TYPES, active=False)["id"]
+    daemon.stop()
+    redis_server.call("EVAL", """local document = redis.call('HGET', KEYS[1], ARGV[1])
+                                 for n = 1, ARGV[2] - 1 do
+                                     redis.call('HSET', KEYS[1], 'ep_1' .. ('%026d'):format(n), document)
+                                 end""", 1, "tl:{0}:config:endpoints", webhook, count)
+    daemon.start()
+    this_life = daemon.log.rpartition("serve.listening")[2]
+    assert f"endpoints.loaded count={count}" in this_life.partition("serve.ready port=")[0]
+
+    def leases():
+        return redis_server.call("ZRANGE", "tl:{0}:replicas", 0, -1, "WITHSCORES")
+
+    first = leases()
+    wait_until(lambda: leases() != first, 4, "another heartbeat")

@@ -347,6 +347,12 @@ static void file_errors_are_exact(void **state)
         {"replica:\n  lease: 2s\n",
          "replica.heartbeat: 1s is too long; allowed: a third of replica.lease (2s) at most, so "
          "that one lost heartbeat does not end a lease\n"},
+        {"redis: sentinel://h\n",
+         "redis: the master's name is missing behind the Sentinels: /name\n"},
+        {"redis: redis://:secret@h:99999\n", "redis: the port must be a number from 1 to 65535\n"},
+        {"workers: 4\nworkerListen: 127.0.0.1:65533\n",
+         "workerListen: 127.0.0.1:65533 is too high; allowed: a port that leaves one for each of 4 "
+         "workers\n"},
         /* Names. */
         {"dev: true\nkeys: []\n", "f:2: unknown option \"keys\"\n"},
         {"outbound:\n  timeout: 5s\n  conectTimeout: 5s\n",

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include "base/limits.h"
 #include "base/rng.h"
 #include "handover_world.h"
@@ -36,11 +38,18 @@ struct both {
     struct endpoint *a, *b;
 };
 
+/* side_put() that ends the program when the endpoint could not be made. */
+static struct endpoint *put(struct side *side, unsigned number, const char *rate_limit)
+{
+    struct endpoint *endpoint = side_put(side, (uint8_t)number, rate_limit);
+    if (!endpoint)
+        abort();
+    return endpoint;
+}
+
 static struct both put_both(const char *rate_limit)
 {
-    struct both both = {side_put(&a, 1, rate_limit), side_put(&b, 1, rate_limit)};
-    assert_true(both.a && both.b);
-    return both;
+    return (struct both){put(&a, 1, rate_limit), put(&b, 1, rate_limit)};
 }
 
 /* ---- Handing over --------------------------------------------------------------------------- */
@@ -114,8 +123,8 @@ static void test_at_rest(void **state)
 {
     (void)state;
     struct both both = put_both("{\"limit\":1,\"period\":\"1h\"}");
-    open_breaker(&b, side_put(&b, 1, "null"));
-    (void)side_put(&b, 1, "{\"limit\":1,\"period\":\"1h\"}");
+    open_breaker(&b, put(&b, 1, "null"));
+    (void)put(&b, 1, "{\"limit\":1,\"period\":\"1h\"}");
     both.b->health.consecutive_failures = 9;
     both.b->health.kept.failing_since_ms = 5;
     both.b->told.backlog = true;
@@ -292,7 +301,7 @@ static void test_several(void **state)
     uint32_t lane = 0;
     size_t in_lane = 0, named = 0;
     for (size_t i = 0; i < COUNT; i++)
-        at_a[i] = side_put(&a, (uint8_t)i, "null");
+        at_a[i] = put(&a, i, "null");
     for (uint32_t i = 0; i < LANES && in_lane < 4; i++) { /* the first one with several */
         const struct endpoint *endpoint = NULL;
         for (in_lane = 0, lane = i; (endpoint = registry_next_in_lane(a.registry, i, endpoint));)
@@ -301,7 +310,7 @@ static void test_several(void **state)
     assert_true(in_lane >= 4);
     for (size_t i = 0; i < COUNT; i++) {
         bool unknown = at_a[i]->lane == lane && named == 1;
-        at_b[i] = unknown ? NULL : side_put(&b, (uint8_t)i, "null");
+        at_b[i] = unknown ? NULL : put(&b, i, "null");
         if (at_b[i])
             at_b[i]->health.consecutive_failures = 1000;
         if (at_a[i]->lane != lane || named++ != 2) /* the third is at rest */
@@ -324,8 +333,8 @@ static void test_absent(void **state)
 {
     (void)state;
     struct both both = put_both("{\"limit\":10,\"period\":\"1s\",\"burst\":3}");
-    open_breaker(&b, side_put(&b, 1, "null"));
-    (void)side_put(&b, 1, "{\"limit\":10,\"period\":\"1s\",\"burst\":3}");
+    open_breaker(&b, put(&b, 1, "null"));
+    (void)put(&b, 1, "{\"limit\":10,\"period\":\"1s\",\"burst\":3}");
     both.b->health.kept = (struct health_record){.failing_since_ms = 7};
     run(&b);
     handover_absent(b.core, both.b->lane);
@@ -372,7 +381,7 @@ static void test_other_limit_there(void **state)
     (void)state;
     struct both both = put_both("{\"limit\":1,\"period\":\"24h\"}");
     attempt(&a, both.a, true);
-    (void)side_put(&b, 1, "{\"limit\":10,\"period\":\"1s\",\"burst\":2}");
+    (void)put(&b, 1, "{\"limit\":10,\"period\":\"1s\",\"burst\":2}");
     hand_over(&a, &b, both.a->lane, 1000);
     true_us += 100000;
     attempt(&b, both.b, true);

@@ -116,9 +116,9 @@ static int setup(void **state)
         core_new(&(struct core_options){.in_flight_max = 10}, loop.reactor, store, registry, NULL);
     assert_non_null(core);
     loop_until(&loop, is_ready, NULL);
-    for (uint8_t i = 0; i < ENDPOINTS; i++) {
+    for (unsigned i = 0; i < ENDPOINTS; i++) {
         endpoints[i] = put(i);
-        for (uint8_t k = 0; k < i; k++)
+        for (unsigned k = 0; k < i; k++)
             assert_int_not_equal(endpoints[i]->lane, endpoints[k]->lane);
         (void)command("HSET", "tl:{0}:config:endpoints", endpoints[i]->id_text, "{}");
     }

@@ -32,7 +32,7 @@ if #freed > 0 then
 end
 if redis.call('ZREM', KEYS[1], ARGV[1]) + #freed > 0 then
     redis.call('HDEL', KEYS[6], ARGV[1])
-    redis.call('HDEL', KEYS[5], 'taken:' .. ARGV[1])
+    redis.call('HDEL', KEYS[5], 'taken:' .. ARGV[1], 'joined:' .. ARGV[1])
     redis.pcall('PUBLISH', ARGV[3], 'l' .. redis.call('HINCRBY', KEYS[5], 'version', 1))
 end
 if redis.call('ZCARD', KEYS[3]) > 0 then

@@ -16,7 +16,7 @@
 --       map, or joined (a Redis that lost its data counts anew): the number of owners, their names, and a byte for each lane: the number of its owner
 --       among these, 0: it is free.
 --       Status "renewed"; "joined" when I had no lease: new, or buried (then all that I had has been
---       free, and may have been another's); errors: "lanes" (those who are here count another number
+--       free, and may have been another's), and again until I have a map of that time; errors: "lanes" (those who are here count another number
 --       of lanes, which is told in place of the version) and "full" (of replicas).
 -- Cost  about 14 commands; 3 more when I join, take or bury.
 -- Guarantee: a lane has one owner, who is in `replicas`. It changes hands by its owner's lanes_release
@@ -24,20 +24,22 @@
 --       version of its own, and is told to all. A repeated call changes no more than the first one.
 --
 -- Membership: "version"; "beat" the last heartbeat of anybody; "pause" no burial before this time;
--- "lanes" their number; "taken:" and an incarnation: the version at which it last took a lane.
+-- "lanes" their number; "taken:" and an incarnation: the version at which it last took a lane;
+-- "joined:" and an incarnation: that at which it joined.
 --
 -- Redis may have been away, or its clock have jumped: then the leases have ended and nobody is dead.
 -- So when the last heartbeat of anybody is older than half a lease, or later than now, burial pauses
 -- for a lease: time enough for those who live to say so.
 
 local REPLICAS_MAX = 255 -- a byte of the map names an owner
+local DEAD_MOST = 100 -- named in one reply
 local DRAINING = '"draining":true'
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local me, lease, lanes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
 
-local is = redis.call('HMGET', KEYS[5], 'lanes', 'beat', 'pause', 'version')
+local is = redis.call('HMGET', KEYS[5], 'lanes', 'beat', 'pause', 'version', 'joined:' .. me)
 local beat, pause, version = tonumber(is[2]), tonumber(is[3] or 0), tonumber(is[4] or 0)
 if is[1] and tonumber(is[1]) ~= lanes then
     return {'lanes', now, tonumber(is[1])}
@@ -71,7 +73,7 @@ for _, name in ipairs(dead) do
     if name ~= me then
         redis.call('ZREM', KEYS[1], name)
         redis.call('HDEL', KEYS[6], name)
-        redis.call('HDEL', KEYS[5], 'taken:' .. name)
+        redis.call('HDEL', KEYS[5], 'taken:' .. name, 'joined:' .. name)
         changed = true
     end
 end
@@ -134,13 +136,18 @@ end
 if #taken > 0 then
     redis.call('HSET', KEYS[5], 'taken:' .. me, version)
 end
+if joined then
+    redis.call('HSET', KEYS[5], 'joined:' .. me, version)
+elseif tonumber(is[5] or 0) > tonumber(ARGV[4]) then
+    joined = true -- and the reply that said so was lost
+end
 
 local reply = {joined and 'joined' or 'renewed', now,
                tonumber(redis.call('HGET', KEYS[3], 'version') or 0), redis.call('ZCARD', KEYS[8]),
                version, math.max(mine - share, 0), #members, 0}
 local DEAD = #reply -- where their number is
-for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, 99)) do
-    if not alive[name] then
+for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    if not alive[name] and reply[DEAD] < DEAD_MOST then
         reply[DEAD] = reply[DEAD] + 1
         reply[#reply + 1] = name
     end

@@ -139,11 +139,6 @@ void adoption_begin(struct adoption *adoption, struct slice incarnation)
     read_journal(adoption);
 }
 
-bool adoption_busy(const struct adoption *adoption)
-{
-    return adoption->dead[0] != '\0' || mailbox_waiting(adoption->core->mailbox) > 0;
-}
-
 struct adoption *adoption_new(struct core *core)
 {
     struct adoption *adoption = calloc(1, sizeof(*adoption));

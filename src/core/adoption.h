@@ -17,7 +17,4 @@ void adoption_free(struct adoption *adoption);
  * another one's is being adopted, or at a stop: it will be named again. */
 void adoption_begin(struct adoption *adoption, struct slice incarnation);
 
-/* Batches of a dead incarnation, or of another replica, were seen and are not opened yet. */
-bool adoption_busy(const struct adoption *adoption);
-
 #endif

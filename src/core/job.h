@@ -33,6 +33,7 @@ struct job {
     struct job_record record; /* as Redis has it */
     struct reactor_timer *timer;
     uint64_t next_us; /* monotonic: the rate allows nothing earlier */
+    bool none_open;   /* of its time: what has been closed is in the history by now */
 
     /* The page that is being read or written. */
     size_t most; /* items it may have */

@@ -9,8 +9,9 @@
  * `closed` is in the order in which the history ends, which is that in which batches were closed.
  * What is closed during the walk stands behind it, so whatever was open when the job was made is
  * come to in the end, and waits until its first delivery is over: an event is not sent twice at the
- * same time. The name of a batch, and the id of an event, tell the time, so those of other times
- * are not read.
+ * same time. When no journal, of whatever replica, has a batch of that time any more, `closed` is
+ * looked at once more. The name of a batch, and the id of an event, tell the time, so those of
+ * other times are not read.
  *
  * A batch is read anew for each page of it; the page ends also at PAGE_BYTES.
  *
@@ -25,16 +26,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/adoption.h"
 #include "core/filter.h"
 #include "core/job.h"
-#include "core/journal.h"
 #include "core/notice_data.h"
 #include "core/store_read.h"
 #include "core/store_schedule.h"
 #include "wire/encoding.h"
 
-enum { NAMES = 100, PAGE_BYTES = 1024 * 1024, ID_TIME_UNIT_MS = 4 };
+enum { NAMES = 100, PAGE_BYTES = 1024 * 1024 };
 
 /* ---- Names ---------------------------------------------------------------------------------- */
 
@@ -325,16 +324,26 @@ static bool read_member(struct job *job)
     return true;
 }
 
-/* The reply to the look at `closed` and what is open in memory are of one moment: a batch leaves
- * memory when the answer to its close has come, on the same connection. */
+static void on_open(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct job *job = arg;
+    if (status == ST_OK && redis_value_type(reply) != REDIS_INTEGER)
+        status = ST_REFUSED;
+    job->none_open = status == ST_OK && redis_value_integer(reply) == 0;
+    job->wait = status == ST_OK && !job->none_open;
+    if (job->none_open)
+        job_history_read(job); /* the last one may have been closed between the two looks */
+    else
+        job_page_read(job, status);
+}
+
+/* None is left in `closed`. */
 static void at_end(struct job *job)
 {
-    const struct core *core = job->core;
-    job->wait = adoption_busy(core->adoption) ||
-                journal_has_between(core->journal, job->record.spec.since_ms,
-                                    until_ms(job) + ID_TIME_UNIT_MS - 1);
-    if (job->wait) {
-        job_page_read(job, ST_OK);
+    if (!job->none_open) {
+        if (store_open_between(job->core->store, job->record.spec.since_ms, until_ms(job), on_open,
+                               job) != ST_OK)
+            job_page_read(job, ST_NOMEM);
         return;
     }
     job->next = (struct job_cursor){.index = 0};

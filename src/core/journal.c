@@ -296,17 +296,6 @@ size_t journal_count(const struct journal *journal)
     return journal->batches.count;
 }
 
-bool journal_has_between(const struct journal *journal, uint64_t since_ms, uint64_t until_ms)
-{
-    MAP_FOREACH(node, &journal->batches)
-    {
-        const struct batch *batch = CONTAINER_OF(node, struct batch, by_id);
-        if (batch->created_at_ms >= since_ms && batch->created_at_ms <= until_ms)
-            return true;
-    }
-    return false;
-}
-
 size_t journal_bytes(const struct journal *journal)
 {
     return journal->bytes;

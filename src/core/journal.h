@@ -45,9 +45,6 @@ void journal_lost(struct journal *journal, struct batch *batch, uint32_t ordinal
 /* Frees the batches of a list with what is left of their deliveries, at the end. */
 void journal_drop(struct list *batches);
 
-/* Is there a batch of that time (unix ms, inclusive)? */
-bool journal_has_between(const struct journal *journal, uint64_t since_ms, uint64_t until_ms);
-
 size_t journal_count(const struct journal *journal);
 size_t journal_bytes(const struct journal *journal); /* of memory */
 

@@ -306,6 +306,31 @@ enum status store_closed_page(struct store *store, const struct job_cursor *behi
     return read_page(store, store_key(store, &key, "closed", NULL), 0, behind, most, fn, arg);
 }
 
+/* What the name of a batch of that time begins with (batch.h). */
+static uint64_t name_begin(uint64_t wall_ms)
+{
+    enum { TIME_BYTES = 5 };
+    struct id id;
+    uint64_t begin = 0;
+    id_set_time(&id, wall_ms);
+    for (size_t i = 0; i < TIME_BYTES; i++)
+        begin = begin << 8 | id.bytes[i];
+    return begin;
+}
+
+enum status store_open_between(struct store *store, uint64_t since_ms, uint64_t until_ms,
+                               store_reply_fn *fn, void *arg)
+{
+    struct store_key text[2];
+    struct store_number first, last;
+    struct slice key = store_key(store, &text[0], "journals", NULL);
+    struct slice args[] = {store_key(store, &text[1], "journal", ""),
+                           store_u64(&first, name_begin(since_ms)),
+                           store_u64(&last, name_begin(until_ms))};
+    return store_query_script(store, store_script(store, "open_between"), &key, 1, args,
+                              COUNT(args), fn, arg);
+}
+
 enum status store_dead_count(struct store *store, const char *endpoint_id, uint64_t since_ms,
                              uint64_t until_ms, store_reply_fn *fn, void *arg)
 {

@@ -94,6 +94,10 @@ MUST_CHECK enum status store_dead_page(struct store *store, const char *endpoint
 MUST_CHECK enum status store_closed_page(struct store *store, const struct job_cursor *behind,
                                          size_t most, store_reply_fn *fn, void *arg);
 
+/* Is a batch of that time (unix ms, inclusive) open, at any replica? Reply: open_between.lua's. */
+MUST_CHECK enum status store_open_between(struct store *store, uint64_t since_ms, uint64_t until_ms,
+                                          store_reply_fn *fn, void *arg);
+
 /* How many dead letters of an endpoint died between two times: an integer. */
 MUST_CHECK enum status store_dead_count(struct store *store, const char *endpoint_id,
                                         uint64_t since_ms, uint64_t until_ms, store_reply_fn *fn,

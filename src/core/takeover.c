@@ -308,7 +308,7 @@ static void on_tick(void *arg)
         release_some(takeover);
     }
     if (!takeover->releasing) /* else its answer goes on */
-        reactor_timer_set(takeover->tick, TICK_MS);
+        reactor_timer_set(takeover->tick, store_ready(core->store) ? TICK_MS : AGAIN_MS);
 }
 
 void takeover_surplus(struct takeover *takeover, size_t count)

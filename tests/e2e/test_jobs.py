@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness import Daemon, wait_until
-from harness.formats import id_text, pack_record, pack_state, time_bytes
+from harness.formats import id_text, lane_of, pack_record, pack_state, time_bytes
 from harness.invariants import Snapshot, check, problems
 from harness.sink import hang
 
@@ -287,6 +287,38 @@ def test_events_that_are_under_way_are_replayed_when_that_is_over(client, sink, 
     wait_until(lambda: get_job(client, job)["updatedAt"] > job["updatedAt"], 10, "the job to look")
     release.set()
     job = client.job(started)
+    assert job["status"] == "done" and job["done"] >= 2, "the first may have been moved meanwhile"
+    sink.wait_for(3 + job["done"])
+    sink.wait_quiet(0.5)
+    assert set(sink.ids()) == set(events) and sink.count() == 3 + job["done"]
+
+
+def test_events_that_are_under_way_at_another_replica(make_cluster, sink):
+    """The job's own process has no batch of that time in hand, and waits all the same."""
+    cluster = make_cluster(count=2).start()
+    cluster.wait_settled()
+    release = threading.Event()
+    since = rfc3339(now() - datetime.timedelta(milliseconds=5))
+
+    def answer(_):
+        release.wait(20)
+        return 200
+    sink.script("/", answer)
+    with cluster.client() as client:
+        webhook = client.create_webhook(sink.url("/"), ["t"], maxInFlight=1)
+    owner = cluster.owner_of(lane_of(webhook["id"]))
+    other = next(replica for replica in cluster if replica is not owner)
+    with owner.client() as client:
+        wait_until(lambda: client.get_webhook(webhook["id"]).status == 200, 10, "the webhook to be known")
+        events = [client.event_id("t", {"n": n}) for n in range(3)]
+    with other.client() as client:
+        wait_until(lambda: client.get_webhook(webhook["id"]).status == 200, 10, "the webhook to be known")
+        sink.wait_for(1)
+        started = client.post(f"/api/webhooks/{webhook['id']}/replay", {"what": "events", "since": since})
+        job = started.expect(202).json
+        wait_until(lambda: get_job(client, job)["updatedAt"] > job["updatedAt"], 10, "the job to look")
+        release.set()
+        job = client.job(started)
     assert job["status"] == "done" and job["done"] >= 2, "the first may have been moved meanwhile"
     sink.wait_for(3 + job["done"])
     sink.wait_quiet(0.5)

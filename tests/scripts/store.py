@@ -257,6 +257,11 @@ class Store:
         return Call("event_replay", keys, args)
 
     @verb
+    def open_between(self, since_ms, until_ms):
+        first, last = (int.from_bytes(time_bytes(ms), "big") for ms in (since_ms, until_ms))
+        return Call("open_between", [self.key("journals")], [self.key("journal", ""), first, last])
+
+    @verb
     def page(self, *name, lowest=0, score="", member="", most=10):
         return Call("page", [self.key(*name)], [lowest, score, member, most])
 

@@ -1,4 +1,5 @@
-"""job_put, job_take, job_step, job_end, dead_replay and event_replay as steps of a job, page."""
+"""job_put, job_take, job_step, job_end, dead_replay and event_replay as steps of a job, page,
+open_between."""
 
 import random
 import time
@@ -7,7 +8,7 @@ import pytest
 from harness.formats import (lane_of, pack_log, pack_outcome, pack_state, read_final, read_log,
                              read_state)
 from harness.invariants import ORDINAL_NONE, Snapshot, check, deliveries
-from store import Batch, endpoint_id, lease_soon
+from store import Batch, endpoint_id, endpoint_ids, lease_soon
 
 ONE, TWO = endpoint_id(), endpoint_id()
 JOB = "job_" + "1" * 27
@@ -311,3 +312,28 @@ def test_a_page_begins_at_its_lowest_score(a, redis):
 
 def test_a_set_that_is_gone_has_no_pages(a):
     assert a.page("dead", ONE, score="5", member="msg_5") == []
+
+
+# ---- open_between ------------------------------------------------------------------------------------
+
+def test_an_open_batch_is_seen_wherever_it_is(a, b):
+    """At the one who publishes, at the owner of its last part, and at whoever adopts that."""
+    at_ms = 1_760_000_000_000
+    mine, theirs = endpoint_ids(2)
+    batch = Batch([mine], [theirs], now_ms=at_ms, others={"b": [lane_of(theirs)]})
+    assert a.publish(batch)[0] == b"ok"
+
+    def seen(since_ms, until_ms):
+        answers = {store.open_between(since_ms, until_ms) for store in (a, b)}
+        assert len(answers) == 1
+        return answers.pop() == 1
+
+    assert seen(at_ms, at_ms) and seen(at_ms - 3_600_000, at_ms + 3_600_000) and seen(at_ms - 5, at_ms + 5)
+    assert not seen(at_ms - 9000, at_ms - 4) and not seen(at_ms + 4, at_ms + 9000)
+    a.close((batch.member(0), {0: SENT}, len(batch.blob), 2, "sp"))
+    assert seen(at_ms, at_ms)
+    a.heartbeat(others="others")
+    assert a.adopt(batch.member(1), "b") == b"ok"
+    assert a.bury("b") == b"ok" and seen(at_ms, at_ms)
+    a.close((batch.member(1), {1: SENT}, len(batch.blob), 2, "sp"))
+    assert not seen(at_ms - 3_600_000, at_ms + 3_600_000)

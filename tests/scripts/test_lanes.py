@@ -141,6 +141,26 @@ def test_the_map_comes_from_a_redis_that_lost_its_data(redis):
     assert again.owners is not None and len(again.lanes("a")) == LANES
 
 
+def test_who_was_buried_hears_of_it_though_a_reply_is_lost(redis):
+    """Else it would take what it has again for what it had all the time."""
+    a, b = Member(redis, "a"), Member(redis, "b")
+    settle([a, b], redis)
+    b.store.heartbeat(others="others")
+    a.store.heartbeat(known=a.version)  # joins; the reply is lost
+    assert a.step().status == "joined" and a.beat.owners is not None
+    assert a.step().status == "renewed"
+    b.store.heartbeat(others="others")
+    assert a.step().status == "joined"
+
+
+def test_a_dead_one_is_named_though_many_live(redis):
+    stores = [Store(redis, f"a{n:03}") for n in range(120)]
+    for store in (*stores, Store(redis, "z")):
+        store.heartbeat(lease=60_000)
+    redis.call("ZADD", "tl:{0}:replicas", 1, "z")
+    assert stores[0].beat(lease=60_000).dead == ["z"]
+
+
 def test_changes_are_told_to_all(redis, server):
     """Joining, taking, draining, releasing, leaving: each has a version, and nothing else has one."""
     a, b = Member(redis, "a"), Member(redis, "b")

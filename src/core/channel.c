@@ -34,7 +34,8 @@ struct listener {
 struct channel {
     struct core *core;
     struct redis_sub *sub;
-    bool renew; /* the store was lost since it was last ready */
+    bool renew;     /* the store was lost since it was last ready */
+    bool forbidden; /* to send; until something may have changed that */
     struct handler handlers[KINDS];
     struct listener listeners[LISTENERS_MAX];
     size_t listener_count;
@@ -62,6 +63,7 @@ static void on_message(void *arg, struct slice name, struct slice text)
 static void on_state(void *arg, bool subscribed)
 {
     struct channel *channel = arg;
+    channel->forbidden = false;
     for (size_t i = 0; subscribed && i < channel->listener_count; i++)
         channel->listeners[i].fn(channel->listeners[i].arg);
 }
@@ -85,11 +87,13 @@ bool channel_ready(const struct channel *channel)
 
 /* ---- Telling -------------------------------------------------------------------------------- */
 
+/* It is a hint, so its loss is nobody's concern. But where the right to it is missing each one
+ * would be an error in the log, a thousand times a second. */
 static void on_published(void *arg, enum status status, const struct redis_value *reply)
 {
-    (void)arg;
-    (void)status; /* a hint */
-    (void)reply;
+    struct channel *channel = arg;
+    if (status == ST_REFUSED && redis_value_is_error(reply, "NOPERM"))
+        channel->forbidden = true;
 }
 
 void channel_send(struct channel *channel, const char *incarnation, const char *text)
@@ -98,7 +102,8 @@ void channel_send(struct channel *channel, const char *incarnation, const char *
     struct store_key key;
     struct slice words[] = {SLICE("PUBLISH"), channel_name(store, &key, incarnation),
                             slice_str(text)};
-    if (store_ready(store) && store_query(store, words, 3, on_published, NULL) != ST_OK)
+    if (!channel->forbidden && store_ready(store) &&
+        store_query(store, words, 3, on_published, channel) != ST_OK)
         return; /* a hint, again */
 }
 
@@ -113,7 +118,7 @@ void channel_store_ready(struct channel *channel)
 {
     if (channel->renew)
         redis_sub_renew(channel->sub);
-    channel->renew = false;
+    channel->renew = channel->forbidden = false;
 }
 
 struct channel *channel_new(struct core *core)

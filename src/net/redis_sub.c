@@ -10,7 +10,7 @@
  * back before the next one is ready, so a plain count is enough.
  *
  * A refusal (no right to the channel) is repeated for as long as it lasts: whoever mends the rights
- * need not restart anything.
+ * need not restart anything. It is logged the first time, and about once a minute.
  */
 #include "net/redis_sub.h"
 
@@ -20,7 +20,7 @@
 
 #include "base/log.h"
 
-enum { AGAIN_MS = 1000, PING_MS = 2000 };
+enum { AGAIN_MS = 1000, PING_MS = 2000, REMIND_ROUNDS = 60 /* of refusals: about a minute */ };
 
 struct redis_sub {
     struct reactor *reactor;
@@ -32,6 +32,7 @@ struct redis_sub {
     struct reap death;
     size_t count;
     size_t asked, confirmed; /* of the present connection, since it last subscribed */
+    unsigned refused_rounds; /* since it was last subscribed */
     bool subscribed;
     bool dead;
     struct slice channels[REDIS_SUB_CHANNELS_MAX];
@@ -44,15 +45,18 @@ static void on_subscribed(void *arg, enum status status, const struct redis_valu
     if (status != ST_OK)
         return; /* the connection's end tells */
     sub->asked--;
-    if (redis_value_type(reply) == REDIS_ERROR)
-        log_error("redis.not_subscribed", "error=%s", log_quote(redis_value_text(reply)));
-    else
+    if (redis_value_type(reply) != REDIS_ERROR)
         sub->confirmed++;
+    else if (sub->refused_rounds % REMIND_ROUNDS == 0)
+        log_error("redis.not_subscribed", "channels=%.*s,... error=%s",
+                  SLICE_ARGS(sub->channels[0]), log_quote(redis_value_text(reply)));
     if (sub->asked > 0)
         return;
     if (sub->confirmed < sub->count) {
+        sub->refused_rounds++;
         reactor_timer_set(sub->again, AGAIN_MS);
     } else {
+        sub->refused_rounds = 0;
         sub->subscribed = true;
         sub->state_fn(sub->arg, true);
     }

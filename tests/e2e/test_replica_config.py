@@ -274,3 +274,22 @@ def test_nothing_is_taken_before_all_are_known(redis_server, start_daemon, sink)
 
     first = leases()
     wait_until(lambda: leases() != first, 4, "another heartbeat")
+
+
+def test_without_the_right_to_the_channels(redis_server, start_daemon, sink):
+    """A Redis user whose channels were forgotten (none is the default): changes are found at the next
+    heartbeat, and the log says what is missing once, not with every notice."""
+    redis_server.call("ACL", "SETUSER", "some", "on", ">any", "~tl:*", "+@all", "resetchannels")
+    url = redis_server.url.replace("redis://", "redis://some:any@")
+    daemons = [start_daemon(redis=url) for _ in range(2)]
+    with daemons[0].client() as a, daemons[1].client() as b:
+        webhook = a.create_webhook(**hook(sink))["id"]
+        wait_until(lambda: webhook in listed(b), 10)
+        for _ in range(50):
+            a.post(f"/api/webhooks/{webhook}/enable").expect(200)
+        daemons[0].wait_for_log("store.refused")
+        daemons[0].wait_for_log("redis.not_subscribed")
+    for daemon in daemons:
+        assert daemon.stop() == 0
+        assert daemon.log.count("store.refused") <= 3
+        assert daemon.log.count("redis.not_subscribed") <= 2

@@ -78,11 +78,6 @@ void channel_on_ready(struct channel *channel, channel_ready_fn *fn, void *arg)
     channel->listeners[channel->listener_count++] = (struct listener){fn, arg};
 }
 
-bool channel_ready(const struct channel *channel)
-{
-    return redis_sub_subscribed(channel->sub);
-}
-
 /* ---- Telling -------------------------------------------------------------------------------- */
 
 static void on_published(void *arg, enum status status, const struct redis_value *reply)

@@ -252,7 +252,9 @@ static const struct row rows[] = {
      "Times that this replica sent nothing because Redis had not confirmed its lease in time.",
      CORE(lease_lapses)},
     {"trotline_batches_received_total", COUNTER,
-     "Batches that other replicas stored with work for this one.", CORE(parts_received)},
+     "Batches with work for this one that were read from Redis: stored by other replicas, or "
+     "taken over from processes that died.",
+     CORE(parts_received)},
     {"trotline_config_version", GAUGE, "Version of the configuration of endpoints in use.",
      NOW(config_version)},
 

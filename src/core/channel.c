@@ -80,11 +80,6 @@ void channel_on_ready(struct channel *channel, channel_ready_fn *fn, void *arg)
     channel->listeners[channel->listener_count++] = (struct listener){fn, arg};
 }
 
-bool channel_ready(const struct channel *channel)
-{
-    return redis_sub_subscribed(channel->sub);
-}
-
 /* ---- Telling -------------------------------------------------------------------------------- */
 
 /* It is a hint, so its loss is nobody's concern. But where the right to it is missing each one

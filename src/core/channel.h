@@ -35,8 +35,6 @@ void channel_handle(struct channel *channel, char kind, channel_fn *fn, void *ar
 typedef void channel_ready_fn(void *arg);
 void channel_on_ready(struct channel *channel, channel_ready_fn *fn, void *arg);
 
-bool channel_ready(const struct channel *channel);
-
 /* Publishes to one replica, or to all (`incarnation` NULL). Whether it arrives is not known. */
 void channel_send(struct channel *channel, const char *incarnation, const char *text);
 

@@ -36,6 +36,7 @@
 #include "app/cli.h"
 #include "app/commands.h"
 #include "app/config_command.h"
+#include "app/redis_settings.h"
 #include "app/workers.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -55,8 +56,6 @@ enum {
 /* Where requests come in: on the port that others may share, and a worker's own. */
 enum door { DOOR_SHARED, DOOR_OWN, DOORS };
 
-#define PACKED_BYTES "4096" /* as net/redis_server.c has it */
-
 enum phase { PHASE_RUNNING, PHASE_DRAINING, PHASE_FINISHING, PHASE_LEAVING, PHASE_STOPPED };
 
 struct serve {
@@ -66,6 +65,7 @@ struct serve {
     struct signals *signals;
     struct redis_server *redis;
     struct store *store;
+    struct redis_settings settings;
     struct scheme_set *schemes;
     struct netguard guard;
     struct endpoint_rules rules;
@@ -80,7 +80,6 @@ struct serve {
     struct buf redis_url;
     struct buf api_key;
     char incarnation[17];
-    char not_ready[160];
     bool key_made, announced, draining, cut;
     enum phase phase;
     uint64_t phase_since_ms; /* monotonic */
@@ -208,77 +207,12 @@ static void on_turn(void *arg)
 {
     struct serve *serve = arg;
     if (!serve->announced && serve->phase == PHASE_RUNNING && serve->core->loaded &&
-        !serve->not_ready[0])
+        !serve->settings.not_ready[0])
         announce(serve);
     log_flush();
 }
 
 /* ---- Redis ---------------------------------------------------------------------------------- */
-
-/* CONFIG GET's reply: names and values in turn. */
-static struct slice setting(const struct redis_value *reply, const char *name)
-{
-    for (size_t i = 0; reply && i + 1 < redis_value_count(reply); i += 2)
-        if (slice_eq(reply_text(reply, i), slice_str(name)))
-            return reply_text(reply, i + 1);
-    return SLICE_NULL;
-}
-
-static void on_packed(void *arg, enum status status, const struct redis_value *reply)
-{
-    (void)arg;
-    (void)reply;
-    if (status == ST_REFUSED)
-        log_warn("redis.hashes_not_packed", "reason=\"CONFIG SET is not allowed\"");
-    else if (status == ST_OK)
-        log_info("redis.hashes_packed", "hash-max-listpack-value=" PACKED_BYTES);
-}
-
-/* A hash with a longer value than this setting allows is kept as a table, which makes a waiting
- * event of 1 KiB a fifth larger. The embedded Redis has it from its start. */
-static void pack_hashes(struct serve *serve, struct slice most)
-{
-    struct slice args[] = {SLICE("CONFIG"), SLICE("SET"), SLICE("hash-max-listpack-value"),
-                           SLICE(PACKED_BYTES)};
-    if (!serve->config->redis_options.pack_hashes || most.len == 0 ||
-        reply_score(most) >= reply_score(args[3]))
-        return;
-    if (store_query(serve->store, args, 4, on_packed, NULL) != ST_OK)
-        log_warn("redis.hashes_not_packed", "reason=nomem");
-}
-
-static void on_policy(void *arg, enum status status, const struct redis_value *reply)
-{
-    struct serve *serve = arg;
-    serve->not_ready[0] = '\0';
-    if (status == ST_LOST || status == ST_STOPPED || status == ST_AGAIN)
-        return;
-    if (status != ST_OK || redis_value_type(reply) != REDIS_ARRAY) {
-        log_warn("redis.policy_unknown",
-                 "reason=\"CONFIG GET is not allowed; maxmemory-policy must be noeviction\"");
-        return;
-    }
-    struct slice policy = setting(reply, "maxmemory-policy");
-    struct slice aof = setting(reply, "appendonly"), fsync = setting(reply, "appendfsync");
-    if (policy.ptr && !slice_eq(policy, SLICE("noeviction"))) {
-        snprintf(serve->not_ready, sizeof(serve->not_ready),
-                 "Redis may evict keys: set its maxmemory-policy to noeviction.");
-        log_error("redis.may_evict", "policy=%.*s", SLICE_ARGS(policy));
-    }
-    if (slice_eq(aof, SLICE("no")) || slice_eq(fsync, SLICE("no")))
-        log_warn("redis.weak_durability", "appendonly=%.*s appendfsync=%.*s", SLICE_ARGS(aof),
-                 SLICE_ARGS(fsync));
-    pack_hashes(serve, setting(reply, "hash-max-listpack-value"));
-}
-
-static void ask_policy(struct serve *serve)
-{
-    struct slice args[] = {SLICE("CONFIG"),           SLICE("GET"),
-                           SLICE("maxmemory-policy"), SLICE("appendonly"),
-                           SLICE("appendfsync"),      SLICE("hash-max-listpack-value")};
-    if (store_query(serve->store, args, 6, on_policy, serve) != ST_OK)
-        log_warn("redis.policy_unknown", "reason=nomem");
-}
 
 static void on_store_state(void *arg, bool ready)
 {
@@ -290,7 +224,7 @@ static void on_store_state(void *arg, bool ready)
         return;
     }
     log_info("redis.ready", "incarnation=%s", serve->incarnation);
-    ask_policy(serve);
+    redis_settings_ask(&serve->settings);
     core_store_ready(serve->core);
 }
 
@@ -383,6 +317,8 @@ static bool start_core(struct serve *serve, struct buf *error)
     serve->registry = registry_new(&serve->rules);
     store.confirm = options.confirm;
     serve->store = store_new(serve->reactor, &store, on_store_state, serve);
+    serve->settings = (struct redis_settings){
+        .store = serve->store, .pack_hashes = serve->config->redis_options.pack_hashes};
     serve->outbound = outbound_new(serve->reactor, &outbound);
     if (serve->registry && serve->store && serve->outbound)
         serve->core =
@@ -454,7 +390,7 @@ static bool start_http(struct serve *serve, struct buf *error)
                               .event_bytes_max = config->ingest.max_event_bytes,
                               .draining = &serve->draining,
                               .started_at_ms = clock_wall_ms(),
-                              .not_ready = serve->not_ready};
+                              .not_ready = serve->settings.not_ready};
     /* Two gateways with a Redis each on one port would be two different ones. */
     bool shared = serve->worker.number > 0 || !serve_redis_is_embedded(config);
     if (!open_door(serve, DOOR_SHARED, &config->listen, shared, error))

@@ -169,7 +169,7 @@ def readme_configuration(port, servers):
 
 def test_a_stop_behind_the_readmes_haproxy(redis_server, start_daemon, tmp_path):
     """One of two is stopped and started while everybody publishes: nobody notices."""
-    delay = re.search(r"`drainDelay: (\w+)`", README.read_text()).group(1)
+    delay = re.search(r"^drainDelay: (\w+)$", README.read_text(), re.M).group(1)
     key = "tl_key_of_both_of_them"
     daemons = [start_daemon("--set", f"drainDelay={delay}", "--set", f"apiKeys={key}",
                             redis=redis_server) for _ in range(2)]

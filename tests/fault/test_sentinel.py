@@ -91,6 +91,9 @@ def test_master_falls_silent(group, start_daemon, sink):
     listen(daemon, sink)
     before = wait_until_accepted(daemon, "load", {"n": 0, "try": 0})
     old = group.master
+    with old.connect() as connection:  # of what the webhook is in, the replica has all
+        connection.call("SET", "test:written", "last")
+        wait_until(lambda: connection.call("WAIT", "1", "1000") >= 1, 20, "the replica to have it")
     old.pause()
     group.wait_for_switch(old)
     after = wait_until_accepted(daemon, "load", {"n": 1, "try": 0})

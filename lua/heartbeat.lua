@@ -13,11 +13,12 @@
 -- Reply flat: status, now in ms, then unless the status is an error: configuration version, batches in
 --       my journal, version of the map, how many of my lanes I am to release, replicas, the number of
 --       dead incarnations that left a journal and their names; and if I have another version of the
---       map, or joined (a Redis that lost its data counts anew): the number of owners, their names, and a byte for each lane: the number of its owner
---       among these, 0: it is free.
+--       map, or joined (a Redis that lost its data counts anew): the number of owners, their names, and
+--       a byte for each lane: the number of its owner among these, 0: it is free.
 --       Status "renewed"; "joined" when I had no lease: new, or buried (then all that I had has been
---       free, and may have been another's), and again until I have a map of that time; errors: "lanes" (those who are here count another number
---       of lanes, which is told in place of the version) and "full" (of replicas).
+--       free, and may have been another's), and again until I have a map of that time; errors: "lanes"
+--       (those who are here count another number of lanes, which is told in place of the version) and
+--       "full" (of replicas).
 -- Cost  about 14 commands; 3 more when I join, take or bury.
 -- Guarantee: a lane has one owner, who is in `replicas`. It changes hands by its owner's lanes_release
 --       or leave, or by its owner's death. Every change of members, of who drains and of lanes has a

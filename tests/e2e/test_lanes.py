@@ -43,6 +43,7 @@ def pair(redis_server, start_daemon, sink):
 
 
 def incarnation(daemon):
+    daemon.wait_for_log(r"redis\.ready incarnation=\w{16}$")
     return daemon.log.rpartition("redis.ready incarnation=")[2][:16]
 
 

@@ -18,7 +18,7 @@ def test_one_process_by_itself(start_daemon):
     [replica] = answer["replicas"]
     assert set(replica) == {"id", "host", "pid", "url", "version", "startedAt", "leaseEndsAt",
                             "draining", "lanes", "self"}
-    assert daemon.log_contains(f"incarnation={replica['id']}")
+    daemon.wait_for_log(f"incarnation={replica['id']}")
     assert (replica["pid"], replica["url"]) == (daemon.pid, daemon.url)
     assert replica["host"] == socket.gethostname()
     assert replica["self"] is True and replica["draining"] is False

@@ -182,7 +182,7 @@ def test_a_worker_that_is_killed_comes_back(start_daemon, sink):
         load.wait()
     wait_until(lambda: set(load.accepted.values()) <= set(sink.ids()), 60)
     assert set(all_workers(daemon, 2)) == {1, 2}
-    assert daemon.log_contains(r"worker\.ended worker=1 pid=\d+ signal=9")
+    daemon.wait_for_log(r"worker\.ended worker=1 pid=\d+ signal=9")
     assert daemon.output.count("ready on") == 1
     wait_until(lambda: {replica["pid"] for replica in replicas(daemon)["replicas"]}
                == set(workers(daemon).values()), 20, "the dead to be buried")
@@ -196,7 +196,7 @@ def test_a_worker_that_is_told_to_stop_comes_back(start_daemon):
     os.kill(before[1], signal.SIGTERM)
     wait_until(lambda: workers(daemon).get(1, before[1]) != before[1], 20, "its successor")
     assert workers(daemon)[2] == before[2]
-    assert daemon.log_contains(r"worker\.ended worker=1 pid=\d+ status=0")
+    daemon.wait_for_log(r"worker\.ended worker=1 pid=\d+ status=0")
     wait_until(lambda: {replica["pid"] for replica in replicas(daemon)["replicas"]}
                == set(workers(daemon).values()), 20, "the list to say so")
 

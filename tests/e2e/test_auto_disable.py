@@ -79,7 +79,7 @@ def test_failing_since_the_first_failure_after_a_success(client, sink, event_typ
 
 # ---- by time -----------------------------------------------------------------------------------------
 
-def test_nothing_but_failure_for_a_time(start_daemon, redis_server, sink):
+def test_nothing_but_failure_for_a_time(redis_server, start_daemon, sink):
     """Over a kill and a restart; the clock is not started anew."""
     daemon = start_daemon("--set", "disable.after=3s", redis=redis_server)
     with daemon.client() as client:
@@ -109,7 +109,7 @@ def test_nothing_but_failure_for_a_time(start_daemon, redis_server, sink):
         check(redis_server)
 
 
-def test_one_success_starts_the_clock_anew(start_daemon, redis_server, sink):
+def test_one_success_starts_the_clock_anew(redis_server, start_daemon, sink):
     daemon = start_daemon("--set", "disable.after=1s", redis=redis_server)
     with daemon.client() as client:
         sink.script("/", lambda request: 204 if request.json()["type"] == "good" else 500)
@@ -125,7 +125,7 @@ def test_one_success_starts_the_clock_anew(start_daemon, redis_server, sink):
         disabled(client, webhook, "failing")
 
 
-def test_a_success_is_kept_as_well(start_daemon, redis_server, sink):
+def test_a_success_is_kept_as_well(redis_server, start_daemon, sink):
     daemon = start_daemon(redis=redis_server)
     with daemon.client() as client:
         sink.script("/", [500, 204])
@@ -140,7 +140,7 @@ def test_a_success_is_kept_as_well(start_daemon, redis_server, sink):
         assert health(client, webhook)["failingSince"] is None
 
 
-def test_what_has_just_changed_survives_an_ordered_stop(start_daemon, redis_server, sink):
+def test_what_has_just_changed_survives_an_ordered_stop(redis_server, start_daemon, sink):
     daemon = start_daemon(redis=redis_server)
     with daemon.client() as client:
         sink.script("/", 500)
@@ -193,7 +193,7 @@ def test_an_exhausted_delivery_disables_nothing_by_default(client, sink, event_t
 # ---- enabled again -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("how", ["enable", "patch", "put"])
-def test_enabling_starts_anew(start_daemon, redis_server, sink, how):
+def test_enabling_starts_anew(redis_server, start_daemon, sink, how):
     daemon = start_daemon("--set", "disable.after=1s", redis=redis_server)
     with daemon.client() as client:
         sink.script("/", 500)

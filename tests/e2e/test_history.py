@@ -14,7 +14,7 @@ ONCE = {"schedule": []}
 
 
 @pytest.fixture
-def world(start_daemon, redis_server):
+def world(redis_server, start_daemon):
     """(server, client, its Redis); what is left in it must be in order."""
     daemon = start_daemon(redis=redis_server)
     with daemon.client() as client, redis_server.connect(timeout=60) as redis:
@@ -258,7 +258,7 @@ def test_bytes_of_a_waiting_delivery(start_daemon, kind):
         daemon.finish()
 
 
-def test_hashes_are_left_alone_if_so_told(start_daemon, redis_server):
+def test_hashes_are_left_alone_if_so_told(redis_server, start_daemon):
     daemon = start_daemon("--set", "redisOptions.packHashes=false", redis=redis_server)
     with redis_server.connect() as redis:
         name = "hash-max-listpack-value"

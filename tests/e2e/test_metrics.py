@@ -156,7 +156,7 @@ def test_series_do_not_grow_with_endpoints_or_types(start_daemon, sink):
     assert len(before) < 400
 
 
-def test_a_scrape_does_not_ask_redis(start_daemon, redis_server):
+def test_a_scrape_does_not_ask_redis(redis_server, start_daemon):
     """Many scrapes make no command of Redis as frequent; and they are answered while it is frozen."""
     daemon = start_daemon(redis=redis_server)
 
@@ -230,7 +230,7 @@ def test_events_are_counted_by_their_answer(start_daemon):
     assert changes["trotline_batch_bytes_sum"] > 6 * 30
 
 
-def test_refusals_without_redis_are_counted(start_daemon, redis_server):
+def test_refusals_without_redis_are_counted(redis_server, start_daemon):
     daemon = start_daemon(redis=redis_server)
     with daemon.client() as client:
         client.post_event("a").expect(202)

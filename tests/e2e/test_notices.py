@@ -258,7 +258,7 @@ def test_an_endpoint_is_not_told_about_itself(client, sink, event_type):
 
 # ---- when they cannot be published -------------------------------------------------------------------
 
-def test_redis_away(start_daemon, redis_server, sink):
+def test_redis_away(redis_server, start_daemon, sink):
     """They are dropped and counted; nothing else is."""
     daemon = start_daemon(redis=redis_server)
     with daemon.client() as client:

@@ -171,7 +171,7 @@ def test_a_new_url_closes_it(start_daemon, sink):
         assert set(sink.ids("/alive")) == set(events)
 
 
-def test_an_open_breaker_survives_a_restart(start_daemon, redis_server, sink):
+def test_an_open_breaker_survives_a_restart(redis_server, start_daemon, sink):
     server = start_daemon(config=breaker(openFor="1h", openForMax="1h"), redis=redis_server)
     with server.client() as client:
         client.create_webhook(sink.url("/"), ["t"], retryPolicy=QUICK)

@@ -49,7 +49,7 @@ def listen(daemon, sink, type="load", **members):
 # ---- the server ------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("redis", ["embedded", "external"])
-def test_kill_9_five_times_in_mid_load(start_daemon, redis_server, sink, redis):
+def test_kill_9_five_times_in_mid_load(redis_server, start_daemon, sink, redis):
     daemon = start_daemon(redis=redis if redis == "embedded" else redis_server)
     listen(daemon, sink)
     with Load(daemon, "load", EVENTS) as load:
@@ -130,7 +130,7 @@ def test_paused_for_a_while(start_daemon, sink):
 # ---- Redis -----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("how", ["kill9", "stop"])
-def test_redis_goes_and_comes_in_mid_load(start_daemon, redis_server, sink, how):
+def test_redis_goes_and_comes_in_mid_load(redis_server, start_daemon, sink, how):
     """Every 202 arrives, nothing answered 503 does, and the server is the same process."""
     daemon = start_daemon(redis=redis_server)
     listen(daemon, sink)
@@ -148,7 +148,7 @@ def test_redis_goes_and_comes_in_mid_load(start_daemon, redis_server, sink, how)
     assert daemon.pid == pid and daemon.process.poll() is None
 
 
-def test_redis_falls_silent(start_daemon, redis_server, sink):
+def test_redis_falls_silent(redis_server, start_daemon, sink):
     """SIGSTOP: connections stay open and nothing answers. Producers are told in bounded time."""
     daemon = start_daemon(redis=redis_server, config="ingest:\n  timeout: 1s\n")
     listen(daemon, sink)
@@ -167,7 +167,7 @@ def test_redis_falls_silent(start_daemon, redis_server, sink):
         check(load, sink)
 
 
-def test_redis_is_away_at_the_start(start_daemon, redis_server, sink):
+def test_redis_is_away_at_the_start(redis_server, start_daemon, sink):
     redis_server.stop()
     daemon = start_daemon(redis=redis_server, started=False)
     daemon.start(ready=False)

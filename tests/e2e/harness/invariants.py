@@ -126,6 +126,8 @@ class Snapshot:
         for member in self.owner:
             batch, part = self._member(member)
             self.opened[batch].add(part)
+        # Batches and events that are history.
+        self.kept = {member.partition(":")[0] for member in self.one("closed")}
 
     def _add(self, key, begin, kind, ttl, value):
         rest = key[len(begin):] if key.startswith(begin) else ""
@@ -352,7 +354,7 @@ def _event(snapshot, event, fields, waiting, say):
         say(f"D1 {event} is kept and nobody waits for it")
     elif ttl == -1:
         say(f"D1 {event} is history and stays for ever")
-    elif not any(member.startswith(f"{event}:") for member in snapshot.one("closed")):
+    elif event not in snapshot.kept:
         say(f"D1 {event} is history and not in `closed`")
 
 
@@ -476,8 +478,8 @@ def deliveries(snapshot):
     """
     found = {}
     for batch, events in snapshot.batches.items():
-        if batch not in snapshot.opened and snapshot.ttl[f"batch:{batch}"] >= 0 and not any(
-                member.startswith(batch) for member in snapshot.one("closed")):
+        if (batch not in snapshot.opened and snapshot.ttl[f"batch:{batch}"] >= 0
+                and batch not in snapshot.kept):
             continue  # an orphan: never accepted
         opened, done = snapshot.opened.get(batch, ()), snapshot.progress(batch)
         for event in events:

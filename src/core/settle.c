@@ -535,11 +535,6 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
 
 /* ---- Start and stop ------------------------------------------------------------------------- */
 
-size_t settle_pending(const struct settle *settle)
-{
-    return settle->pending;
-}
-
 struct settle *settle_new(struct core *core)
 {
     struct settle *settle = calloc(1, sizeof(*settle));

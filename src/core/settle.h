@@ -34,7 +34,5 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
  */
 void settle_release_held(struct settle *settle, struct delivery *delivery);
 
-/* Deliveries that wait for Redis's answer. */
-size_t settle_pending(const struct settle *settle);
 
 #endif

@@ -226,11 +226,6 @@ const char *store_incarnation(const struct store *store)
     return store->options.incarnation;
 }
 
-struct reactor *store_reactor(const struct store *store)
-{
-    return store->reactor;
-}
-
 const struct redis_options *store_redis_options(const struct store *store)
 {
     return &store->options.redis;

@@ -50,7 +50,6 @@ void store_free(struct store *store);
 bool store_ready(const struct store *store);
 const char *store_error(const struct store *store); /* why not; "" */
 const char *store_incarnation(const struct store *store);
-struct reactor *store_reactor(const struct store *store);
 /* Where the connections go. As long-lived as the store. */
 const struct redis_options *store_redis_options(const struct store *store);
 

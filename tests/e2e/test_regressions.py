@@ -157,14 +157,18 @@ def test_redis_out_of_memory_is_503_for_webhooks_too(redis_server, start_daemon)
             redis_server.call("CONFIG", "SET", "maxmemory", "0")
 
 
+def sending(client, event, webhook):
+    delivery = delivery_of(client, event, webhook)
+    return delivery if delivery["status"] == "sending" else None
+
+
 def test_last_error_stays_while_the_retry_is_on_the_wire(client, sink, event_type):
     sink.script("/", [500, delayed(1, 500)])
     webhook = client.create_webhook(sink.url("/"), [event_type], retryPolicy={"schedule": ["50ms"]})
     event = client.event_id(event_type)
     sink.wait_for(2)
-    time.sleep(0.2)
-    delivery = delivery_of(client, event, webhook)
-    assert delivery["status"] == "sending" and delivery["lastError"] == "HTTP 500", delivery
+    delivery = wait_until(lambda: sending(client, event, webhook), 0.9, "the retry to be on the wire")
+    assert delivery["lastError"] == "HTTP 500", delivery
 
 
 def test_a_full_redis_refuses_large_events_at_once(start_daemon, sink):

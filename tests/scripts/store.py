@@ -79,6 +79,14 @@ class Store:
         self.redis.call("SCRIPT", "LOAD", SCRIPTS[call.verb])
         return self.redis.call(*call.words())
 
+    def wait(self, ms):
+        """Until Redis's clock has gone on by so much: what ends at a time has ended then."""
+        def now():
+            seconds, us = self.redis.call("TIME")
+            return int(seconds) * 1000 + int(us) // 1000
+        end = now() + ms
+        wait_until(lambda: now() >= end, ms / 1000 + 10, "Redis's clock", interval=0.001)
+
     # ---- batches -------------------------------------------------------------------------------
 
     @verb

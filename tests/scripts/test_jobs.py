@@ -2,7 +2,6 @@
 open_between."""
 
 import random
-import time
 
 import pytest
 from harness.formats import (lane_of, pack_log, pack_outcome, pack_state, read_final, read_log,
@@ -100,7 +99,7 @@ def test_a_job_is_taken_over_when_its_owner_is_dead_and_not_before(a, b, dump):
     before = dump()
     assert b.job_take(JOB)[0] == b"alive" and dump() == before
     a.heartbeat(1)
-    time.sleep(0.005)
+    a.wait(5)
     assert b.job_take(JOB)[0] == b"ok"
     before = dump()
     assert a.dead_step(ONE, letters(batch), job=JOB)[0] == b"ended", "it wakes up"
@@ -124,7 +123,7 @@ def test_no_more_are_kept_than_may_be(a, redis):
 def test_what_has_expired_makes_room(a, redis):
     a.job_put(JOB)
     a.job_end(JOB, keep=1)
-    time.sleep(0.01)
+    a.wait(10)
     other = "job_" + "2" * 27
     a.job_put(other, drop=JOB)
     assert redis.call("ZRANGE", a.key("jobs"), 0, -1) == [other.encode()]

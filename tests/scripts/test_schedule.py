@@ -172,7 +172,7 @@ def test_a_lease_takes_the_earliest_and_nobody_else_gets_them(a, b):
 def test_a_lease_that_ends_lets_go(a, b):
     event, = waiting(a).events
     a.lease(ONE, length=1)
-    time.sleep(0.003)
+    a.wait(3)
     b.own(ONE)
     assert [name.decode() for name in b.lease(ONE)[4:]] == [event]
 
@@ -227,7 +227,7 @@ def test_a_repeated_lease_takes_others(a):
 
 def test_a_lease_is_renewed_by_its_holder_alone(a):
     event, lease = leased(a)
-    time.sleep(0.003)
+    a.wait(3)
     now, end, *held = a.renew(ONE, lease, event, lease - 1, event, lease, "msg_other", length=20_000)
     assert held == [1, 0, 0]
     assert score(a, ONE, event) == end == now + 20_000
@@ -351,7 +351,7 @@ def test_dead(a, dump):
 @pytest.mark.parametrize("kind", ["done", "retry", "dead"])
 def test_another_holds_the_lease(a, b, dump, kind):
     event, lease = waiting(a).events[0], a.lease(ONE, length=1)[1]
-    time.sleep(0.003)
+    a.wait(3)
     b.own(ONE)
     other = b.lease(ONE)[1]
     before = dump()

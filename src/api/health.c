@@ -17,6 +17,8 @@ static const char *not_ready(const struct api *api)
         return "This server is stopping.";
     if (!store_ready(api->core->store))
         return "Redis cannot be reached.";
+    if (!api->core->loaded) /* nothing could be matched: events would be refused */
+        return "The webhooks have not been read from Redis yet.";
     if (api->not_ready[0])
         return api->not_ready;
     return NULL;

@@ -11,25 +11,28 @@
 --       4 idempotency index (zset, score = expiry)   5 idempotency answers (hash)
 --       6 uid index (zset)                           7 uid answers (hash)
 --       8 outcomes of the batch   9 journals (zset of every incarnation that has a journal)
---       of a batch in parts: 10 how many parts are open   11 replicas   then the journal of each part
+--       10 configuration (hash)
+--       of a batch in parts: 11 how many parts are open   12 replicas   then the journal of each part
 -- ARGV  1 batch id   2 sequence (the score in a journal)   3 most batches a journal may hold
 --       4 most idempotency keys   5 their time to live in ms   6 most uids   7 their time to live in ms
 --       8 the owner's incarnation   9 number of parts; 0: the batch is one whole, part 0 of the owner
---       of a batch in parts: 10 what channels begin with   then for each part that has ordinals: its
+--       10 version of the configuration that its events were matched by; "": new enough
+--       of a batch in parts: 11 what channels begin with   then for each part that has ordinals: its
 --         number, the incarnation it is for
 --       then for each event with a key or uid, six values:
 --         idempotency member ("" = none), uid member ("" = none), answer, first ordinal, ordinals, and
 --         the bit of the progress bitmap that says that it was refused: they are behind the ordinals
 --       A member is a fixed-size hash of (application, key). An answer starts with the event's id
 --       (31 bytes); the rest belongs to the caller.
--- Reply {status, now in ms, parts, verdict, verdict, ...}: status is "ok", "noblob" or "journal_full";
+-- Reply {"noblob" or "journal_full", now in ms}; {"stale", now in ms, version of the configuration}: there
+--       is a newer one, and the blob is gone; or {"ok", now in ms, parts, verdict, verdict, ...}:
 --       parts are the numbers of those that are in the owner's journal now, "0", "0,2" or "" (all are
 --       others', adopted or closed); one verdict for each event with a key: 0 = it is new,
 --       "d<answer>" = duplicate of that event, "u<answer>" = its uid belongs to that event, "f" = no
 --       room for its key.
--- Cost  without keys 6-7 commands a batch; 4-5 commands an event with a key, 2-16 more for a refused
+-- Cost  without keys 7-8 commands a batch; 4-5 commands an event with a key, 2-16 more for a refused
 --       one; 4-5 for each part of another, and 1.
--- Guarantee: either nothing is written ("noblob", "journal_full", an error reply), or each part is in
+-- Guarantee: either nothing counts ("noblob", "journal_full", "stale", an error reply), or each part is in
 --       one journal, whose owner is among those who have one, the blob has no expiry, its new keys
 --       are taken, and the ordinals of refused events are marked, so that nobody delivers them.
 --
@@ -43,7 +46,7 @@
 -- One without is refused at its first write, if that may take memory. So the first write is an
 -- entry in a journal: trimming before it would make Redis let everything behind it pass.
 
-local ID_BYTES, FIXED, FIXED_KEYS, TOMBSTONE_BYTES = 31, 9, 11, 1
+local ID_BYTES, FIXED, FIXED_KEYS, TOMBSTONE_BYTES = 31, 10, 12, 1
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -80,6 +83,11 @@ if repeated then
         end
     end
 else
+    local version = ARGV[10] ~= '' and tonumber(redis.call('HGET', KEYS[10], 'version') or 0)
+    if version and version > tonumber(ARGV[10]) then
+        redis.call('UNLINK', KEYS[1])
+        return {'stale', now, version}
+    end
     local most, batches = tonumber(ARGV[3]), redis.call('ZCARD', KEYS[2])
     if batches >= most then
         return {'journal_full', now}
@@ -91,7 +99,7 @@ else
     for _, part in ipairs(parts) do -- whose is it?
         part.batches = part.owner == me and batches or redis.call('ZCARD', part.journal)
         if part.owner ~= me and
-           (part.batches >= most or not redis.call('ZSCORE', KEYS[11], part.owner)) then
+           (part.batches >= most or not redis.call('ZSCORE', KEYS[12], part.owner)) then
             part.owner, part.journal, part.batches = me, KEYS[2], batches
         end
         if part.owner == me then
@@ -106,7 +114,7 @@ else
     end
     redis.call('PERSIST', KEYS[1])
     if #parts > 1 then
-        redis.call('SET', KEYS[10], #parts)
+        redis.call('SET', KEYS[11], #parts)
     end
     if batches == 0 and mine[1] then -- the owner may have been buried while it was away
         redis.call('ZADD', KEYS[9], 0, me)
@@ -235,7 +243,7 @@ end
 -- Last, when all is written. A right to publish that is missing must not undo what the reply says.
 for _, part in ipairs(not repeated and parts or {}) do
     if part.owner ~= me then
-        redis.pcall('PUBLISH', ARGV[10] .. part.owner, 'b' .. part.member)
+        redis.pcall('PUBLISH', ARGV[11] .. part.owner, 'b' .. part.member)
     end
 end
 return reply

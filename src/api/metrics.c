@@ -191,6 +191,11 @@ static const struct row rows[] = {
      "Memory of events beyond which new deliveries go to the schedule.", NOW(bytes_max)},
     {"trotline_batches_open", GAUGE, "Batches in the journal of this process.", NOW(batches)},
     {"trotline_batches_stored_total", COUNTER, "Batches written to Redis.", CORE(batches_stored)},
+    {"trotline_batches_outdated_total", COUNTER,
+     "Batches that Redis refused because another process had changed the webhooks; their events "
+     "were "
+     "matched anew.",
+     CORE(batches_outdated)},
     {"trotline_batches_closed_total", COUNTER,
      "Batches whose deliveries are all finished or moved.", CORE(batches_closed)},
     {"trotline_batches_adopted_total", COUNTER, "Batches taken over from processes that died.",

@@ -357,12 +357,16 @@ void endpoint_follow_own(struct endpoint_store *endpoints, uint64_t version)
 
 /* A change of our own comes as a notice, too, often before its answer, which makes reading it
  * needless; the answer looks whether anything is left. */
-void endpoint_store_announced(void *arg, struct slice version)
+void endpoint_store_heard(struct endpoint_store *endpoints, uint64_t version)
 {
-    struct endpoint_store *endpoints = arg;
-    heard_of(endpoints, reply_score(version));
+    heard_of(endpoints, version);
     if (endpoints->under_way == 0)
         endpoint_follow(endpoints);
+}
+
+void endpoint_store_announced(void *endpoints, struct slice version)
+{
+    endpoint_store_heard(endpoints, reply_score(version));
 }
 
 void endpoint_store_look(void *arg)

@@ -66,6 +66,10 @@ void endpoint_store_reset(struct endpoint_store *endpoints, struct endpoint *end
  * everything is loaded again. */
 void endpoint_store_saw_version(struct endpoint_store *endpoints, uint64_t version);
 
+/* The same, from any other connection: its answers may overtake others', so an older version says
+ * nothing. endpoint_store_version() will reach it. */
+void endpoint_store_heard(struct endpoint_store *endpoints, uint64_t version);
+
 /* What other replicas tell (channel.h; `endpoints` is a struct endpoint_store): another version; an
  * endpoint that is taken to be well; and that both may have been missed. */
 void endpoint_store_announced(void *endpoints, struct slice version);

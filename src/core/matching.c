@@ -34,7 +34,7 @@ struct candidates {
 struct pending {
     struct list node;
     struct publish_item item;
-    struct matching_waiter waiter;
+    struct publish_waiter waiter;
     uint64_t since_ms; /* monotonic */
     size_t bytes;
     struct candidates left;
@@ -86,7 +86,8 @@ static void on_candidate(void *arg, struct endpoint *endpoint)
 {
     const struct search *search = arg;
     struct matching *matching = search->matching;
-    if (endpoint == search->item->about)
+    const struct id *about = search->item->about;
+    if (about && memcmp(&endpoint->id, about, sizeof(*about)) == 0)
         return;
     if (!endpoint->config->filter)
         add_target(&matching->targets, endpoint);
@@ -151,7 +152,7 @@ static void pending_free(struct matching *matching, struct pending *pending)
 
 /* The event and what was found out so far go into the line. */
 static enum status wait_in_line(struct matching *matching, const struct publish_item *item,
-                                struct matching_waiter waiter)
+                                const struct publish_waiter *waiter)
 {
     struct publish_item own = *item;
     size_t copied = copy_slices(&own, NULL);
@@ -164,7 +165,7 @@ static enum status wait_in_line(struct matching *matching, const struct publish_
     copy_slices(&own, pending->copy);
     own.about = NULL; /* it is among no one's candidates */
     pending->item = own;
-    pending->waiter = waiter;
+    pending->waiter = *waiter;
     pending->since_ms = clock_mono_ms();
     pending->bytes = bytes;
     pending->left.at = (struct endpoint **)(void *)matching->unasked.ptr;
@@ -181,7 +182,7 @@ static enum status wait_in_line(struct matching *matching, const struct publish_
 }
 
 enum status matching_begin(struct matching *matching, const struct publish_item *item,
-                           struct matching_waiter waiter, struct slice *targets)
+                           const struct publish_waiter *waiter, struct slice *targets)
 {
     search_candidates(matching, item);
     enum status status = buf_status(&matching->targets);
@@ -218,13 +219,13 @@ void matching_go_on(struct matching *matching)
             break;
         }
         matching->fn(matching->arg, buf_status(&pending->targets), &pending->item,
-                     buf_slice(&pending->targets), pending->waiter);
+                     buf_slice(&pending->targets), &pending->waiter);
         pending_free(matching, pending);
     }
     matching->until_us = 0; /* what comes in the next turn has time of its own */
 }
 
-bool matching_give_up(struct matching *matching, uint64_t since_ms, struct matching_waiter *waiter)
+bool matching_give_up(struct matching *matching, uint64_t since_ms, struct publish_waiter *waiter)
 {
     if (list_empty(&matching->line))
         return false;

@@ -8,31 +8,26 @@
 #ifndef TROTLINE_CORE_MATCHING_H
 #define TROTLINE_CORE_MATCHING_H
 
-#include "core/publish.h"
+#include "core/publish_waiter.h"
 
 struct matching;
-
-/* Whom the producer's answer goes to. */
-struct matching_waiter {
-    publish_fn *fn;
-    void *arg;
-};
 
 /* An event that waited. ST_OK: `targets` are the ids of its endpoints, one behind the other
  * (batch.h); else (ST_NOMEM, ST_LIMIT) they could not be collected. All is valid during the call
  * only. */
 typedef void matching_fn(void *arg, enum status status, const struct publish_item *item,
-                         struct slice targets, struct matching_waiter waiter);
+                         struct slice targets, struct publish_waiter *waiter);
 
 /* `fn` is called by matching_go_on() and nowhere else. NULL: out of memory. */
 struct matching *matching_new(struct core *core, matching_fn *fn, void *arg);
 /* Nothing may wait. Accepts NULL. */
 void matching_free(struct matching *matching);
 
-/* ST_OK: *targets is complete, and valid until the next call. ST_AGAIN: the event was copied and
- * waits. ST_LIMIT: too much waits already (LIMIT_MATCHING_BYTES); ST_NOMEM. */
+/* ST_OK: *targets is complete, and valid until the next call. ST_AGAIN: the event and
+ * its waiter were copied and wait. ST_LIMIT: too much waits already (LIMIT_MATCHING_BYTES);
+ * ST_NOMEM. */
 MUST_CHECK enum status matching_begin(struct matching *matching, const struct publish_item *item,
-                                      struct matching_waiter waiter, struct slice *targets);
+                                      const struct publish_waiter *waiter, struct slice *targets);
 
 /* Once a turn: goes on with those that wait, in their order, for as long as a turn may take. An
  * endpoint that was deleted or disabled meanwhile gets nothing; one that was changed is asked as it
@@ -41,7 +36,7 @@ void matching_go_on(struct matching *matching);
 
 /* Takes an event off the line that waits since `since_ms` (clock_mono_ms()) or longer and hands its
  * waiter to the caller. False: there is none. */
-bool matching_give_up(struct matching *matching, uint64_t since_ms, struct matching_waiter *waiter);
+bool matching_give_up(struct matching *matching, uint64_t since_ms, struct publish_waiter *waiter);
 
 size_t matching_waiting(const struct matching *matching);
 

@@ -81,7 +81,7 @@ static void publish(struct core *core, const struct endpoint *about, const struc
                    .data = buf_slice(&json),
                    .timestamp_ms = clock_wall_ms()},
         .raw = buf_slice(&json),
-        .about = about,
+        .about = &about->id,
     };
     enum publish_verdict why = PUBLISH_OVERLOADED;
     if (buf_status(&json) == ST_OK &&

@@ -31,8 +31,9 @@ struct publish_item {
     struct event_record record;   /* deliver_at_ms: Redis's clock; data has passed json_check() */
     struct slice idempotency_key; /* SLICE_NULL: none */
     struct slice raw;             /* the item's bytes as received: their hash tells a reused key */
-    const struct endpoint *about; /* of an operational event (notice.h): it does not get it, nor do
-                                     those that take it by "*" alone. NULL: of all others */
+    const struct id *about;       /* the endpoint that an operational event (notice.h) is about: it
+                                     does not get it, nor do those that take it by "*" alone. NULL:
+                                     of all other events */
 };
 
 /* event_id and deliveries are valid for the first four verdicts, during the call only. */

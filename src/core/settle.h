@@ -34,5 +34,4 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
  */
 void settle_release_held(struct settle *settle, struct delivery *delivery);
 
-
 #endif

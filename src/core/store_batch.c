@@ -33,8 +33,8 @@ static enum status send_blob(struct store *store, const struct batch *batch, sto
 }
 
 enum {
-    PUBLISH_KEYS = 11, /* besides those of parts */
-    PUBLISH_ARGS = 10, /* besides those of parts and claims */
+    PUBLISH_KEYS = 12, /* besides those of parts */
+    PUBLISH_ARGS = 11, /* besides those of parts and claims */
     PUBLISH_PARTS = BATCH_PARTS_MAX + 1
 };
 
@@ -121,6 +121,7 @@ static void publish_add_batch(struct publish_words *words, const struct store *s
     publish_key_word(words, store, "uid", "ids");
     publish_key_word(words, store, "outcome", batch->id_text);
     publish_key_word(words, store, "journals", NULL);
+    publish_key_word(words, store, "config", NULL);
     publish_word(words, slice_str(batch->id_text));
     publish_number(words, sequence);
     publish_number(words, options->journal_batches_max);
@@ -130,6 +131,10 @@ static void publish_add_batch(struct publish_words *words, const struct store *s
     publish_number(words, options->uid_ttl_ms);
     publish_word(words, slice_str(store_incarnation(store)));
     publish_number(words, parts);
+    if (options->config_version == UINT64_MAX)
+        publish_word(words, SLICE(""));
+    else
+        publish_number(words, options->config_version);
 }
 
 enum status store_publish(struct store *store, const struct batch *batch, uint64_t sequence,

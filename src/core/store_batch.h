@@ -22,6 +22,7 @@ struct store_part {
 };
 
 struct store_publish_options {
+    uint64_t config_version; /* that its events were matched by; UINT64_MAX: it is not looked at */
     uint64_t journal_batches_max;
     uint64_t idempotency_keys_max, idempotency_ttl_ms;
     uint64_t uids_max, uid_ttl_ms;

@@ -1,5 +1,6 @@
 """Configuration changes reach every replica: two servers on one Redis, A is told, B knows."""
 
+import threading
 import time
 
 import pytest
@@ -294,3 +295,69 @@ def test_without_the_right_to_the_channels(redis_server, start_daemon, sink):
         assert daemon.stop() == 0
         assert daemon.log.count("store.refused") <= 3
         assert daemon.log.count("redis.not_subscribed") <= 2
+
+
+# ---- publishing ------------------------------------------------------------------------------------
+
+@pytest.fixture
+def deaf(redis_server, start_daemon):
+    """A and B; no notices reach B, nor does a heartbeat within the time of a test."""
+    redis_server.call("ACL", "SETUSER", "deaf", "on", ">any", "~tl:*", "+@all", "resetchannels")
+    url = redis_server.url.replace("redis://", "redis://deaf:any@")
+    daemons = [start_daemon(*RARE_HEARTBEATS, redis=redis) for redis in (redis_server, url)]
+    with daemons[0].client() as a, daemons[1].client() as b:
+        yield a, b
+
+
+def test_an_event_is_matched_by_the_configuration_of_now(deaf, sink):
+    """Whoever was told that a webhook exists, changed or is gone, by whatever replica, finds it so with
+    the next event, at any other: Redis refuses a batch that was matched by an older configuration."""
+    a, b = deaf
+    assert deliveries(b) == 0
+    webhook = a.create_webhook(**hook(sink))["id"]
+    assert deliveries(b) == 1
+    other = a.create_webhook(**hook(sink, "/other"))["id"]
+    assert deliveries(b) == 2
+    a.put(f"/api/webhooks/{other}", hook(sink, "/other", events=["another"])).expect(200)
+    assert deliveries(b) == 1
+    a.post(f"/api/webhooks/{webhook}/disable").expect(200)
+    assert deliveries(b) == 0
+    a.post(f"/api/webhooks/{webhook}/enable").expect(200)
+    assert deliveries(b) == 1
+    a.delete(f"/api/webhooks/{webhook}").expect(204)
+    assert deliveries(b) == 0
+
+
+def test_what_is_matched_anew_keeps_its_keys(deaf, sink):
+    a, b = deaf
+    first = b.post_event(TYPES[0], {"n": 1}, idempotencyKey="k", uid="u").expect(202).json
+    for n in range(3):
+        a.create_webhook(**hook(sink, f"/{n}"))
+        again = b.post_event(TYPES[0], {"n": 1}, idempotencyKey="k", uid="u").expect(202).json
+        assert (again["id"], again["deliveries"]) == (first["id"], 0)
+        a.create_webhook(**hook(sink, f"/again/{n}"))
+        assert b.post_event(TYPES[0], {"n": 2}, idempotencyKey="k").status == 422
+        a.create_webhook(**hook(sink, f"/new/{n}"))
+        event = b.post_event(TYPES[0], {}, idempotencyKey=f"new {n}").expect(202).json
+        assert event["deliveries"] == 3 * (n + 1)
+
+
+def test_events_while_the_configuration_goes_on_changing(replicas, a, b, sink):
+    """None is refused or held up for that; each gets at least what existed when it was sent."""
+    stop, made = threading.Event(), []
+
+    def change():
+        with replicas[0].client() as client:
+            while not stop.is_set() and len(made) < 300:
+                made.append(client.create_webhook(**hook(sink))["id"])
+
+    changes = threading.Thread(target=change)
+    changes.start()
+    try:
+        for _ in range(100):
+            before = len(made)
+            assert deliveries(b) >= before
+    finally:
+        stop.set()
+        changes.join()
+    assert deliveries(b) == len(made)

@@ -111,8 +111,9 @@ class Replica:
         self.sequence += 1
         journal, idem, idem_ms, uid, uid_ms = (rng.choice(choices) for choices in (
             (20, 20, 20, 1), *((1000, 1000, 9), (LONG_MS, LONG_MS, 20)) * 2))
+        version = -1 if rng.random() < 0.1 else ""  # the configuration is always newer than -1
         call = self.store.publish.later(batch, claims, self.sequence, journal, idem, idem_ms, uid,
-                                        uid_ms)
+                                        uid_ms, version=version)
         for event, endpoints in zip(batch.events, batch.targets):
             world.targets[event] = endpoints
         self.shipped[batch.name] = batch
@@ -129,7 +130,7 @@ class Replica:
             self.send_batch(batch, waiting.call, claiming, waiting.sure)
             return
         del self.shipped[batch.name]
-        if reply == "OOM" or reply[0] == b"journal_full":
+        if reply == "OOM" or reply[0] in (b"journal_full", b"stale"):
             for event in batch.events:
                 self.world.answer(event, "refused", waiting.sure)
             return

@@ -91,22 +91,22 @@ class Store:
 
     @verb
     def publish(self, batch, claims=(), sequence=1, journal_max=1000, idem_max=1000,
-                idem_ttl=60_000, uid_max=1000, uid_ttl=60_000, blob=True):
+                idem_ttl=60_000, uid_max=1000, uid_ttl=60_000, blob=True, version=""):
         """`claims`: (idempotency member, uid member, answer, first ordinal, ordinals, refused's bit)."""
         key = self.key("batch", batch.name)
         before = [("SET", key, batch.blob, "NX", "EX", ORPHAN_SECONDS)] if blob else ()
         keys = [key, self.key("journal", self.me), self.key("progress", batch.name),
                 self.key("idem"), self.key("idem", "ids"), self.key("uid"), self.key("uid", "ids"),
-                self.key("outcome", batch.name), self.key("journals")]
+                self.key("outcome", batch.name), self.key("journals"), self.key("config")]
         args = [batch.name, sequence, journal_max, idem_max, idem_ttl, uid_max, uid_ttl, self.me]
         parts = batch.parts()
         if parts == [0]:
-            args.append(0)
+            args += [0, version]
         else:
             owners = [self.me, *batch.owners]
             keys += [self.key("open", batch.name), self.key("replicas")]
             keys += [self.key("journal", owners[part]) for part in parts]
-            args += [len(parts), self.key("to", "")]
+            args += [len(parts), version, self.key("to", "")]
             args += itertools.chain.from_iterable((part, owners[part]) for part in parts)
         return Call("publish", keys, [*args, *itertools.chain.from_iterable(claims)], before)
 

@@ -80,6 +80,34 @@ def test_a_full_journal_refuses_and_writes_nothing(a, dump):
     assert a.make(call)[0] == b"ok"
 
 
+def test_events_that_were_matched_by_an_old_configuration_are_refused(a, redis, dump):
+    """The blob goes too. What was stored before the change stays stored, whoever asks again."""
+    known, late = Batch([ONE]), Batch([ONE], [TWO])
+    a.endpoint_put(ONE, "{}")
+    stored = a.publish.later(known, [known.claim(0, "known")], version=1)
+    assert a.make(stored)[0] == b"ok"
+    a.endpoint_put(TWO, "{}")
+    before = dump()
+    call = a.publish.later(late, [late.claim(0, "k", "u"), late.claim(1)], version=1)
+    for _ in range(2):
+        status, now, version = a.make(call)
+        assert (status, version) == (b"stale", 2) and now > 10**12
+        assert dump() == before
+    assert a.make(call, False)[0] == b"noblob", "a copy that comes late"
+    assert a.make(stored, False)[::3] == [b"ok", 0]
+    for version in (2, 3, ""):
+        assert a.publish(Batch([ONE]), version=version)[0] == b"ok"
+
+
+def test_parts_for_others_are_refused_as_well(a, redis, dump):
+    batch = Batch([ONE], [TWO], others={"b": [lane_of(TWO)]})
+    a.endpoint_put(ONE, "{}")
+    before = dump()
+    assert a.publish(batch, version=0)[0] == b"stale"
+    assert dump() == before
+    assert a.publish(batch, version=1)[0] == b"ok"
+
+
 # ---- keys ------------------------------------------------------------------------------------------
 
 def test_the_first_event_of_a_key_wins_over_all_later_ones(a):

@@ -46,12 +46,12 @@ static void take_targets(struct world *world, struct slice targets)
 }
 
 static void on_matched(void *arg, enum status status, const struct publish_item *item,
-                       struct slice targets, struct matching_waiter waiter)
+                       struct slice targets, struct publish_waiter *waiter)
 {
     struct world *world = arg;
     world->matched++;
     world->status = status;
-    world->waiter = waiter.arg;
+    world->waiter = waiter->arg;
     snprintf(world->data, sizeof(world->data), "%.*s", SLICE_ARGS(item->record.data));
     snprintf(world->key, sizeof(world->key), "%.*s", SLICE_ARGS(item->idempotency_key));
     take_targets(world, targets);
@@ -107,7 +107,7 @@ static enum status begin(struct world *world, const char *data)
                                 .idempotency_key = SLICE("key")};
     struct slice targets;
     enum status status =
-        matching_begin(world->matching, &item, (struct matching_waiter){NULL, world}, &targets);
+        matching_begin(world->matching, &item, &(struct publish_waiter){.arg = world}, &targets);
     take_targets(world, targets);
     memset(copy, '?', sizeof(copy));
     return status;
@@ -201,7 +201,7 @@ static void test_endpoints_that_change_meanwhile(void **state)
 static void test_giving_up(void **state)
 {
     struct world *world = *state;
-    struct matching_waiter waiter = {0};
+    struct publish_waiter waiter = {.fn = NULL};
     for (int i = 1; i <= 2 * A_TURN; i++)
         put(world, i, "{\"n\":7}", true);
     assert_int_equal(begin(world, "{}"), ST_AGAIN);
@@ -216,7 +216,7 @@ static void test_giving_up(void **state)
 static void test_too_much_waits(void **state)
 {
     struct world *world = *state;
-    struct matching_waiter waiter = {NULL, world};
+    struct publish_waiter waiter = {.arg = world};
     for (int i = 1; i <= 2 * A_TURN; i++)
         put(world, i, "{\"n\":7}", true);
     static char data[LIMIT_MATCHING_BYTES / 4];
@@ -226,12 +226,12 @@ static void test_too_much_waits(void **state)
         .record = {.type = SLICE("a"), .data = slice_of(data, sizeof(data))}};
     struct slice targets;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(matching_begin(world->matching, &item, waiter, &targets), ST_AGAIN);
-    assert_int_equal(matching_begin(world->matching, &item, waiter, &targets), ST_LIMIT);
+        assert_int_equal(matching_begin(world->matching, &item, &waiter, &targets), ST_AGAIN);
+    assert_int_equal(matching_begin(world->matching, &item, &waiter, &targets), ST_LIMIT);
     while (matching_waiting(world->matching) > 0)
         turn(world);
     assert_int_equal(world->matched, 3);
-    assert_int_equal(matching_begin(world->matching, &item, waiter, &targets), ST_AGAIN);
+    assert_int_equal(matching_begin(world->matching, &item, &waiter, &targets), ST_AGAIN);
     assert_true(matching_give_up(world->matching, UINT64_MAX, &waiter));
 }
 

@@ -17,7 +17,7 @@ struct published {
     int count;
     char type[64];
     char data[2048];
-    const struct endpoint *about;
+    const struct id *about;
     publish_fn *fn;
     void *arg;
 };
@@ -92,7 +92,7 @@ static void expect(int count, const char *type)
 {
     assert_int_equal(published.count, count);
     assert_string_equal(published.type, type);
-    assert_ptr_equal(published.about, target);
+    assert_ptr_equal(published.about, &target->id);
 }
 
 static const struct notice_attempt attempt = {"msg_1", "order.paid", 4, 500, "http_status"};

@@ -1,0 +1,51 @@
+/* publish_waiter.c - who waits for the verdict on an event. */
+#include "core/publish_waiter.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+
+_Static_assert(sizeof(((struct core_stats *)NULL)->events) / sizeof(uint64_t) > PUBLISH_UNKNOWN,
+               "core_stats counts every verdict");
+
+const char *publish_verdict_name(enum publish_verdict verdict)
+{
+    static const char *const names[] = {
+        "accepted",    "duplicate",  "key_reused", "uid_taken", "idempotency_full", "journal_full",
+        "unavailable", "store_full", "overloaded", "stopping",  "unknown"};
+    return names[verdict];
+}
+
+enum status publish_waiter_init(struct publish_waiter *waiter, const struct publish_item *item,
+                                publish_fn *fn, void *arg)
+{
+    *waiter = (struct publish_waiter){.fn = fn,
+                                      .arg = arg,
+                                      .accepted_us = clock_now_us(),
+                                      .has_idempotency = item->idempotency_key.ptr != NULL,
+                                      .has_uid = item->record.uid.ptr != NULL,
+                                      .has_about = item->about != NULL};
+    struct slice application = item->record.application;
+    if (item->about)
+        waiter->about = *item->about;
+    if (waiter->has_idempotency) {
+        waiter->fingerprint = hash_stable(item->raw);
+        if (publish_key(application, item->idempotency_key, waiter->idempotency) != ST_OK)
+            return ST_NOMEM;
+    }
+    if (waiter->has_uid && publish_key(application, item->record.uid, waiter->uid) != ST_OK)
+        return ST_NOMEM;
+    return ST_OK;
+}
+
+void publish_waiter_answer(struct publish_waiter *waiter, struct core_stats *stats,
+                           enum publish_verdict verdict, const char *event_id, uint32_t deliveries)
+{
+    publish_fn *fn = waiter->fn;
+    if (!fn)
+        return;
+    waiter->fn = NULL;
+    stats->events[verdict]++;
+    if (verdict == PUBLISH_ACCEPTED)
+        hist_record(&stats->publish_us, clock_now_us() - waiter->accepted_us);
+    fn(waiter->arg, verdict, event_id, deliveries);
+}

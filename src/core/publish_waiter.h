@@ -1,0 +1,37 @@
+/* publish_waiter.h - who waits for the verdict on an event, and what the verdict depends on.
+ *
+ * It goes with the event: while that is matched, in its batch, and, when the batch turns out to be
+ * matched by an old configuration, through all of it once more.
+ */
+#ifndef TROTLINE_CORE_PUBLISH_WAITER_H
+#define TROTLINE_CORE_PUBLISH_WAITER_H
+
+#include "core/publish.h"
+#include "core/publish_key.h"
+
+/* A version that is new enough, whatever Redis has meanwhile. */
+#define PUBLISH_ANY_VERSION UINT64_MAX
+
+struct publish_waiter {
+    publish_fn *fn; /* NULL once answered */
+    void *arg;
+    uint64_t accepted_us; /* monotonic */
+    uint64_t version;     /* of the configuration by which its endpoints were found */
+    uint64_t fingerprint; /* of the item, when there is an idempotency key */
+    uint32_t deliveries;
+    bool has_idempotency, has_uid, has_about;
+    uint8_t idempotency[PUBLISH_KEY_BYTES];
+    uint8_t uid[PUBLISH_KEY_BYTES];
+    struct id about; /* as in struct publish_item */
+};
+
+/* Needs nothing of the item any more. ST_NOMEM. */
+MUST_CHECK enum status publish_waiter_init(struct publish_waiter *waiter,
+                                           const struct publish_item *item, publish_fn *fn,
+                                           void *arg);
+
+/* Counts the verdict and calls back, if that was not done before. */
+void publish_waiter_answer(struct publish_waiter *waiter, struct core_stats *stats,
+                           enum publish_verdict verdict, const char *event_id, uint32_t deliveries);
+
+#endif

@@ -6,7 +6,7 @@
 -- ARGV  1 its incarnation   2 "leave": it is myself who stops, and my lease need not have ended
 --       3 the channel that all hear
 -- Reply "ok", "alive" (its lease has not ended) or "busy" (its journal is not empty yet).
--- Cost  5-10 commands.
+-- Cost  5-11 commands.
 -- Guarantee: unless it lives it is no member afterwards and owns no lane. Whoever leaves keeps what it
 --       has released with a state; a state that a dead one left unread is dropped, as heartbeat does.
 
@@ -33,7 +33,9 @@ end
 if redis.call('ZREM', KEYS[1], ARGV[1]) + #freed > 0 then
     redis.call('HDEL', KEYS[6], ARGV[1])
     redis.call('HDEL', KEYS[5], 'taken:' .. ARGV[1], 'joined:' .. ARGV[1])
-    redis.pcall('PUBLISH', ARGV[3], 'l' .. redis.call('HINCRBY', KEYS[5], 'version', 1))
+    local version = math.max((redis.call('HGET', KEYS[5], 'version') or 0) + 1, now)
+    redis.call('HSET', KEYS[5], 'version', version)
+    redis.pcall('PUBLISH', ARGV[3], 'l' .. version)
 end
 if redis.call('ZCARD', KEYS[3]) > 0 then
     return 'busy'

@@ -9,9 +9,12 @@
 -- Reply {status, configuration version}: "ok", "missing" (or deleted: only the mark of a deleted
 --       endpoint may replace itself), "full", or "conflict": it has been changed since version 5;
 --       then the third element is the document as it is now.
--- Cost  6-9 commands.
+-- Cost  8-11 commands.
 -- Guarantee: of two changes that were made of the same document, one is a conflict. When changes
---       are dropped, `floor` is the version up to which they are not known any more.
+--       are dropped, `floor` is the version up to which they are not known any more. A version is
+--       greater than the last one and no less than the time in ms, so that a master that has taken
+--       another's place, without its last writes, gives no change a version that somebody knows of
+--       another one: a change that was made of a document which is lost is a conflict.
 --
 -- Without `#!lua`: a script without flags is refused at its first write if that may take memory and
 -- there is none. So a new endpoint is refused, while one can still be disabled or deleted, because
@@ -41,7 +44,10 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 if ARGV[2] == DELETED then
     redis.call('SADD', KEYS[4], ARGV[1]) -- who owns its lane finds it there, until it is cleared
 end
-local version = redis.call('HINCRBY', KEYS[2], 'version', 1)
+local time = redis.call('TIME')
+local version = math.max((redis.call('HGET', KEYS[2], 'version') or 0) + 1,
+                         time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('HSET', KEYS[2], 'version', version)
 redis.call('ZADD', KEYS[3], version, ARGV[1])
 local over = redis.call('ZCARD', KEYS[3]) - ARGV[6]
 if over > 0 then

@@ -24,7 +24,9 @@
 --       or leave, or by its owner's death. Every change of members, of who drains and of lanes has a
 --       version of its own, and is told to all. A repeated call changes no more than the first one.
 --
--- Membership: "version"; "beat" the last heartbeat of anybody; "pause" no burial before this time;
+-- Membership: "version" of the map, greater than the last one and no less than the time in ms: a
+-- master that has taken another's place, without its last writes, does not give another map a version
+-- that somebody knows already. "beat" the last heartbeat of anybody; "pause" no burial before this time;
 -- "lanes" their number; "taken:" and an incarnation: the version at which it last took a lane;
 -- "joined:" and an incarnation: that at which it joined.
 --
@@ -131,7 +133,8 @@ if #taken > 0 then
     changed = true
 end
 if changed then
-    version = redis.call('HINCRBY', KEYS[5], 'version', 1)
+    version = math.max(version + 1, now)
+    redis.call('HSET', KEYS[5], 'version', version)
     redis.pcall('PUBLISH', ARGV[7], 'l' .. version)
 end
 if #taken > 0 then

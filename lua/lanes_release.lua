@@ -6,7 +6,7 @@
 --       then for each lane: its number, its state ("" = there is none)
 -- Reply {status, how many were released, version of the map}: "ok": none of them is mine afterwards;
 --       "stale": I have taken lanes since that version, nothing was done.
--- Cost  3 commands a lane, and 1-3.
+-- Cost  3 commands a lane, and 1-4.
 -- Guarantee: a lane and its state change together; of a lane that is not mine nothing is changed. A
 --       repeated call does nothing. One that comes late, after its repetition and after I have taken
 --       the same lane again, is stale: it would give up a lane that I send for.
@@ -30,7 +30,9 @@ for i = 4, #ARGV, 2 do
     end
 end
 if released > 0 then
-    version = redis.call('HINCRBY', KEYS[2], 'version', 1)
+    local time = redis.call('TIME')
+    version = math.max(version + 1, time[1] * 1000 + math.floor(time[2] / 1000)) -- heartbeat.lua
+    redis.call('HSET', KEYS[2], 'version', version)
     redis.pcall('PUBLISH', ARGV[3], 'l' .. version)
 end
 return {'ok', released, version}

@@ -2,7 +2,9 @@
 -- lease: claim up to n due deliveries of one endpoint of mine, and say when to look at it again.
 --
 -- A claimed delivery stays in `due` with the end of its lease as score: whoever dies holding it lets
--- go of it by doing nothing. That score is also the fence of its settle.
+-- go of it by doing nothing. That score is also the fence of its settle. It is half a millisecond more
+-- than the end, which tells a lease from a time at which something is due: whoever clears an endpoint
+-- leaves alone what another replica has on the wire.
 --
 -- KEYS  1 due   2 lane   3 lanes (hash: lane -> its owner)
 -- ARGV  1 endpoint id   2 n (0: only set the lane's score)   3 length of the lease in ms
@@ -15,7 +17,7 @@
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local lease_end = now + ARGV[3]
+local lease_end, LEASED = now + ARGV[3], 0.5
 
 if redis.call('HGET', KEYS[3], ARGV[5]) ~= ARGV[6] then
     return {now, 0, -1, 0}
@@ -23,11 +25,11 @@ end
 
 local claimed = {}
 if tonumber(ARGV[2]) > 0 then
-    claimed = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])
+    claimed = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now + 1, 'LIMIT', 0, ARGV[2])
     if #claimed > 0 then
         local pairs_ = {}
         for i = 1, #claimed do
-            pairs_[2 * i - 1] = lease_end
+            pairs_[2 * i - 1] = lease_end + LEASED
             pairs_[2 * i] = claimed[i]
         end
         redis.call('ZADD', KEYS[1], unpack(pairs_))
@@ -38,7 +40,7 @@ local left = -1
 if #head == 0 then
     redis.call('ZREM', KEYS[2], ARGV[1])
 else
-    left = tonumber(head[2])
+    left = math.floor(head[2])
     redis.call('ZADD', KEYS[2], math.max(left, tonumber(ARGV[4])), ARGV[1])
 end
 return {now, lease_end, left, redis.call('ZCARD', KEYS[1]) - #claimed, unpack(claimed)}

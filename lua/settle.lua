@@ -4,8 +4,8 @@
 -- KEYS  1 due   2 lane   3 event   4 attempts   5 dead   6 endpoints with dead letters
 --       7 batch blob   8 outcomes of the batch   9 closed   10 bytes of the closed
 --       11 lanes (hash: lane -> its owner)
--- ARGV  1 event id   2 endpoint id   3 the lease held (score in ms), or "" to take it whatever its
---         score is (only for the endpoint's owner clearing its schedule)
+-- ARGV  1 event id   2 endpoint id   3 the lease held (its end in ms), or "" to take it whenever it is
+--         due (only for the endpoint's owner clearing its schedule)
 --       4 "done" (sent or cancelled), "retry" or "dead"   5 ms from now (retry)
 --       6 delivery state (retry, dead), or the log of its attempts ("" = none; done)
 --       7 offset of its outcome record in its batch ("" = it has no place there), 8 the record (done)
@@ -13,7 +13,8 @@
 --       12 number of the endpoint's lane   13 my incarnation
 -- Reply {status, now in ms, due time in ms or 0, bytes of all history or -1}: "ok", or "stale" when the
 --       lease is not held any more (then nothing was written: another has it, or a repeated call has
---       settled it already); "moved" without a lease, when the lane is not mine: the same.
+--       settled it already); without a lease also "moved" when the lane is not mine, and "leased" when
+--       somebody has it in hand, who will settle it, or let its lease end: the same.
 -- Cost  7-13 commands; 15 for the last delivery of an event that is history from then on.
 -- Guarantee: the entry in `due` or `dead` and the field in `event` change together. An event without
 --       waiting fields has an expiry and is in `closed`, or is gone. Outcomes of a closed batch have
@@ -70,8 +71,12 @@ if ARGV[3] == '' and redis.call('HGET', KEYS[11], ARGV[12]) ~= ARGV[13] then
     return {'moved', now, 0, -1}
 end
 local held = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not held or (ARGV[3] ~= '' and tonumber(held) ~= tonumber(ARGV[3])) then
+local LEASED = 0.5 -- of a lease's score: lease.lua
+if not held or (ARGV[3] ~= '' and tonumber(held) ~= ARGV[3] + LEASED) then
     return {'stale', now, 0, -1}
+end
+if ARGV[3] == '' and held % 1 == LEASED and math.floor(held) > now then
+    return {'leased', now, 0, -1}
 end
 local score, history = 0, -1
 if ARGV[4] == 'retry' then
@@ -94,7 +99,7 @@ if #head == 0 then
     redis.call('ZREM', KEYS[2], ARGV[2])
 else
     -- Never later than the lane has it: an earlier score only costs a look.
-    redis.call('ZADD', KEYS[2], 'LT', head[2], ARGV[2])
+    redis.call('ZADD', KEYS[2], 'LT', math.floor(head[2]), ARGV[2])
 end
 if ARGV[9] ~= '' and tonumber(ARGV[10]) > 0 then
     redis.call('LPUSH', KEYS[4], ARGV[9])

@@ -6,7 +6,9 @@
  *        |
  *   `due` is empty --(deleted)--> page of `dead` --each--> dead_replay.lua "discard" --> document
  *
- * What is in hand at the time is settled by its own attempt and skipped here by coming back later.
+ * What is in hand at the time is settled by its own attempt and skipped here by coming back later:
+ * here by the table of what this process has in hand, so that it costs nothing, and by the script
+ * for all that is leased. Whoever had the lane before may have it on the wire.
  */
 #include "core/clear.h"
 
@@ -130,6 +132,8 @@ static void on_item_done(void *arg, enum status status, const struct redis_value
     if (status == ST_OK && reply_is(reply, 0, "ok")) {
         struct core *core = job->clear->core;
         job->progress++;
+        core->stats.deliveries_cancelled += item->record.end.status == ARCHIVE_CANCELLED;
+        core->stats.deliveries_dead += item->record.end.status == ARCHIVE_DEAD;
         history_saw_closed(core->history, reply_integer(reply, job->step == CLEAR_DUE ? 3 : 5));
         archive_write(core->archive, &item->record);
     }
@@ -187,10 +191,6 @@ static enum status cancel_due(struct item *item, const struct delivery_state *st
         .attempts_kept = core->options.attempts_kept,
         .history_ttl_ms = core->options.history_ttl_ms,
     };
-    if (deleted)
-        core->stats.deliveries_cancelled++;
-    else
-        core->stats.deliveries_dead++;
     enum status status = store_settle(core->store, &args, on_item_done, item);
     buf_free(&bytes);
     return status;

@@ -518,7 +518,7 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
         .endpoint = delivery->endpoint,
         .record = message->raw,
         .state = buf_slice(&state),
-        .kind = STORE_MOVE_IN,
+        .kind = STORE_MOVE_LEASED,
         .value = lease_ms,
         .attempt = SLICE(""),
         .attempts_kept = core->options.attempts_kept,

@@ -13,7 +13,7 @@
 enum status store_move(struct store *store, const struct store_move *move, store_reply_fn *fn,
                        void *arg)
 {
-    static const char *const kinds[] = {"in", "at", "dead"};
+    static const char *const kinds[] = {"in", "at", "leased", "dead"};
     const char *endpoint = move->endpoint->id_text;
     struct store_key text[8];
     struct slice keys[] = {

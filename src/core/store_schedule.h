@@ -11,6 +11,7 @@
 enum store_move_kind {
     STORE_MOVE_IN /* value: ms from now */,
     STORE_MOVE_AT /* absolute ms */,
+    STORE_MOVE_LEASED /* it is in flight; length of its lease in ms */,
     STORE_MOVE_DEAD
 };
 struct store_move {
@@ -35,7 +36,7 @@ struct store_settle {
     const struct id *event;
     const char *event_id;
     const struct endpoint *endpoint;
-    uint64_t lease; /* 0: whatever its score is */
+    uint64_t lease; /* 0: none, unless somebody has one */
     enum store_settle_kind kind;
     uint64_t delay_ms;  /* RETRY */
     struct slice state; /* RETRY, DEAD */

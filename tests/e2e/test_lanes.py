@@ -130,6 +130,36 @@ def test_one_is_frozen_and_wakes_up(redis_server, start_daemon, sink):
     wait_until(lambda: set(events) <= set(sink.ids()), 10, "it works again")
 
 
+def test_what_another_has_on_the_wire_is_not_cancelled(redis_server, start_daemon, sink):
+    """The lanes of half of the endpoints move while each has a request at its receiver; then all are
+    deleted. The new owners clear what waits; what is in flight ends as it ends."""
+    first = start_daemon(*SET, redis=redis_server)
+    with first.client() as client:
+        webhooks = [client.create_webhook(sink.url(f"/{n}"), ["all"])["id"] for n in range(12)]
+        for n in range(12):
+            sink.script(f"/{n}", delayed(6))
+        event = client.event_id("all")
+        sink.wait_for(12)
+        second = start_daemon(*SET, redis=redis_server)
+        wait_until(lambda: shared(redis_server), 5, "both to own half of the lanes")
+        moved = [webhook for webhook in webhooks
+                 if lanes(redis_server)[lane_of(webhook)] == incarnation(second)]
+        assert moved
+        for webhook in webhooks:
+            client.delete(f"/api/webhooks/{webhook}").expect(204)
+
+        def finished():
+            deliveries = client.get(f"/api/events/{event}").expect(200).json["deliveries"]
+            assert [delivery["status"] for delivery in deliveries] == ["sent"] * 12
+            return True
+        wait_until(finished, 15, "all to be sent")
+    wait_until(lambda: redis_server.call("SCARD", "tl:{0}:config:deleted") == 0, 10,
+               "the endpoints to be cleared")
+    for daemon in (first, second):
+        with daemon.client() as client:
+            assert client.metric('trotline_deliveries_total{outcome="cancelled"}') == 0
+
+
 def test_an_embedded_redis_with_a_second_server_on_its_socket(start_daemon, sink):
     """Whoever thought that it was alone takes its lease seriously from then on: frozen, it loses its
     lanes, and wakes up without sending anything of them."""

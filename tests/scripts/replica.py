@@ -194,7 +194,7 @@ class Replica:
             if what == "long" and reply[2] > 0:
                 self.hand[event, endpoint] = (reply[2], ordinal)
 
-        kind = {"long": "in", "retry": "in", "foreign": "in", "dead": "dead"}[what]
+        kind = {"long": "leased", "retry": "in", "foreign": "in", "dead": "dead"}[what]
         value = self.world.lease_ms if what == "long" else self.rng.choice((0, 5, 50))
         self.call(self.store.move.later(event, endpoint, ordinal, kind, value, opened.record,
                                         attempt=b"x", kept=ATTEMPTS_KEPT, part=opened.part), moved)
@@ -322,8 +322,6 @@ class Replica:
         if not self.world.endpoints[endpoint]:
             self.clear(endpoint)
             return
-        if self.world.others_call(self, endpoint, "settle", ""):
-            return
 
         def claimed(reply):
             if reply and reply[1] == 0:
@@ -368,13 +366,14 @@ class Replica:
     # ---- endpoints that take nothing any more --------------------------------------------------
 
     def clear(self, endpoint):
-        if self.world.others_call(self, endpoint, "lease") or lane_of(endpoint) not in self.lanes:
+        """What is in hand is left alone: of its own the replica knows that, of others' Redis does."""
+        if lane_of(endpoint) not in self.lanes:
             return
         redis, key = self.store.redis, self.store.key
         for family in ("due", "dead") if endpoint in self.world.deleted else ("due",):
             events = [raw.decode() for raw in redis.call("ZRANGE", key(family, endpoint), 0, 9)]
             for event in events:
-                if self.world.held(self, event, endpoint):
+                if self.holds_delivery(event, endpoint):
                     continue
                 state = redis.call("HGET", key("event", event), endpoint)
                 assert state is not None, f"{event} is {family} for {endpoint} and has no state"
@@ -392,6 +391,11 @@ class Replica:
         if endpoint in self.world.deleted and not self.world.touched(endpoint):
             self.call(self.store.endpoint_delete.later(endpoint),
                       lambda reply: self.world.forget(endpoint, reply))
+
+    def holds_delivery(self, event, endpoint):
+        """Is it in hand, its settle included?"""
+        return (event, endpoint) in self.hand or any(
+            event in waiting.call.args and endpoint in waiting.call.args for waiting in self.calls)
 
     def clear_some(self):
         cleared = [endpoint for endpoint, active in self.world.endpoints.items() if not active]

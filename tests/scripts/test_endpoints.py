@@ -8,6 +8,13 @@ from store import MEMBERS, Batch, Store, endpoint_id
 ONE, TWO = endpoint_id(), endpoint_id()
 RECORD = '{"failingSince":1760000000000}'
 DOCUMENT, OTHER, TOMBSTONE = '{"url":"a"}', '{"url":"b"}', '{"deleted":true}'
+V = 9_000_000_000_000  # a version later than now, from which on they are counted
+
+
+@pytest.fixture
+def a(a):
+    a.redis.call("HSET", a.key("config"), "version", V)
+    return a
 
 
 def version(store):
@@ -20,27 +27,27 @@ def documents(store):
 
 
 def test_create_and_replace(a):
-    assert a.endpoint_put(ONE, DOCUMENT) == [b"ok", 1]
-    assert a.endpoint_put(ONE, OTHER, "replace") == [b"ok", 2]
-    assert documents(a) == {ONE: OTHER} and version(a) == 2
+    assert a.endpoint_put(ONE, DOCUMENT) == [b"ok", V + 1]
+    assert a.endpoint_put(ONE, OTHER, "replace") == [b"ok", V + 2]
+    assert documents(a) == {ONE: OTHER} and version(a) == V + 2
 
 
 def test_only_what_exists_is_replaced(a):
     assert a.endpoint_put(ONE, DOCUMENT, "replace") == [b"missing", 0]
-    assert documents(a) == {} and version(a) == 0
+    assert documents(a) == {} and version(a) == V
 
 
 def test_no_more_than_there_may_be(a):
     assert a.endpoint_put(ONE, DOCUMENT, most=1)[0] == b"ok"
     assert a.endpoint_put(TWO, DOCUMENT, most=1) == [b"full", 0]
     assert a.endpoint_put(ONE, OTHER, "replace", most=1)[0] == b"ok"
-    assert documents(a) == {ONE: OTHER} and version(a) == 2
+    assert documents(a) == {ONE: OTHER} and version(a) == V + 2
 
 
 def test_a_deleted_endpoint_does_not_come_back(a):
     """Another replica changes it while its schedule is being cleared."""
     a.endpoint_put(ONE, DOCUMENT)
-    assert a.endpoint_put(ONE, TOMBSTONE, "replace") == [b"ok", 2]
+    assert a.endpoint_put(ONE, TOMBSTONE, "replace") == [b"ok", V + 2]
     assert a.endpoint_put(ONE, OTHER, "replace") == [b"missing", 0]
     assert a.endpoint_put(ONE, TOMBSTONE, "replace")[0] == b"ok", "a repeated deletion"
     assert documents(a) == {ONE: TOMBSTONE}
@@ -59,32 +66,32 @@ def test_delete_leaves_nothing(a):
     a.redis.call("ZREM", a.key("dead"), TWO)
     assert a.endpoint_delete(ONE) == b"ok"
     assert sorted(Snapshot(a.redis).ttl) == ["config", "config:changes", *MEMBERS]
-    assert a.config_changes(0) == [b"ok", 2, 2, ONE.encode(), b""]
+    assert a.config_changes(0) == [b"ok", V + 2, V + 2, ONE.encode(), b""]
     assert a.endpoint_delete(ONE) == b"ok", "a repeated call"
 
 
 def test_of_two_changes_at_once_one_is_refused(a, b, dump):
     """Both were made of version 1; the second one learns what there is now."""
     a.endpoint_put(ONE, DOCUMENT)
-    assert a.endpoint_put(ONE, OTHER, "replace", base=1) == [b"ok", 2]
+    assert a.endpoint_put(ONE, OTHER, "replace", base=V + 1) == [b"ok", V + 2]
     before = dump()
-    assert b.endpoint_put(ONE, DOCUMENT, "replace", base=1) == [b"conflict", 2, OTHER.encode()]
+    assert b.endpoint_put(ONE, DOCUMENT, "replace", base=V + 1) == [b"conflict", V + 2, OTHER.encode()]
     assert dump() == before
-    assert b.endpoint_put(ONE, DOCUMENT, "replace", base=2) == [b"ok", 3]
+    assert b.endpoint_put(ONE, DOCUMENT, "replace", base=V + 2) == [b"ok", V + 3]
 
 
 def test_changes_of_others_are_no_conflict(a):
     a.endpoint_put(ONE, DOCUMENT)
-    for version in range(2, 5):
-        assert a.endpoint_put(TWO, DOCUMENT, "create" if version == 2 else "replace")[1] == version
-    assert a.endpoint_put(ONE, OTHER, "replace", base=1) == [b"ok", 5]
+    for version in range(V + 2, V + 5):
+        assert a.endpoint_put(TWO, DOCUMENT, "create" if version == V + 2 else "replace")[1] == version
+    assert a.endpoint_put(ONE, OTHER, "replace", base=V + 1) == [b"ok", V + 5]
 
 
 def test_a_deletion_holds_whatever_was_changed(a):
     a.endpoint_put(ONE, DOCUMENT)
-    a.endpoint_put(ONE, OTHER, "replace", base=1)
-    assert a.endpoint_put(ONE, TOMBSTONE, "replace") == [b"ok", 3]
-    assert a.endpoint_put(ONE, OTHER, "replace", base=2) == [b"missing", 0]
+    a.endpoint_put(ONE, OTHER, "replace", base=V + 1)
+    assert a.endpoint_put(ONE, TOMBSTONE, "replace") == [b"ok", V + 3]
+    assert a.endpoint_put(ONE, OTHER, "replace", base=V + 2) == [b"missing", 0]
 
 
 def test_changes_since_a_version(a):
@@ -92,10 +99,10 @@ def test_changes_since_a_version(a):
     a.endpoint_put(TWO, DOCUMENT)
     a.endpoint_put(ONE, OTHER, "replace")
     one, two = (ONE.encode(), OTHER.encode()), (TWO.encode(), DOCUMENT.encode())
-    assert a.config_changes(0) == [b"ok", 3, 3, *two, *one], "each once, in the order of versions"
-    assert a.config_changes(1) == [b"ok", 3, 3, *two, *one]
-    assert a.config_changes(2) == [b"ok", 3, 3, *one]
-    assert a.config_changes(3) == [b"ok", 3, 3]
+    assert a.config_changes(0) == [b"ok", V + 3, V + 3, *two, *one], "each once, in the order of versions"
+    assert a.config_changes(V + 1) == [b"ok", V + 3, V + 3, *two, *one]
+    assert a.config_changes(V + 2) == [b"ok", V + 3, V + 3, *one]
+    assert a.config_changes(V + 3) == [b"ok", V + 3, V + 3]
 
 
 def test_changes_come_in_pages(a):
@@ -103,9 +110,9 @@ def test_changes_come_in_pages(a):
     for name in names:
         a.endpoint_put(name, DOCUMENT)
     version, seen = 0, []
-    while version < 5:
+    while version < V + 5:
         status, version, present, *found = a.config_changes(version, most=2)
-        assert (status, present, len(found)) == (b"ok", 5, 2 * (version - len(seen)))
+        assert (status, present, len(found)) == (b"ok", V + 5, 2 * (version - V - len(seen)))
         seen += [name.decode() for name in found[::2]]
     assert seen == names
 
@@ -113,9 +120,9 @@ def test_changes_come_in_pages(a):
 def test_an_endpoint_that_is_changed_between_two_pages_comes_again(a):
     for name in (ONE, TWO):
         a.endpoint_put(name, DOCUMENT)
-    assert a.config_changes(0, most=1)[:4] == [b"ok", 1, 2, ONE.encode()]
+    assert a.config_changes(0, most=1)[:4] == [b"ok", V + 1, V + 2, ONE.encode()]
     a.endpoint_put(ONE, OTHER, "replace")
-    assert a.config_changes(1) == [b"ok", 3, 3, TWO.encode(), DOCUMENT.encode(),
+    assert a.config_changes(V + 1) == [b"ok", V + 3, V + 3, TWO.encode(), DOCUMENT.encode(),
                                    ONE.encode(), OTHER.encode()]
 
 
@@ -124,20 +131,33 @@ def test_changes_are_dropped_oldest_first(a):
     names = [endpoint_id() for _ in range(5)]
     for name in names:
         a.endpoint_put(name, DOCUMENT, kept=3)
-    assert a.redis.call("HGET", a.key("config"), "floor") == b"2"
-    for version in (0, 1):
+    assert a.redis.call("HGET", a.key("config"), "floor") == b"%d" % (V + 2)
+    for version in (0, V + 1):
         assert a.config_changes(version) == [b"behind"]
-    assert [name.decode() for name in a.config_changes(2)[3::2]] == names[2:]
-    assert a.endpoint_put(names[0], OTHER, "replace", base=1) == [b"conflict", 5, DOCUMENT.encode()]
-    assert a.endpoint_put(names[0], OTHER, "replace", base=2, kept=3) == [b"ok", 6]
-    assert a.endpoint_put(names[4], OTHER, "replace", base=5, kept=1) == [b"ok", 7], "a lower limit"
-    assert a.redis.call("HGET", a.key("config"), "floor") == b"6"
+    assert [name.decode() for name in a.config_changes(V + 2)[3::2]] == names[2:]
+    assert a.endpoint_put(names[0], OTHER, "replace", base=V + 1) == [b"conflict", V + 5, DOCUMENT.encode()]
+    assert a.endpoint_put(names[0], OTHER, "replace", base=V + 2, kept=3) == [b"ok", V + 6]
+    assert a.endpoint_put(names[4], OTHER, "replace", base=V + 5, kept=1) == [b"ok", V + 7], "a lower limit"
+    assert a.redis.call("HGET", a.key("config"), "floor") == b"%d" % (V + 6)
 
 
 def test_a_version_that_redis_does_not_have(a):
     """It was restored from an older state."""
     a.endpoint_put(ONE, DOCUMENT)
-    assert a.config_changes(2) == [b"behind"]
+    assert a.config_changes(V + 2) == [b"behind"]
+
+
+def test_a_change_made_of_a_document_that_is_lost_is_a_conflict(redis):
+    """A master takes another's place that had one change more. Its next one has another version."""
+    store = Store(redis, "a")
+    store.endpoint_put(ONE, DOCUMENT)
+    kept = {key: redis.call("DUMP", key) for key in redis.call("KEYS", "*")}
+    made_of = store.endpoint_put(ONE, OTHER, "replace")[1]
+    for key, value in kept.items():
+        redis.call("RESTORE", key, 0, value, "REPLACE")
+    store.wait(2)
+    assert store.endpoint_put(ONE, '{"url":"c"}', "replace")[1] > made_of
+    assert store.endpoint_put(ONE, OTHER, "replace", base=made_of)[0] == b"conflict"
 
 
 def test_every_change_is_announced(a, server):
@@ -145,7 +165,7 @@ def test_every_change_is_announced(a, server):
         hears.call("SUBSCRIBE", a.key("all"))
         for number, kind in enumerate(("create", "replace"), 1):
             a.endpoint_put(ONE, DOCUMENT, kind)
-            assert hears.read() == [b"message", a.key("all").encode(), b"c%d" % number]
+            assert hears.read() == [b"message", a.key("all").encode(), b"c%d" % (V + number)]
 
 
 def test_without_the_right_to_announce(a, server):
@@ -153,7 +173,7 @@ def test_without_the_right_to_announce(a, server):
     a.redis.call("ACL", "SETUSER", "mute", "on", ">x", "~*", "+@all", "resetchannels")
     with server.connect() as redis:
         redis.call("AUTH", "mute", "x")
-        assert Store(redis, "m").endpoint_put(ONE, DOCUMENT) == [b"ok", 1]
+        assert Store(redis, "m").endpoint_put(ONE, DOCUMENT) == [b"ok", V + 1]
     a.redis.call("ACL", "DELUSER", "mute")
 
 

@@ -92,22 +92,6 @@ class World:
         return any(endpoint in call.args or any(endpoint in key for key in call.keys)
                    for call in waiting)
 
-    def held(self, replica, event, endpoint):
-        """Is the delivery in hand, its settle included? A replica knows of its own alone; what another
-        one has in hand it takes away from it, and what was sent may be sent again."""
-        return any((event, endpoint) in other.hand or
-                   any(event in waiting.call.args and endpoint in waiting.call.args
-                       for waiting in other.calls)
-                   for other in (self.replicas if self.calm else [replica]))
-
-    def others_call(self, replica, endpoint, verb, *args):
-        """Calm: has another one such a call on its way? An endpoint has one owner, so whoever claims
-        deliveries knows what it has cleared, and whoever clears knows what it has claimed."""
-        return self.calm and any(
-            waiting.call.verb == verb and endpoint in waiting.call.args[:2] and
-            all(arg in waiting.call.args[2:3] for arg in args)
-            for other in self.replicas if other is not replica for waiting in other.calls)
-
     def forget(self, endpoint, reply):
         if reply == b"ok":
             self.endpoints.pop(endpoint, None)

@@ -8,7 +8,7 @@
 --       6 most changes kept   7 channel of all replicas
 -- Reply {status, configuration version}: "ok", "missing" (or deleted: only the mark of a deleted
 --       endpoint may replace itself), "full", or "conflict": it has been changed since version 5;
---       then the third element is the document as it is now.
+--       then the third element is the document as it is now. After "ok" it is the last version before.
 -- Cost  8-11 commands.
 -- Guarantee: of two changes that were made of the same document, one is a conflict. When changes
 --       are dropped, `floor` is the version up to which they are not known any more. A version is
@@ -45,8 +45,8 @@ if ARGV[2] == DELETED then
     redis.call('SADD', KEYS[4], ARGV[1]) -- who owns its lane finds it there, until it is cleared
 end
 local time = redis.call('TIME')
-local version = math.max((redis.call('HGET', KEYS[2], 'version') or 0) + 1,
-                         time[1] * 1000 + math.floor(time[2] / 1000))
+local before = tonumber(redis.call('HGET', KEYS[2], 'version') or 0)
+local version = math.max(before + 1, time[1] * 1000 + math.floor(time[2] / 1000))
 redis.call('HSET', KEYS[2], 'version', version)
 redis.call('ZADD', KEYS[3], version, ARGV[1])
 local over = redis.call('ZCARD', KEYS[3]) - ARGV[6]
@@ -55,4 +55,4 @@ if over > 0 then
     redis.call('HSET', KEYS[2], 'floor', dropped[#dropped])
 end
 redis.pcall('PUBLISH', ARGV[7], 'c' .. version) -- a hint: without the right to it nothing is lost
-return {'ok', version}
+return {'ok', version, before}

@@ -348,10 +348,10 @@ void endpoint_store_saw_version(struct endpoint_store *endpoints, uint64_t versi
     endpoint_follow(endpoints);
 }
 
-void endpoint_follow_own(struct endpoint_store *endpoints, uint64_t version)
+void endpoint_follow_own(struct endpoint_store *endpoints, uint64_t before, uint64_t version)
 {
     heard_of(endpoints, version);
-    if (version == endpoints->version + 1 && endpoints->state != FOLLOW_LOAD)
+    if (before == endpoints->version && endpoints->state != FOLLOW_LOAD)
         endpoints->version = version;
 }
 

@@ -128,15 +128,16 @@ static enum status judge(const struct redis_value *reply)
     return ST_REFUSED;
 }
 
-/* The change is in Redis. *endpoint: what was changed. */
-static enum status made(struct change *change, uint64_t version, struct endpoint **endpoint)
+/* The change is in Redis; versions before it and with it. *endpoint: what was changed. */
+static enum status made(struct change *change, uint64_t before, uint64_t version,
+                        struct endpoint **endpoint)
 {
     enum status status = apply(change, version, endpoint);
     if (status != ST_OK) {
         change->endpoints->unsure = true; /* as soon as there is memory */
         return status;
     }
-    endpoint_follow_own(change->endpoints, version);
+    endpoint_follow_own(change->endpoints, before, version);
     endpoint_take_effect(change->endpoints, *endpoint);
     if (change->kind == CHANGE_REPLACE)
         endpoint_compare(change->endpoints, *endpoint, change->old);
@@ -154,7 +155,7 @@ static void on_written(void *arg, enum status status, const struct redis_value *
     if (status == ST_OK)
         status = judge(reply);
     if (status == ST_OK)
-        status = made(change, version, &endpoint);
+        status = made(change, (uint64_t)reply_integer(reply, 2), version, &endpoint);
     if (status == ST_CONFLICT) {
         endpoint_follow_document(endpoints, slice_str(change->endpoint->id_text),
                                  reply_text(reply, 2), version);

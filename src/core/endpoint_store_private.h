@@ -49,8 +49,8 @@ void endpoint_forget_lost(struct endpoint_store *endpoints);
 void endpoint_follow_document(struct endpoint_store *endpoints, struct slice id_text,
                               struct slice document, uint64_t version);
 
-/* Our own change was the one that made this version. */
-void endpoint_follow_own(struct endpoint_store *endpoints, uint64_t version);
+/* Our own change made this version, of that before. */
+void endpoint_follow_own(struct endpoint_store *endpoints, uint64_t before, uint64_t version);
 
 /* Reads what is to be read, if anything. */
 void endpoint_follow(struct endpoint_store *endpoints);

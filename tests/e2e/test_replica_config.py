@@ -361,3 +361,10 @@ def test_events_while_the_configuration_goes_on_changing(replicas, a, b, sink):
         stop.set()
         changes.join()
     assert deliveries(b) == len(made)
+
+
+def test_changes_of_its_own_outdate_nothing(alone, sink):
+    for n in range(20):
+        alone.create_webhook(**hook(sink, f"/{n}"))
+        assert deliveries(alone) == n + 1
+    assert alone.metric("trotline_batches_outdated_total") == 0

@@ -27,8 +27,8 @@ def documents(store):
 
 
 def test_create_and_replace(a):
-    assert a.endpoint_put(ONE, DOCUMENT) == [b"ok", V + 1]
-    assert a.endpoint_put(ONE, OTHER, "replace") == [b"ok", V + 2]
+    assert a.endpoint_put(ONE, DOCUMENT) == [b"ok", V + 1, V]
+    assert a.endpoint_put(ONE, OTHER, "replace") == [b"ok", V + 2, V + 1]
     assert documents(a) == {ONE: OTHER} and version(a) == V + 2
 
 
@@ -47,7 +47,7 @@ def test_no_more_than_there_may_be(a):
 def test_a_deleted_endpoint_does_not_come_back(a):
     """Another replica changes it while its schedule is being cleared."""
     a.endpoint_put(ONE, DOCUMENT)
-    assert a.endpoint_put(ONE, TOMBSTONE, "replace") == [b"ok", V + 2]
+    assert a.endpoint_put(ONE, TOMBSTONE, "replace") == [b"ok", V + 2, V + 1]
     assert a.endpoint_put(ONE, OTHER, "replace") == [b"missing", 0]
     assert a.endpoint_put(ONE, TOMBSTONE, "replace")[0] == b"ok", "a repeated deletion"
     assert documents(a) == {ONE: TOMBSTONE}
@@ -73,24 +73,24 @@ def test_delete_leaves_nothing(a):
 def test_of_two_changes_at_once_one_is_refused(a, b, dump):
     """Both were made of version 1; the second one learns what there is now."""
     a.endpoint_put(ONE, DOCUMENT)
-    assert a.endpoint_put(ONE, OTHER, "replace", base=V + 1) == [b"ok", V + 2]
+    assert a.endpoint_put(ONE, OTHER, "replace", base=V + 1) == [b"ok", V + 2, V + 1]
     before = dump()
     assert b.endpoint_put(ONE, DOCUMENT, "replace", base=V + 1) == [b"conflict", V + 2, OTHER.encode()]
     assert dump() == before
-    assert b.endpoint_put(ONE, DOCUMENT, "replace", base=V + 2) == [b"ok", V + 3]
+    assert b.endpoint_put(ONE, DOCUMENT, "replace", base=V + 2) == [b"ok", V + 3, V + 2]
 
 
 def test_changes_of_others_are_no_conflict(a):
     a.endpoint_put(ONE, DOCUMENT)
     for version in range(V + 2, V + 5):
         assert a.endpoint_put(TWO, DOCUMENT, "create" if version == V + 2 else "replace")[1] == version
-    assert a.endpoint_put(ONE, OTHER, "replace", base=V + 1) == [b"ok", V + 5]
+    assert a.endpoint_put(ONE, OTHER, "replace", base=V + 1) == [b"ok", V + 5, V + 4]
 
 
 def test_a_deletion_holds_whatever_was_changed(a):
     a.endpoint_put(ONE, DOCUMENT)
     a.endpoint_put(ONE, OTHER, "replace", base=V + 1)
-    assert a.endpoint_put(ONE, TOMBSTONE, "replace") == [b"ok", V + 3]
+    assert a.endpoint_put(ONE, TOMBSTONE, "replace") == [b"ok", V + 3, V + 2]
     assert a.endpoint_put(ONE, OTHER, "replace", base=V + 2) == [b"missing", 0]
 
 
@@ -136,8 +136,8 @@ def test_changes_are_dropped_oldest_first(a):
         assert a.config_changes(version) == [b"behind"]
     assert [name.decode() for name in a.config_changes(V + 2)[3::2]] == names[2:]
     assert a.endpoint_put(names[0], OTHER, "replace", base=V + 1) == [b"conflict", V + 5, DOCUMENT.encode()]
-    assert a.endpoint_put(names[0], OTHER, "replace", base=V + 2, kept=3) == [b"ok", V + 6]
-    assert a.endpoint_put(names[4], OTHER, "replace", base=V + 5, kept=1) == [b"ok", V + 7], "a lower limit"
+    assert a.endpoint_put(names[0], OTHER, "replace", base=V + 2, kept=3) == [b"ok", V + 6, V + 5]
+    assert a.endpoint_put(names[4], OTHER, "replace", base=V + 5, kept=1) == [b"ok", V + 7, V + 6], "a lower limit"
     assert a.redis.call("HGET", a.key("config"), "floor") == b"%d" % (V + 6)
 
 
@@ -173,7 +173,7 @@ def test_without_the_right_to_announce(a, server):
     a.redis.call("ACL", "SETUSER", "mute", "on", ">x", "~*", "+@all", "resetchannels")
     with server.connect() as redis:
         redis.call("AUTH", "mute", "x")
-        assert Store(redis, "m").endpoint_put(ONE, DOCUMENT) == [b"ok", V + 1]
+        assert Store(redis, "m").endpoint_put(ONE, DOCUMENT) == [b"ok", V + 1, V]
     a.redis.call("ACL", "DELUSER", "mute")
 
 

@@ -326,9 +326,15 @@ void shipping_seal(struct shipping *shipping, struct shipment *shipment)
         shipment_refuse(shipment, PUBLISH_OVERLOADED);
 }
 
+/* While some are outdated any other would be, too. */
+static bool may_send(const struct shipping *shipping)
+{
+    return shipping->storing_count < STORING_MAX && list_empty(&shipping->outdated);
+}
+
 bool shipping_free_way(const struct shipping *shipping)
 {
-    return shipping->storing_count < STORING_MAX && list_empty(&shipping->sealed);
+    return may_send(shipping) && list_empty(&shipping->sealed);
 }
 
 void shipping_hand_back(struct shipping *shipping)
@@ -347,8 +353,7 @@ void shipping_turn(struct shipping *shipping)
 {
     LIST_FOREACH(node, &shipping->sealed)
     {
-        if (shipping->storing_count >= STORING_MAX ||
-            !send_shipment(CONTAINER_OF(node, struct shipment, node)))
+        if (!may_send(shipping) || !send_shipment(CONTAINER_OF(node, struct shipment, node)))
             break;
     }
 }

@@ -1,6 +1,7 @@
 """Two replicas on one Redis: who owns which lane, and what becomes of them when one goes."""
 
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -158,6 +159,33 @@ def test_what_another_has_on_the_wire_is_not_cancelled(redis_server, start_daemo
     for daemon in (first, second):
         with daemon.client() as client:
             assert client.metric('trotline_deliveries_total{outcome="cancelled"}') == 0
+
+
+def test_what_was_taken_away_is_let_go(redis_server, start_daemon, sink):
+    """One wakes up with a request on the wire whose batch another has adopted meanwhile. It finds that
+    out once, and not with every look at its attempts."""
+    first, second = (start_daemon(*SET, redis=redis_server) for _ in range(2))
+    wait_until(lambda: shared(redis_server), 10, "both to own half of the lanes")
+    with first.client() as client:
+        while True:
+            webhook = client.create_webhook(sink.url("/"), ["a"], timeout="30s")["id"]
+            if lanes(redis_server)[lane_of(webhook)] == incarnation(first):
+                break
+            client.delete(f"/api/webhooks/{webhook}").expect(204)
+        sink.script("/", [delayed(8), 200])
+        event = client.event_id("a")
+        sink.wait_for(1)
+        first.pause()  # before it has been on the wire for a second, and is moved
+    wait_until(lambda: sink.ids() == [event] * 2, 15, "the other to adopt and deliver it")
+    with Monitor(redis_server) as monitor:
+        first.resume()
+        first.wait_for_log("replica.buried_alive")
+        time.sleep(2)  # eight looks
+        monitor.mark("end")
+        moves = [command for command in monitor.commands() if b"leased" in command.words]
+    assert len(moves) == 1
+    wait_until(lambda: first.client().metric("trotline_attempts_in_flight") == 0, 10, "its end")
+    assert sink.ids() == [event] * 2
 
 
 def test_an_embedded_redis_with_a_second_server_on_its_socket(start_daemon, sink):

@@ -435,7 +435,8 @@ static bool start(struct serve *serve, struct buf *error)
         buf_add_str(error, "cannot make the event loop");
         return false;
     }
-    if (!serve_open_data(serve->config, &serve->api_key, &serve->key_made, error) ||
+    bool owned = serve->worker.number == 0; /* a worker's is its parent's */
+    if (!serve_open_data(serve->config, owned, &serve->api_key, &serve->key_made, error) ||
         !start_auth(serve, error) || !start_schemes(serve, error) || !start_core(serve, error) ||
         !start_archive(serve, error) || !start_http(serve, error))
         return false;

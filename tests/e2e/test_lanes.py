@@ -180,7 +180,7 @@ def test_what_was_taken_away_is_let_go(redis_server, start_daemon, sink):
     with Monitor(redis_server) as monitor:
         first.resume()
         first.wait_for_log("replica.buried_alive")
-        time.sleep(2)  # eight looks
+        time.sleep(2)  # in which it looks eight times at what it has on the wire
         monitor.mark("end")
         moves = [command for command in monitor.commands() if b"leased" in command.words]
     assert len(moves) == 1

@@ -14,6 +14,10 @@
  *                                                shutdownTimeout: attempts are cut,
  *                                                their deliveries go back too
  *
+ * While Redis is away nothing can be written. Deliveries and batches wait for it until
+ * shutdownTimeout, since those that went out unmarked would go out again; what tells only of the
+ * past does not. Then the process ends, and says in the log what it has left.
+ *
  * A load balancer takes no notice of a /readyz that it has not asked yet, hence drainDelay, in
  * which nothing is refused. Behind it the accept queue is emptied before the listener closes, and
  * a connection is ended once it has been idle for LAST_CALL_MS: a client at work has then been told
@@ -113,14 +117,30 @@ static bool doors_closed(struct serve *serve)
     return left == 0;
 }
 
+/* A successor adopts it. */
+static void leave_the_rest(struct serve *serve, const char *reason)
+{
+    struct core_left left = core_left(serve->core);
+    log_warn("serve.left_in_redis", "reason=%s redis=%s deliveries=%zu batches=%zu calls=%zu",
+             reason, store_ready(serve->store) ? "there" : "away", left.deliveries, left.batches,
+             left.calls);
+    on_left(serve);
+}
+
 static void finishing(struct serve *serve, uint64_t since_ms)
 {
     struct core *core = serve->core;
+    bool away = !store_ready(serve->store);
     if (!core->stopping && doors_closed(serve))
         core_stop(core);
     if (core->stopping && core_idle(core)) {
         enter(serve, PHASE_LEAVING);
         replica_leave(core->replica, on_left, serve);
+        return;
+    }
+    struct core_left left = core_left(core);
+    if (core->stopping && away && left.deliveries + left.batches == 0 && since_ms > CUT_MS) {
+        leave_the_rest(serve, "redis"); /* only records of what has been */
         return;
     }
     if (since_ms < serve->config->shutdown_timeout_ms)
@@ -130,9 +150,8 @@ static void finishing(struct serve *serve, uint64_t since_ms)
         serve->cut = true;
         core_stop(core);
         core_abandon(core);
-    } else if (since_ms > serve->config->shutdown_timeout_ms + CUT_MS) {
-        log_warn("serve.left_in_redis", "reason=deadline"); /* a successor adopts it */
-        on_left(serve);
+    } else if (away || since_ms > serve->config->shutdown_timeout_ms + CUT_MS) {
+        leave_the_rest(serve, "shutdownTimeout");
     }
 }
 
@@ -416,7 +435,8 @@ static bool start(struct serve *serve, struct buf *error)
         buf_add_str(error, "cannot make the event loop");
         return false;
     }
-    if (!serve_open_data(serve->config, &serve->api_key, &serve->key_made, error) ||
+    bool owned = serve->worker.number == 0; /* a worker's is its parent's */
+    if (!serve_open_data(serve->config, owned, &serve->api_key, &serve->key_made, error) ||
         !start_auth(serve, error) || !start_schemes(serve, error) || !start_core(serve, error) ||
         !start_archive(serve, error) || !start_http(serve, error))
         return false;

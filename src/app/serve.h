@@ -41,8 +41,10 @@ void serve_archive_path(const struct config *config, const struct worker *worker
 /* From here on nothing of ours waits for standard error. */
 bool serve_start_log(const struct config *config, struct buf *error);
 
-/* The data directory and the key in it; *made when it is new. */
-bool serve_open_data(const struct config *config, struct buf *api_key, bool *made,
+/* The data directory and the key in it; *made when it is new. `owned`: no other server may use the
+ * directory while this process lives (with an embedded Redis that is the business of its own lock);
+ * where no lock can be made, on a file system that is only to be read, that is only logged. */
+bool serve_open_data(const struct config *config, bool owned, struct buf *api_key, bool *made,
                      struct buf *error);
 
 /* The embedded one. */

@@ -1,11 +1,14 @@
 /* serve_setup.c - what a gateway and the parent of several workers begin and end with. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/api_key.h"
 #include "app/serve.h"
 #include "base/log.h"
 #include "base/log_levels.h"
+#include "net/lock_file.h"
 
 bool serve_start_log(const struct config *config, struct buf *error)
 {
@@ -25,7 +28,26 @@ bool serve_start_log(const struct config *config, struct buf *error)
     return false;
 }
 
-bool serve_open_data(const struct config *config, struct buf *api_key, bool *made,
+/* With an external Redis nothing else refuses the second of two servers that were started alike:
+ * they may share even their port. The lock ends with the process. */
+static bool lock_data(const char *data, struct buf *error)
+{
+    int lock = -1;
+    pid_t holder = 0;
+    int dir = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum status status = dir < 0 ? ST_IO : lock_file_take(dir, "lock", &lock, &holder);
+    if (status == ST_OK)
+        status = lock_file_name_holder(lock, getpid());
+    if (status == ST_EXISTS)
+        buf_addf(error, "the data directory %s is in use by process %ld", data, (long)holder);
+    else if (status != ST_OK)
+        log_warn("serve.data_not_locked", "data=%s errno=%d", log_quote(slice_str(data)), errno);
+    if (dir >= 0)
+        close(dir);
+    return status != ST_EXISTS;
+}
+
+bool serve_open_data(const struct config *config, bool owned, struct buf *api_key, bool *made,
                      struct buf *error)
 {
     const char *data = config->data;
@@ -33,6 +55,8 @@ bool serve_open_data(const struct config *config, struct buf *api_key, bool *mad
         buf_addf(error, "cannot create the data directory %s: %s", data, strerror(errno));
         return false;
     }
+    if (owned && !serve_redis_is_embedded(config) && !lock_data(data, error))
+        return false;
     if (api_key_open(data, api_key, made, error) != ST_OK)
         return false;
     if (*made)

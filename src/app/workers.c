@@ -384,7 +384,7 @@ static bool start(struct workers *workers, int argc, char **argv, struct buf *er
     const struct config *config = workers->config;
     signal(SIGPIPE, SIG_IGN); /* a log reader that has gone is an error of that write */
     if (!serve_start_log(config, error) || !make_loop(workers, error) ||
-        !serve_open_data(config, &workers->api_key, &workers->key_made, error) ||
+        !serve_open_data(config, true, &workers->api_key, &workers->key_made, error) ||
         !take_port(workers, error))
         return false;
     if (serve_redis_is_embedded(config) &&

@@ -216,6 +216,13 @@ bool core_idle(struct core *core)
     return idle && !history_flush(core->history) && !health_store_flush(core->health);
 }
 
+struct core_left core_left(const struct core *core)
+{
+    return (struct core_left){.deliveries = dispatch_deliveries(core->dispatch),
+                              .batches = journal_count(core->journal),
+                              .calls = store_pending(core->store)};
+}
+
 void core_abandon(struct core *core)
 {
     attempts_cancel_all(core->attempts);

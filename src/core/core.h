@@ -150,6 +150,12 @@ void core_store_lost(struct core *core);
 void core_stop(struct core *core);
 /* Nothing is in hand any more: batches closed, attempts settled and listed. */
 bool core_idle(struct core *core);
+/* What keeps it from that: it is in Redis, or lost with this process if Redis was never told. */
+struct core_left {
+    size_t deliveries, batches;
+    size_t calls; /* to Redis, unanswered */
+};
+struct core_left core_left(const struct core *core);
 /* Hands back what is still in hand, so that a successor has it at once. Attempts are cut. */
 void core_abandon(struct core *core);
 

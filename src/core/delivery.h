@@ -35,10 +35,11 @@ struct delivery {
     bool moving;               /* SENDING, and on its way to the schedule as leased */
     bool held_in_hand;         /* it is in the schedule's table */
     bool renewing;             /* SENDING, and its lease is being renewed */
-    bool unmoved;              /* only its batch has it: dispatch_unmoved() counts it */
-    struct attempt *attempt;   /* SENDING */
-    struct gate_pass pass;     /* SENDING */
-    char *log;                 /* its earlier attempts (attempt_log.h); NULL: none. Owned */
+    bool lost;    /* Redis said that it is another's business: nothing is moved or renewed */
+    bool unmoved; /* only its batch has it: dispatch_unmoved() counts it */
+    struct attempt *attempt; /* SENDING */
+    struct gate_pass pass;   /* SENDING */
+    char *log;               /* its earlier attempts (attempt_log.h); NULL: none. Owned */
     size_t log_len;
     struct settlement
         *held; /* the attempt's result, while `moving` or `renewing` is not answered */

@@ -484,6 +484,8 @@ static void on_renewed(void *arg, enum status status, const struct redis_value *
     delivery->renewing = false;
     if (status == ST_OK && reply_integer(reply, 2) == 1)
         delivery->lease = (uint64_t)reply_integer(reply, 1);
+    else if (status == ST_OK)
+        delivery->lost = true;
     settle_release_held(core->settle, delivery);
 }
 
@@ -516,7 +518,7 @@ static void on_tick(void *arg)
             break;
         if (schedule->ticks % TICKS_A_SECOND == 0)
             gate_hanging(delivery->endpoint, (now_ms - delivery->sending_since_ms) * 1000);
-        if (!ready || delivery->moving || delivery->renewing)
+        if (!ready || delivery->moving || delivery->renewing || delivery->lost)
             continue;
         if (delivery->lease == 0) {
             if (delivery->endpoint->deleted)
@@ -537,7 +539,7 @@ void schedule_move_leaving(struct schedule *schedule)
         struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
         const struct endpoint *endpoint = delivery->endpoint;
         if (lanes_state(core->lanes, endpoint->lane) == LANE_LEAVING && !endpoint->deleted &&
-            delivery->lease == 0 && !delivery->moving && !delivery->renewing)
+            delivery->lease == 0 && !delivery->moving && !delivery->renewing && !delivery->lost)
             settle_move_leased(core->settle, delivery, LEASE_MS);
     }
 }

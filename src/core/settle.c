@@ -486,12 +486,17 @@ static void on_moved_leased(void *arg, enum status status, const struct redis_va
     free(waiting);
     core->settle->pending--;
     delivery->moving = false;
-    if (status == ST_OK && !reply_is(reply, 0, "gone")) {
+    if (status == ST_OK && reply_is(reply, 0, "gone")) {
+        delivery->lost = true; /* whoever has adopted the batch delivers it again */
+        dispatch_moved(core->dispatch, delivery);
+        journal_lost(core->journal, delivery->message->batch, delivery->ordinal);
+    } else if (status == ST_OK) {
         store_saw_time(core->store, reply_integer(reply, 1));
         int64_t score = reply_integer(reply, 2);
         /* 0: a repeated call, and another has finished the delivery since. No score is ever 1, so
          * its settle will be stale. */
         delivery->lease = score > 0 ? (uint64_t)score : 1;
+        delivery->lost = score == 0;
         dispatch_moved(core->dispatch, delivery);
         schedule_note(core->schedule, delivery->endpoint->lane, score);
         schedule_hold(core->schedule, delivery);

@@ -25,7 +25,8 @@
  *
  * One WAIT at a time confirms all that was held when it was sent, on the connection of the batches,
  * since it blocks. It confirms what the other connection's server wrote because it follows a PING
- * (store_confirm.c), and only if both connections lead to the same server.
+ * (store_confirm.c), and only if both connections lead to the same server. When they do not, after
+ * a failover behind one address, both are made anew, and lead to the present one.
  */
 #include "core/store.h"
 
@@ -44,7 +45,7 @@
 extern const struct embedded_file lua_scripts[];
 extern const size_t lua_scripts_count;
 
-enum { REPEAT_MS = 200, SCRIPTS_MAX = 64, SCRIPT_NAME_MAX = 32 };
+enum { REPEAT_MS = 200, TWO_SERVERS_MS = 2000, SCRIPTS_MAX = 64, SCRIPT_NAME_MAX = 32 };
 
 struct store {
     struct reactor *reactor;
@@ -62,7 +63,8 @@ struct store {
     struct list refused; /* answered with an error: to be sent again after a while */
     struct list held;    /* answered, to be confirmed by replicas */
     struct list confirming;
-    bool asking; /* the replicas, about those */
+    bool asking;            /* the replicas, about those */
+    uint64_t renewed_at_ms; /* because of two servers; monotonic */
     size_t pending, pending_bytes;
     struct reactor_timer *repeat;
     struct redis_clock clock;
@@ -320,6 +322,18 @@ static void on_ping(void *arg, enum status status, const struct redis_value *rep
     (void)reply;
 }
 
+/* With Sentinels they come to the same one by themselves, if not at once. */
+static void leave_two_servers(struct store *store)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (store->renewed_at_ms > 0 && now_ms - store->renewed_at_ms < TWO_SERVERS_MS)
+        return;
+    store->renewed_at_ms = now_ms;
+    log_warn("store.two_servers", "reason=\"the connections lead to different servers\"");
+    redis_conn_renew(store->work);
+    redis_conn_renew(store->batches);
+}
+
 static void ask_replicas(struct store *store)
 {
     struct store_number numbers[2];
@@ -327,9 +341,13 @@ static void ask_replicas(struct store *store)
     const struct slice wait[] = {SLICE("WAIT"),
                                  store_u64(&numbers[0], store->options.confirm.replicas),
                                  store_u64(&numbers[1], store->options.confirm.timeout_ms)};
-    if (store->stopped || store->asking || !store->ready ||
-        !redis_conn_same_server(store->work, store->batches) ||
-        redis_command(store->batches, ping, 1, on_ping, store) != ST_OK ||
+    if (store->stopped || store->asking || !store->ready)
+        return;
+    if (!redis_conn_same_server(store->work, store->batches)) {
+        leave_two_servers(store);
+        return;
+    }
+    if (redis_command(store->batches, ping, 1, on_ping, store) != ST_OK ||
         redis_command(store->batches, wait, 3, on_replicas, store) != ST_OK)
         return; /* the next turn tries again */
     store->asking = true;

@@ -123,8 +123,8 @@ enum status store_lanes_take(struct store *store, const uint32_t *lanes, size_t 
         return ST_LIMIT;
     for (size_t i = 0; i < count; i++)
         args[1 + i] = store_u64(&numbers[i], lanes[i]);
-    return store_query_script(store, store_script(store, "lanes_take"), keys, COUNT(keys), args,
-                              1 + count, fn, arg);
+    return store_call_kept(store, store_script(store, "lanes_take"), keys, COUNT(keys), args,
+                           1 + count, fn, arg);
 }
 
 enum status store_deleted_scan(struct store *store, struct slice cursor, store_reply_fn *fn,

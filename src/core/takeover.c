@@ -16,6 +16,12 @@
  * A lane is not held for ever by what does not end: after WAIT_MS it goes as it is. What is still
  * in memory then is moved to its next owner's schedule by its own end.
  *
+ * A failover may lose the last changes of the map. With replicas(n) lanes_take's answer is held
+ * until they have what was written before it, by anybody: the release, or the burial, by which the
+ * lane became free, and the heartbeat by which I took it. So nothing is sent for a lane that a new
+ * master would give back to the one before. That is why a release is not confirmed: one that is
+ * lost has let nobody send, and its lane comes back to me without a state, as after a death.
+ *
  * Rejected: telling the next owner directly. The state in Redis is there whoever takes the lane,
  * and whenever.
  */
@@ -125,11 +131,8 @@ static void on_taken(void *arg, enum status status, const struct redis_value *re
     struct takeover *takeover = arg;
     struct core *core = takeover->core;
     takeover->reading = false;
-    if (status != ST_OK) {
-        if (status != ST_STOPPED)
-            reactor_timer_set(takeover->again, AGAIN_MS);
-        return;
-    }
+    if (status != ST_OK)
+        return; /* the store is being freed; whatever else goes wrong has it repeated */
     bool outdated = false;
     for (size_t i = 0; i < takeover->arriving_count; i++) {
         struct slice state = reply_text(reply, i); /* of one that is not mine it is a number */

@@ -51,7 +51,8 @@ enum {
     READS_PER_TURN = 4,     /* then others have their turn */
     SCRIPT_TRIES = 3,
     REMIND_ATTEMPTS = 30, /* about once a minute */
-    ERROR_BYTES = 256
+    ERROR_BYTES = 256,
+    RUN_ID_BYTES = 64 /* Redis has 40 */
 };
 
 enum conn_state { WAITING, DIALING, HANDSHAKE, READY, RETIRING, DEAD };
@@ -86,6 +87,7 @@ struct redis_conn {
     struct reap death;
     struct redis_conn_stats stats;
     char error[ERROR_BYTES];
+    char run_id[RUN_ID_BYTES]; /* of the server; "": it does not tell */
 };
 
 static void conn_drop(struct redis_conn *conn, const char *format, ...)
@@ -316,6 +318,15 @@ static void become_ready(struct redis_conn *conn)
     tell_state(conn, true);
 }
 
+/* Each start of a redis-server has another one. */
+static void take_run_id(struct redis_conn *conn, struct slice run_id)
+{
+    if (run_id.len >= sizeof(conn->run_id))
+        run_id = SLICE("");
+    memcpy(conn->run_id, run_id.ptr, run_id.len);
+    conn->run_id[run_id.len] = '\0';
+}
+
 /* A reply to one of our own commands. */
 static void take_own(struct redis_conn *conn, enum redis_op_kind kind,
                      const struct redis_value *reply)
@@ -339,6 +350,9 @@ static void take_own(struct redis_conn *conn, enum redis_op_kind kind,
             conn_drop(conn, "the server says %.*s", SLICE_ARGS(error));
         else
             become_ready(conn);
+        break;
+    case OP_HELLO_INFO:
+        take_run_id(conn, redis_value_info(reply, "run_id"));
         break;
     case OP_HELLO_NAME:
     case OP_LOAD:
@@ -475,10 +489,12 @@ static bool send_hello(struct redis_conn *conn)
     const struct slice name[] = {SLICE("CLIENT"), SLICE("SETNAME"),
                                  slice_str(options->client_name)};
     const struct slice role[] = {SLICE("ROLE")};
+    const struct slice info[] = {SLICE("INFO"), SLICE("server")};
     const struct slice ping[] = {SLICE("PING")};
     bool ok = (!options->password || enqueue_own(conn, OP_HELLO, auth, auth_count)) &&
               (options->database == 0 || enqueue_own(conn, OP_HELLO, select, 2)) &&
               enqueue_own(conn, OP_HELLO_ROLE, role, 1) &&
+              enqueue_own(conn, OP_HELLO_INFO, info, 2) &&
               (!options->client_name || enqueue_own(conn, OP_HELLO_NAME, name, 3));
     size_t scripts = conn->scripts ? redis_scripts_count(conn->scripts) : 0;
     for (size_t i = 0; ok && i < scripts; i++) {
@@ -641,7 +657,11 @@ bool redis_conn_ready(const struct redis_conn *conn)
 
 bool redis_conn_same_server(const struct redis_conn *a, const struct redis_conn *b)
 {
-    return a->state == READY && b->state == READY && redis_master_same(a->master, b->master);
+    if (a->state != READY || b->state != READY)
+        return false;
+    if (a->run_id[0] && b->run_id[0])
+        return strcmp(a->run_id, b->run_id) == 0;
+    return redis_master_same(a->master, b->master);
 }
 
 const char *redis_conn_error(const struct redis_conn *conn)

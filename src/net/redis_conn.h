@@ -118,8 +118,9 @@ void redis_conn_free(struct redis_conn *conn);
 
 bool redis_conn_ready(const struct redis_conn *conn);
 
-/* Both are ready and lead to the same server, as far as its address tells; both were made with the
- * same options. */
+/* Both are ready and lead to the same server: one address may have led to two of them, behind a
+ * proxy or a name that was given to another. Where the user may not ask a server who it is (INFO),
+ * its address has to do. Both were made with the same options. */
 bool redis_conn_same_server(const struct redis_conn *a, const struct redis_conn *b);
 
 /* Why it is not ready; "" when it is. Valid until the loop runs again. */

@@ -15,6 +15,7 @@ enum redis_op_kind {
     OP_HELLO,         /* must succeed */
     OP_HELLO_ROLE,    /* may be forbidden, must not say "slave" */
     OP_HELLO_NAME,    /* may fail */
+    OP_HELLO_INFO,    /* may be forbidden; says which server it is */
     OP_HELLO_FINISHED /* the last one: ready */
 };
 

@@ -108,6 +108,24 @@ bool redis_value_is_error(const struct redis_value *value, const char *code)
            (value->text.len == prefix.len || value->text.ptr[prefix.len] == ' ');
 }
 
+struct slice redis_value_info(const struct redis_value *value, const char *name)
+{
+    struct slice text = redis_value_text(value), field = slice_str(name);
+    if (text.len == 0)
+        return SLICE("");
+    const char *end = text.ptr + text.len;
+    for (const char *line = text.ptr; line < end;) {
+        const char *stop = memchr(line, '\n', (size_t)(end - line));
+        size_t len = (size_t)((stop ? stop : end) - line);
+        if (len > 0 && line[len - 1] == '\r')
+            len--;
+        if (len > field.len && memcmp(line, field.ptr, field.len) == 0 && line[field.len] == ':')
+            return slice_of(line + field.len + 1, len - field.len - 1);
+        line = stop ? stop + 1 : end;
+    }
+    return SLICE("");
+}
+
 /* ---- Copies --------------------------------------------------------------------------------- */
 
 /* Counts what hangs on a value: the values below it and the bytes of all texts. */

@@ -41,6 +41,8 @@ size_t redis_value_count(const struct redis_value *value);
 const struct redis_value *redis_value_at(const struct redis_value *value, size_t index);
 /* True for an error whose first word is `code`, such as "NOSCRIPT". */
 bool redis_value_is_error(const struct redis_value *value, const char *code);
+/* A field of the reply to INFO, "name:value" in a line; empty when there is none. */
+struct slice redis_value_info(const struct redis_value *value, const char *name);
 
 /* A copy that outlives its reader, for redis_value_free(); NULL when out of memory. */
 MUST_CHECK struct redis_value *redis_value_copy(const struct redis_value *value);

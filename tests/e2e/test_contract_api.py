@@ -156,7 +156,7 @@ def test_statuses_over_a_whole_life(client, sink, event_type):
             seen.append(state)
         if state[0] == "failed" and delivery["nextAttemptAt"]:
             assert delivery["lastError"] == {1: "HTTP 500", 2: "HTTP 503"}[state[1]]
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks
     assert [s for s in seen if s[0] in ("sending", "failed", "sent")][0] == ("sending", 0)
     for state in [("failed", 1), ("sending", 1), ("failed", 2), ("sending", 2), ("sent", 3)]:
         assert state in seen, seen

@@ -34,11 +34,30 @@ def test_first_start(start_daemon):
     assert key.read_text() == before
 
 
-def test_data_directory_in_use(start_daemon):
-    daemon = start_daemon()
-    done = serve("--data", daemon.data, "--listen", "127.0.0.1:0")
-    assert done.returncode == 1 and done.stdout == ""
-    assert str(daemon.data) in done.stderr and "in use" in done.stderr
+@pytest.mark.parametrize("first", [1, 2], ids=["alone", "workers"])
+@pytest.mark.parametrize("external", [False, True], ids=["embedded", "external"])
+def test_data_directory_in_use(start_daemon, redis_server, first, external):
+    """Also when they share a Redis, and so could share the port."""
+    daemon = start_daemon("--workers", first, redis=redis_server if external else "embedded")
+    where = ("--listen", "127.0.0.1:0")
+    if external:
+        where = ("--listen", f"127.0.0.1:{daemon.port}", "--redis", f"redis://127.0.0.1:{redis_server.port}")
+    for count in ("1", "2"):
+        done = serve("--data", daemon.data, "--workers", count, *where)
+        assert done.returncode == 1 and done.stdout == ""
+        assert str(daemon.data) in done.stderr and "in use" in done.stderr
+    assert daemon.ready()
+    daemon.restart()  # it has let go of it
+
+
+def test_a_data_directory_in_which_no_lock_can_be_made(redis_server, start_daemon):
+    """As on a file system that is only to be read."""
+    daemon = start_daemon(redis=redis_server)
+    daemon.stop()
+    (daemon.data / "lock").unlink()
+    (daemon.data / "lock").mkdir()
+    daemon.start()
+    daemon.wait_for_log(r"serve\.data_not_locked")
     assert daemon.ready()
 
 

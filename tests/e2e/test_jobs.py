@@ -204,17 +204,22 @@ def test_discard(client, sink, event_type):
 
 # ---- events of the history ---------------------------------------------------------------------------
 
+def a_moment_later():
+    """A time between what has been and what will be: times of events are of units of 4 ms."""
+    between = now() + datetime.timedelta(milliseconds=5)
+    wait_until(lambda: now() > between + datetime.timedelta(milliseconds=5), 5, "a moment", interval=0.001)
+    return rfc3339(between)
+
+
 def test_a_time_range_is_sent_again(client, sink, event_type):
     webhook = client.create_webhook(sink.url("/"), [event_type + ".*"])
     before = [client.event_id(event_type + ".a", {"n": n}) for n in range(5)]
     sink.wait_for(5)
-    since = rfc3339(now() + datetime.timedelta(milliseconds=5))
-    time.sleep(0.02)
+    since = a_moment_later()
     events = [client.event_id(event_type + name, {"n": n}) for n in range(20) for name in (".a", ".b")]
     client.event_id(event_type + "x", {})
     sink.wait_for(45)
-    until = rfc3339(now())
-    time.sleep(0.02)
+    until = a_moment_later()
     client.event_id(event_type + ".a")
     sink.wait_for(46)
     sink.clear()
@@ -270,17 +275,19 @@ def test_events_include_dead_letters_and_leave_what_waits(client, sink, event_ty
     letters(client, webhook, 0)
 
 
-def test_events_that_are_under_way_are_replayed_when_that_is_over(client, sink, event_type):
-    """Their batch is open; so is the job, until they have had their first delivery."""
+def held_back(sink):
+    """The sink answers when the event that is returned is set."""
     release = threading.Event()
-    since = rfc3339(now() - datetime.timedelta(milliseconds=5))
 
     def answer(_):
         release.wait(20)
         return 200
     sink.script("/", answer)
-    webhook = client.create_webhook(sink.url("/"), [event_type], maxInFlight=1)
-    events = [client.event_id(event_type, {"n": n}) for n in range(3)]
+    return release
+
+
+def replay_what_is_under_way(client, sink, webhook, since, events, release):
+    """The job is begun, looks, and waits until the events have had their first delivery."""
     sink.wait_for(1)
     started = client.post(f"/api/webhooks/{webhook['id']}/replay", {"what": "events", "since": since})
     job = started.expect(202).json
@@ -293,17 +300,19 @@ def test_events_that_are_under_way_are_replayed_when_that_is_over(client, sink, 
     assert set(sink.ids()) == set(events) and sink.count() == 3 + job["done"]
 
 
+def test_events_that_are_under_way_are_replayed_when_that_is_over(client, sink, event_type):
+    """Their batch is open, and so is the job."""
+    since, release = rfc3339(now() - datetime.timedelta(milliseconds=5)), held_back(sink)
+    webhook = client.create_webhook(sink.url("/"), [event_type], maxInFlight=1)
+    events = [client.event_id(event_type, {"n": n}) for n in range(3)]
+    replay_what_is_under_way(client, sink, webhook, since, events, release)
+
+
 def test_events_that_are_under_way_at_another_replica(make_cluster, sink):
     """The job's own process has no batch of that time in hand, and waits all the same."""
     cluster = make_cluster(count=2).start()
     cluster.wait_settled()
-    release = threading.Event()
-    since = rfc3339(now() - datetime.timedelta(milliseconds=5))
-
-    def answer(_):
-        release.wait(20)
-        return 200
-    sink.script("/", answer)
+    since, release = rfc3339(now() - datetime.timedelta(milliseconds=5)), held_back(sink)
     with cluster.client() as client:
         webhook = client.create_webhook(sink.url("/"), ["t"], maxInFlight=1)
     owner = cluster.owner_of(lane_of(webhook["id"]))
@@ -313,16 +322,7 @@ def test_events_that_are_under_way_at_another_replica(make_cluster, sink):
         events = [client.event_id("t", {"n": n}) for n in range(3)]
     with other.client() as client:
         wait_until(lambda: client.get_webhook(webhook["id"]).status == 200, 10, "the webhook to be known")
-        sink.wait_for(1)
-        started = client.post(f"/api/webhooks/{webhook['id']}/replay", {"what": "events", "since": since})
-        job = started.expect(202).json
-        wait_until(lambda: get_job(client, job)["updatedAt"] > job["updatedAt"], 10, "the job to look")
-        release.set()
-        job = client.job(started)
-    assert job["status"] == "done" and job["done"] >= 2, "the first may have been moved meanwhile"
-    sink.wait_for(3 + job["done"])
-    sink.wait_quiet(0.5)
-    assert set(sink.ids()) == set(events) and sink.count() == 3 + job["done"]
+        replay_what_is_under_way(client, sink, webhook, since, events, release)
 
 
 def test_a_webhook_that_is_deleted_ends_its_job(client, sink, event_type):

@@ -1,11 +1,13 @@
 """Two replicas on one Redis: who owns which lane, and what becomes of them when one goes."""
 
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from harness import wait_until
+from harness.cluster import evenly_shared, lane_owners
 from harness.formats import LANES, id_text, lane_of
 from harness.invariants import check
 from harness.monitor import Monitor
@@ -16,19 +18,8 @@ LEASE = 2.0
 SET = ("--set", "replica.lease=2s", "--set", "replica.heartbeat=250ms")
 
 
-def lanes(redis):
-    """lane -> owner"""
-    reply = redis.call("HGETALL", "tl:{0}:lanes")
-    return {int(lane): owner.decode() for lane, owner in zip(reply[::2], reply[1::2])}
-
-
 def owners(redis):
-    return Counter(lanes(redis).values())
-
-
-def shared(redis, count=2):
-    has = owners(redis)
-    return len(has) == count and sum(has.values()) == LANES and max(has.values()) <= -(-LANES // count)
+    return Counter(lane_owners(redis).values())
 
 
 @pytest.fixture
@@ -38,13 +29,8 @@ def pair(redis_server, start_daemon, sink):
     with first.client() as client:
         webhooks = [client.create_webhook(sink.url(f"/{n}"), ["all"])["id"] for n in range(40)]
     second = start_daemon(*SET, redis=redis_server)
-    wait_until(lambda: shared(redis_server), 10, "both to own half of the lanes")
+    wait_until(lambda: evenly_shared(redis_server, 2), 10, "both to own half of the lanes")
     return first, second, webhooks
-
-
-def incarnation(daemon):
-    daemon.wait_for_log(r"redis\.ready incarnation=\w{16}$")
-    return daemon.log.rpartition("redis.ready incarnation=")[2][:16]
 
 
 def send(daemon, count=5, type="all"):
@@ -62,8 +48,8 @@ def arrived(sink, events, times=40, timeout=20):
 
 def test_both_own_half_and_deliver_for_each_other(pair, redis_server, sink):
     first, second, webhooks = pair
-    theirs = {lanes(redis_server)[lane_of(webhook)] for webhook in webhooks}
-    assert theirs == {incarnation(first), incarnation(second)}
+    theirs = {lane_owners(redis_server)[lane_of(webhook)] for webhook in webhooks}
+    assert theirs == {first.incarnation, second.incarnation}
     arrived(sink, send(first) + send(second))
     wait_until(lambda: not redis_server.keys("tl:{0}:due:*"), 10, "nothing to wait")
     with redis_server.connect(timeout=60) as redis:
@@ -75,7 +61,7 @@ def test_one_is_killed(pair, redis_server, sink):
     first, second, _ = pair
     events = send(first) + send(second)
     second.kill9()
-    wait_until(lambda: owners(redis_server) == {incarnation(first): LANES}, LEASE + 2,
+    wait_until(lambda: owners(redis_server) == {first.incarnation: LANES}, LEASE + 2,
                "the survivor to have all lanes", interval=0.05)
     events += send(first)
     wait_until(lambda: set(sink.ids()) == set(events) and sink.count() >= 40 * len(events), 20,
@@ -87,15 +73,15 @@ def test_one_is_killed(pair, redis_server, sink):
 def test_one_stops_and_comes_back(pair, redis_server, sink):
     """It hands its lanes over while it still serves; nothing is lost or sent twice."""
     first, second, _ = pair
-    me = incarnation(second)
+    me = second.incarnation
     events = send(first) + send(second)
     second.arguments += ["--set", "drainDelay=3s"]
     second.restart()
-    wait_until(lambda: shared(redis_server), 10, "both to own half of the lanes")
+    wait_until(lambda: evenly_shared(redis_server, 2), 10, "both to own half of the lanes")
     assert me not in owners(redis_server)
     events += send(second)
     second.terminate()
-    wait_until(lambda: owners(redis_server) == {incarnation(first): LANES}, 2.5,
+    wait_until(lambda: owners(redis_server) == {first.incarnation: LANES}, 2.5,
                "the other to have all lanes at once", interval=0.05)
     assert second.alive(), "it still serves"
     events += send(second)
@@ -110,19 +96,19 @@ def test_one_is_frozen_and_wakes_up(redis_server, start_daemon, sink):
         webhooks = [client.create_webhook(sink.url(f"/{n}"), [f"t{n}", "all"], rateLimit={
             "limit": 5, "period": "1s", "burst": 1})["id"] for n in range(20)]
     second = start_daemon(*SET, redis=redis_server)
-    wait_until(lambda: shared(redis_server), 10, "both to own half of the lanes")
+    wait_until(lambda: evenly_shared(redis_server, 2), 10, "both to own half of the lanes")
     number = next(n for n, webhook in enumerate(webhooks)
-                  if lanes(redis_server)[lane_of(webhook)] == incarnation(second))
+                  if lane_owners(redis_server)[lane_of(webhook)] == second.incarnation)
     events = send(second, 40, f"t{number}")
     sink.wait_for(3)
     second.pause()
-    wait_until(lambda: owners(redis_server) == {incarnation(first): LANES}, LEASE + 2,
+    wait_until(lambda: owners(redis_server) == {first.incarnation: LANES}, LEASE + 2,
                "the other to have all lanes")
     wait_until(lambda: set(sink.ids()) == set(events), 20, "the other to deliver all")
     before = sink.count()
     second.resume()
     second.wait_for_log("replica.buried_alive")
-    wait_until(lambda: shared(redis_server), 10, "both to own half of the lanes")
+    wait_until(lambda: evenly_shared(redis_server, 2), 10, "both to own half of the lanes")
     sink.wait_quiet(1.5)
     assert sink.count() == before, "it has sent nothing of what was another's"
     assert before - len(events) <= 4, "and what the other repeated was on its way, or not yet marked"
@@ -141,9 +127,9 @@ def test_what_another_has_on_the_wire_is_not_cancelled(redis_server, start_daemo
         event = client.event_id("all")
         sink.wait_for(12)
         second = start_daemon(*SET, redis=redis_server)
-        wait_until(lambda: shared(redis_server), 5, "both to own half of the lanes")
+        wait_until(lambda: evenly_shared(redis_server, 2), 5, "both to own half of the lanes")
         moved = [webhook for webhook in webhooks
-                 if lanes(redis_server)[lane_of(webhook)] == incarnation(second)]
+                 if lane_owners(redis_server)[lane_of(webhook)] == second.incarnation]
         assert moved
         for webhook in webhooks:
             client.delete(f"/api/webhooks/{webhook}").expect(204)
@@ -160,6 +146,33 @@ def test_what_another_has_on_the_wire_is_not_cancelled(redis_server, start_daemo
             assert client.metric('trotline_deliveries_total{outcome="cancelled"}') == 0
 
 
+def test_what_was_taken_away_is_let_go(redis_server, start_daemon, sink):
+    """One wakes up with a request on the wire whose batch another has adopted meanwhile. It finds that
+    out once, and not with every look at its attempts."""
+    first, second = (start_daemon(*SET, redis=redis_server) for _ in range(2))
+    wait_until(lambda: evenly_shared(redis_server, 2), 10, "both to own half of the lanes")
+    with first.client() as client:
+        while True:
+            webhook = client.create_webhook(sink.url("/"), ["a"], timeout="30s")["id"]
+            if lane_owners(redis_server)[lane_of(webhook)] == first.incarnation:
+                break
+            client.delete(f"/api/webhooks/{webhook}").expect(204)
+        sink.script("/", [delayed(8), 200])
+        event = client.event_id("a")
+        sink.wait_for(1)
+        first.pause()  # before it has been on the wire for a second, and is moved
+    wait_until(lambda: sink.ids() == [event] * 2, 15, "the other to adopt and deliver it")
+    with Monitor(redis_server) as monitor:
+        first.resume()
+        first.wait_for_log("replica.buried_alive")
+        time.sleep(2)  # in which it looks eight times at what it has on the wire
+        monitor.mark("end")
+        moves = [command for command in monitor.commands() if b"leased" in command.words]
+    assert len(moves) == 1
+    wait_until(lambda: first.client().metric("trotline_attempts_in_flight") == 0, 10, "its end")
+    assert sink.ids() == [event] * 2
+
+
 def test_an_embedded_redis_with_a_second_server_on_its_socket(start_daemon, sink):
     """Whoever thought that it was alone takes its lease seriously from then on: frozen, it loses its
     lanes, and wakes up without sending anything of them."""
@@ -174,9 +187,9 @@ def test_an_embedded_redis_with_a_second_server_on_its_socket(start_daemon, sink
         path.symlink_to(first.data / "redis")
         second = start_daemon(*SET, redis=f"unix:{path}/redis.sock")
         with Redis(f"{path}/redis.sock") as redis:
-            wait_until(lambda: shared(redis), 10, "both to own half of the lanes")
-            name = incarnation(second)
-            mine = next(n for n, webhook in enumerate(webhooks) if lanes(redis)[lane_of(webhook)] != name)
+            wait_until(lambda: evenly_shared(redis, 2), 10, "both to own half of the lanes")
+            name = second.incarnation
+            mine = next(n for n, webhook in enumerate(webhooks) if lane_owners(redis)[lane_of(webhook)] != name)
             events = send(first, 20, f"t{mine}")
             sink.wait_for(2)
             first.pause()
@@ -185,7 +198,7 @@ def test_an_embedded_redis_with_a_second_server_on_its_socket(start_daemon, sink
             before = sink.count()
             first.resume()
             first.wait_for_log("replica.buried_alive")
-            wait_until(lambda: shared(redis), 10, "both to own half of the lanes")
+            wait_until(lambda: evenly_shared(redis, 2), 10, "both to own half of the lanes")
             sink.wait_quiet(1.5)
             assert sink.count() == before, "it has sent nothing of what was another's"
         second.stop()
@@ -226,7 +239,7 @@ def test_who_does_not_know_the_endpoints_yet_takes_no_lanes(redis_server, start_
 
         def told():
             redis_server.call("PUBLISH", "tl:{0}:all", "l999999")
-            return shared(redis_server, 1)
+            return evenly_shared(redis_server, 1)
         wait_until(told, 30, "the replica to have all lanes", interval=0.001)
         monitor.mark("end")
         commands = monitor.commands()

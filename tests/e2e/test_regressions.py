@@ -85,10 +85,12 @@ def test_a_delivery_that_failed_is_never_shown_as_sent(server, sink, event_type)
 
 @pytest.mark.parametrize("change", ["delete", "disable", "disable and enable"])
 def test_what_is_on_the_wire_is_settled_by_its_own_result(client, sink, event_type, change):
+    moved = client.metric("trotline_deliveries_moved_total")
     sink.script("/", delayed(3, 200))
     webhook = client.create_webhook(sink.url("/"), [event_type])
     event = client.event_id(event_type)
-    time.sleep(2)  # after a second it is in the schedule, leased
+    wait_until(lambda: client.metric("trotline_deliveries_moved_total") > moved, 2.5,
+               "it to be in the schedule, leased")
     path = f"/api/webhooks/{webhook['id']}"
     if change == "delete":
         client.delete(path).expect(204)
@@ -96,8 +98,12 @@ def test_what_is_on_the_wire_is_settled_by_its_own_result(client, sink, event_ty
         client.post(path + "/disable").expect(200)
     if "enable" in change:
         client.post(path + "/enable").expect(200)
-    time.sleep(2.5)
-    delivery = delivery_of(client, event, webhook)
+    wait_until(lambda: client.metric("trotline_attempts_in_flight") == 0, 10, "the attempt to end")
+
+    def settled():
+        delivery = delivery_of(client, event, webhook)
+        return delivery["status"] not in ("pending", "sending") and delivery
+    delivery = wait_until(settled, 10, "the delivery to be settled")
     assert delivery["status"] == "sent" and delivery["attempts"] == 1, delivery
 
 
@@ -110,7 +116,7 @@ def test_ten_hanging_endpoints_delay_nobody(start_daemon, sink):
         client.create_webhook(sink.url("/fast"), ["fast"])
         for _ in range(100):
             client.event_id("slow")
-        time.sleep(0.5)
+        wait_until(lambda: client.metric("trotline_attempts_in_flight") >= 10, 10, "all ten to hang")
         begin = time.monotonic()
         client.event_id("fast")
         sink.wait_for(1, "/fast", timeout=20)

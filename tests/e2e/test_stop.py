@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import free_port, parse_answers, wait_until
+from harness import RedisServer, free_port, parse_answers, wait_until
+from harness.sink import hang
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -152,6 +153,46 @@ def test_a_request_that_has_begun_is_waited_for(start_daemon):
     assert answer.status == 202
     slow.close()
     assert daemon.wait() == 0
+
+
+# ---- without Redis ---------------------------------------------------------------------------------
+
+LEFT = r"serve\.left_in_redis reason=%s redis=away deliveries=%s batches=%s "
+
+
+def test_a_stop_without_redis_does_not_wait_for_records(start_daemon, sink):
+    """The attempt is in no history yet, but the delivery is done."""
+    with RedisServer() as redis:
+        daemon = start_daemon("--set", "shutdownTimeout=1m", redis=redis)
+        with daemon.client() as client:
+            client.create_webhook(sink.url("/"), ["a"])
+            client.event_id("a")
+            sink.wait_for(1)
+            wait_until(lambda: client.metric("trotline_batches_open") == 0, 10, "it to be closed")
+        redis.kill9()
+        daemon.wait_for_log(r"redis\.lost")
+        assert daemon.stop(timeout=20) == 0
+    daemon.wait_for_log(LEFT % ("redis", 0, 0))
+
+
+def test_a_stop_without_redis_ends_by_its_deadline(redis_server, start_daemon, sink):
+    """And says what it has left; the next one finds it."""
+    daemon = start_daemon("--set", "shutdownTimeout=4s", "--set", "replica.lease=3s",
+                          redis=redis_server)
+    sink.script("/", [hang(), 200])
+    with daemon.client() as client:
+        client.create_webhook(sink.url("/"), ["a"], timeout="30s")
+        event = client.event_id("a")
+        sink.wait_for(1)
+        redis_server.kill9()
+        daemon.wait_for_log(r"redis\.lost")
+    begin = time.monotonic()
+    assert daemon.stop(timeout=20) == 0
+    assert 3.5 < time.monotonic() - begin < 5.5
+    daemon.wait_for_log(LEFT % ("shutdownTimeout", 1, 1))
+    redis_server.start()
+    daemon.start()
+    wait_until(lambda: sink.ids("/") == [event] * 2, 20, "the next one to send it")
 
 
 # ---- behind a load balancer ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 
 import pytest
 from harness import Load, RedisGroup, RedisServer, wait_until
+from harness.monitor import Monitor
 from test_kill import at, check, listen
 
 EVENTS = int(os.environ.get("TROTLINE_SENTINEL_EVENTS", "4000"))
@@ -138,6 +139,21 @@ def test_no_replica_to_confirm(group, start_daemon, sink):
                                          [client.post_event("a", {"n": 1}, key="key-1")]
                                          if answer.status == 202), None), 30, "202")
     assert sink.ids("/") == [event]
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_lane_is_mine_when_replicas_know_it(group, start_daemon, confirmed):
+    """Else a failover may give it back to its last owner while both send. Nothing is published, so
+    it is for this that they are asked. Without that wish nobody is."""
+    with Monitor(group.master) as monitor:
+        start_daemon(*(REPLICAS_1 if confirmed else ()), redis=group)
+        monitor.mark("ready")
+        commands = monitor.commands()
+    takes = [n for n, command in enumerate(commands) if command.words[0] == b"evalsha"
+             and command.words[2:5] == [b"2", b"tl:{0}:lanes", b"tl:{0}:handover"]]
+    waits = [n for n, command in enumerate(commands) if command.words[0] == b"wait"]
+    assert len(takes) == 1 and bool(waits) == confirmed
+    assert not confirmed or waits[0] > takes[0]
 
 
 def test_replicas_need_a_redis_that_has_them(start_daemon):

@@ -775,6 +775,57 @@ static void test_addresses(void **state)
     teardown(&f);
 }
 
+struct pair {
+    const struct redis_conn *a, *b;
+};
+
+static bool both_ready(void *arg)
+{
+    const struct pair *pair = arg;
+    return redis_conn_ready(pair->a) && redis_conn_ready(pair->b);
+}
+
+/* One address, behind which there is another server by now; and a user who may not ask. */
+static void test_same_server(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct server later;
+    setup_ready(&f);
+    struct redis_conn *beside = redis_conn_new(f.loop.reactor, &f.options, NULL, NULL);
+    assert_false(redis_conn_same_server(f.conn, beside));
+    loop_until(&f.loop, both_ready, &(struct pair){f.conn, beside});
+    assert_true(redis_conn_same_server(f.conn, beside));
+
+    server_start(&later, NULL);
+    unlink(f.server.socket);
+    assert_int_equal(symlink(later.socket, f.server.socket), 0);
+    struct redis_conn *behind = redis_conn_new(f.loop.reactor, &f.options, NULL, NULL);
+    loop_until(&f.loop, both_ready, &(struct pair){f.conn, behind});
+    assert_false(redis_conn_same_server(f.conn, behind));
+    redis_conn_renew(f.conn);
+    loop_until(&f.loop, both_ready, &(struct pair){f.conn, behind});
+    assert_true(redis_conn_same_server(f.conn, behind));
+    assert_false(redis_conn_same_server(beside, behind));
+
+    struct tally tally = {.f = &f};
+    SEND(f.conn, on_tally, &tally, "ACL", "SETUSER", "blind", "on", ">x", "~*", "+@all", "-info");
+    loop_until(&f.loop, is_idle, &f);
+    assert_int_equal(tally.ok, 1);
+    struct redis_options options = f.options;
+    options.username = "blind";
+    options.password = "x";
+    struct redis_conn *blind = redis_conn_new(f.loop.reactor, &options, NULL, NULL);
+    loop_until(&f.loop, both_ready, &(struct pair){f.conn, blind});
+    assert_true(redis_conn_same_server(f.conn, blind));
+
+    redis_conn_free(blind);
+    redis_conn_free(behind);
+    redis_conn_free(beside);
+    server_end(&later);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -797,6 +848,7 @@ int main(void)
         cmocka_unit_test(test_script_flushed_again_and_again),
         cmocka_unit_test(test_scripts_after_restart),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_same_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

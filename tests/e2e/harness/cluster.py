@@ -33,7 +33,16 @@ def agents(faults, *kinds):
     return {fault.agent for fault in faults if fault.kind in kinds}
 
 
-TOLD = r"redis\.ready incarnation=(\w+)"
+def lane_owners(redis):
+    """lane -> incarnation of its owner; free ones are missing."""
+    flat = redis.call("HGETALL", "tl:{0}:lanes")
+    return {int(lane): owner.decode() for lane, owner in zip(flat[::2], flat[1::2])}
+
+
+def evenly_shared(redis, count):
+    """Do so many own all lanes, in equal shares?"""
+    shares = Counter(lane_owners(redis).values())
+    return len(shares) == count and shares.total() == LANES and max(shares.values()) <= -(-LANES // count)
 
 
 class Replica(Daemon):
@@ -56,18 +65,11 @@ class Replica(Daemon):
     def running(self):
         return self.process is not None
 
-    @property
-    def incarnation(self):
-        """The name that this process has in Redis."""
-        wait_until(lambda: self.log_contains(TOLD), 10, f"{self.agent} to tell its incarnation")
-        return re.findall(TOLD, self.log[self.begun_at:])[-1]
-
     def log_contains(self, pattern):
         return re.search(pattern, self.log[self.begun_at:], re.M) is not None
 
     def start(self, timeout=60.0, ready=True):
         self.life += 1
-        self.begun_at = len(self.log)
         self.arguments = [*self.base_arguments, "--set", f"outbound.userAgent={self.agent}"]
         return super().start(timeout, ready)
 
@@ -170,9 +172,7 @@ class Cluster:
     # ---- what Redis says ---------------------------------------------------------------------------
 
     def lanes(self):
-        """lane -> incarnation of its owner; free ones are missing."""
-        flat = self.redis.call("HGETALL", "tl:{0}:lanes")
-        return {int(lane): owner.decode() for lane, owner in zip(flat[::2], flat[1::2])}
+        return lane_owners(self.redis)
 
     def owner_of(self, lane):
         """The running replica that owns the lane, or None."""

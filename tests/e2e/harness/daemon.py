@@ -53,6 +53,7 @@ class Daemon:
 
     def start(self, timeout=30.0, ready=True):
         """`ready=False` waits only until the log says that it listens (Redis may be away)."""
+        self.begun_at = len(self.log)
         assert self.process is None, "this daemon runs already"
         environment = {
             **os.environ,
@@ -203,6 +204,13 @@ class Daemon:
 
     def log_contains(self, pattern):
         return re.search(pattern, self.log, re.M) is not None
+
+    @property
+    def incarnation(self):
+        """The name that this process has in Redis."""
+        def told():
+            return re.findall(r"redis\.ready incarnation=(\w+)$", self.log[self.begun_at:], re.M)
+        return wait_until(told, 10, "the process to tell its incarnation")[-1]
 
     def wait_for_log(self, pattern, timeout=10.0):
         wait_until(lambda: self.log_contains(pattern), timeout, f"{pattern!r} in the log")

@@ -65,7 +65,7 @@ static struct outbound_route *choose_route(const struct outbound *outbound, cons
 static bool make_routes(struct outbound *outbound, const struct outbound_options *options)
 {
     const char *proxy = outbound->env.proxy;
-    bool direct = !options->plain_only && !url_is_https(proxy);
+    bool direct = options->route == OUTBOUND_AUTO && !url_is_https(proxy);
     bool plain = !direct || proxy_is_http(proxy);
     if (plain)
         outbound->plain = curl_pump_new(outbound->reactor, &outbound->env, options);

@@ -50,6 +50,12 @@ enum outbound_error {
  * "address_denied", "internal", "cancelled"; "" for OUTBOUND_OK. Static memory. */
 const char *outbound_error_name(enum outbound_error error);
 
+/* Which route requests take. */
+enum outbound_choice {
+    OUTBOUND_AUTO, /* the direct one; the plain one through proxies that want more than a tunnel */
+    OUTBOUND_PLAIN /* all of them the plain one */
+};
+
 /* Who carries the bytes of TLS connections on the direct route. */
 enum outbound_tls {
     OUTBOUND_TLS_OPENSSL, /* we, by SSL_read() and SSL_write() on libcurl's session */
@@ -65,8 +71,8 @@ struct outbound_options {
     const char *proxy; /* NULL or "": none. The environment is never read. With a proxy the
                           guard is not asked: the proxy makes the connections and must
                           have a policy of its own */
-    bool plain_only;   /* all on the plain route */
-    enum outbound_tls direct_tls;   /* default: OUTBOUND_TLS_OPENSSL */
+    enum outbound_choice route;
+    enum outbound_tls direct_tls;
     const struct netguard *guard;   /* borrowed for the outbound's life; changes act at once */
     uint64_t connection_age_max_ms; /* a connection is used no longer than this; 0: no limit */
     uint64_t idle_age_max_ms;       /* nor after it idled this long; 0: 118 s. Both count in whole

@@ -45,7 +45,7 @@ int curl_multi_socket_action(void *multi, int fd, int ready, int *running)
 
 /* ---- The world of a test -------------------------------------------------------------------- */
 
-static bool plain_route; /* the tests run on the plain route */
+static enum outbound_choice route; /* that the tests run on */
 
 struct world {
     struct reactor *reactor;
@@ -86,7 +86,7 @@ static void world_init(struct world *world, const struct outbound_options *optio
 {
     struct outbound_options mine = *options;
     *world = (struct world){.fds_before = count_fds()};
-    mine.plain_only = plain_route;
+    mine.route = route;
     world->guard.allow_private = true;
     if (!mine.guard)
         mine.guard = &world->guard;
@@ -484,7 +484,7 @@ static void test_header_floods(void **state)
         {{"HTTP/1.1 200 OK\r\nX: ", PEER_ENDLESS, line}, large, 0},
         {{"HTTP/1.1 200 OK", PEER_ENDLESS, line}, large, 0},
         {{"HTTP/1.1 100 Continue\r\n\r\n", PEER_ENDLESS, "HTTP/1.1 102 Processing\r\n\r\n"},
-         plain_route ? large : OUTBOUND_PROTOCOL,
+         route == OUTBOUND_PLAIN ? large : OUTBOUND_PROTOCOL,
          0},
         {{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", PEER_ENDLESS, lines},
          large,
@@ -809,7 +809,7 @@ static void test_proxy(void **state)
     peer_script(&proxy, &reply, 1);
     snprintf(proxy_url, sizeof(proxy_url), "http://127.0.0.1:%d", proxy.port);
     struct outbound_options options = default_options;
-    options.plain_only = plain_route;
+    options.route = route;
     options.proxy = proxy_url;
     options.guard = &strict;
     world = (struct world){.reactor = reactor, .outbound = outbound_new(reactor, &options)};
@@ -1187,6 +1187,6 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     alarm(240); /* a request that is never answered ends the test */
     int failed = cmocka_run_group_tests_name("direct route", tests, NULL, NULL);
-    plain_route = true;
+    route = OUTBOUND_PLAIN;
     return failed + cmocka_run_group_tests_name("plain route", tests, NULL, NULL);
 }

@@ -212,7 +212,7 @@ static void stop_target(const struct target *target)
 /* ---- Sending -------------------------------------------------------------------------------- */
 
 /* How the tests send. */
-static bool plain_route;
+static enum outbound_choice route;
 static enum outbound_tls direct_tls;
 
 struct world {
@@ -258,7 +258,7 @@ static void world_init(struct world *world, bool trusting)
     struct outbound_options options = {.in_flight_max = 4,
                                        .idle_connections_max = 4,
                                        .ca_file = trusting ? world->ca_file : NULL,
-                                       .plain_only = plain_route,
+                                       .route = route,
                                        .direct_tls = direct_tls,
                                        .guard = &world->guard};
     world->reactor = reactor_new();
@@ -428,6 +428,6 @@ int main(void)
     int failed = cmocka_run_group_tests_name("direct route, OpenSSL", tests, NULL, NULL);
     direct_tls = OUTBOUND_TLS_LIBCURL;
     failed += cmocka_run_group_tests_name("direct route, libcurl", tests, NULL, NULL);
-    plain_route = true;
+    route = OUTBOUND_PLAIN;
     return failed + cmocka_run_group_tests_name("plain route", tests, NULL, NULL);
 }

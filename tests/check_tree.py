@@ -32,8 +32,11 @@ LIBRARIES = {
     ],
     "curl": [
         "src/net/curl_error.c",
-        "src/net/curl_pump.c",
-        "src/net/curl_transfer.h",
+        "src/net/curl_env.h",
+        "src/net/curl_shard.h",
+        "src/net/direct_head.c",
+        "src/net/direct_stream.c",
+        "src/net/outbound.c",
         "src/app/send.c",  # a client, not a part of the server
         VERSIONS,
     ],
@@ -42,6 +45,7 @@ LIBRARIES = {
     "openssl": [
         "src/wire/digest.c",
         "src/wire/signer.c",
+        "src/net/direct_stream.c",
         "src/net/redis_script.c",
         "src/api/auth.c",
         VERSIONS,

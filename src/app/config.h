@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "net/outbound.h"
 
 /* In the order of the option's choices; behind the last one come replicas(2) to replicas(8). */
 enum config_durability {
@@ -114,6 +115,8 @@ struct config {
         char *ca_file; /* "": the system's */
         char *proxy;   /* "": none */
         uint64_t idle_connections;
+        enum outbound_choice route;
+        enum outbound_tls direct_tls;
     } outbound;
     struct {
         struct config_durations schedule;

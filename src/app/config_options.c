@@ -30,6 +30,8 @@
 static const char *const durability_names[] = {
     "always",      "everysec",    "memory",      "replicas(1)", "replicas(2)", "replicas(3)",
     "replicas(4)", "replicas(5)", "replicas(6)", "replicas(7)", "replicas(8)", NULL};
+static const char *const outbound_route_names[] = {"auto", "plain", NULL};
+static const char *const outbound_tls_names[] = {"openssl", "libcurl", NULL};
 static const char *const log_format_names[] = {"logfmt", "json", NULL};
 static const char *const log_level_names[] = {"error", "warn", "info", "debug", NULL};
 
@@ -500,6 +502,21 @@ const struct config_option config_options[] = {
      .max = 100000,
      .unit = "connections",
      .help = "Kept open to be used again, to all endpoints."},
+    {.name = "outbound.route",
+     .type = CONFIG_TYPE_ENUM,
+     FIELD(outbound.route),
+     .fallback = "auto",
+     .choices = outbound_route_names,
+     .help = "Who speaks HTTP to endpoints. \"auto\": we, on connections that libcurl makes, "
+             "except through proxies that want more than a tunnel. \"plain\": libcurl, which takes "
+             "three times the CPU time."},
+    {.name = "outbound.directTls",
+     .type = CONFIG_TYPE_ENUM,
+     FIELD(outbound.direct_tls),
+     .fallback = "openssl",
+     .choices = outbound_tls_names,
+     .help = "How TLS connections are read and written when route is \"auto\": by OpenSSL itself, "
+             "or through libcurl, which costs a little more."},
 
     {.name = "retry.schedule",
      .type = CONFIG_TYPE_DURATION_LIST,

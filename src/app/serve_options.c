@@ -127,6 +127,8 @@ void serve_outbound_options(const struct config *config, const struct netguard *
         .user_agent = config->outbound.user_agent,
         .ca_file = config->outbound.ca_file[0] ? config->outbound.ca_file : NULL,
         .proxy = config->outbound.proxy,
+        .route = config->outbound.route,
+        .direct_tls = config->outbound.direct_tls,
         .guard = guard,
         .connection_age_max_ms = CONNECTION_AGE_MAX_MS,
         .idle_age_max_ms = IDLE_AGE_MAX_MS,

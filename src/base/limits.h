@@ -85,5 +85,7 @@
 #define LIMIT_RESPONSE_HEADER_BYTES                                                                \
     (64 * 1024) /* all header lines, 1xx and trailers included;                                    \
                    more is `response_too_large` */
+#define LIMIT_RESPONSE_PROVISIONAL                                                                 \
+    32 /* 1xx responses before the final one, of which real servers send one or none */
 
 #endif

@@ -44,6 +44,13 @@ enum outbound_error curl_errno_class(int os_errno)
     }
 }
 
+enum outbound_error curl_io_errno_class(int os_errno)
+{
+    if (os_errno == ETIMEDOUT || os_errno == EHOSTUNREACH || os_errno == ENETUNREACH)
+        return curl_errno_class(os_errno);
+    return OUTBOUND_CONNECTION_RESET;
+}
+
 /* What a failed read or write of an established connection means. */
 static enum outbound_error io_class(const struct curl_failure *failure)
 {
@@ -53,10 +60,7 @@ static enum outbound_error io_class(const struct curl_failure *failure)
         return OUTBOUND_PROTOCOL;
     if (strstr(failure->detail, "from proxy after CONNECT"))
         return OUTBOUND_UNREACHABLE;
-    if (failure->os_errno == ETIMEDOUT || failure->os_errno == EHOSTUNREACH ||
-        failure->os_errno == ENETUNREACH)
-        return curl_errno_class(failure->os_errno);
-    return OUTBOUND_CONNECTION_RESET;
+    return curl_io_errno_class(failure->os_errno);
 }
 
 enum outbound_error curl_error_class(const struct curl_failure *failure)

@@ -20,4 +20,7 @@ enum outbound_error curl_error_class(const struct curl_failure *failure);
 /* For a socket that could not be made or connected. */
 enum outbound_error curl_errno_class(int os_errno);
 
+/* For an established connection that could not be read or written. */
+enum outbound_error curl_io_errno_class(int os_errno);
+
 #endif

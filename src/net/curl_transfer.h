@@ -4,36 +4,12 @@
 #ifndef TROTLINE_NET_CURL_TRANSFER_H
 #define TROTLINE_NET_CURL_TRANSFER_H
 
-#include <curl/curl.h>
-
 #include "base/limits.h"
-#include "net/fd_watch.h"
+#include "net/curl_env.h"
 #include "net/outbound.h"
 
-/* What all transfers of one outbound share. Outlives them, and the multis. */
-struct curl_env {
-    struct fd_watches *watches; /* borrowed: sockets are adopted into it and dropped from it */
-    struct outbound_stats stats;
-
-    const struct netguard *guard; /* borrowed */
-    CURLSH *tls_sessions;
-    char *user_agent; /* NULL: none */
-    char *ca_file;    /* NULL: the system's */
-    char *proxy;      /* "": none */
-    bool no_ca_path;
-    long connection_age_max_s;
-    long idle_age_max_s;
-};
-
-/* False when out of memory or when the file of certificates cannot be read (logged); what is half
- * made is for curl_env_deinit. */
-MUST_CHECK bool curl_env_init(struct curl_env *env, struct fd_watches *watches,
-                              const struct outbound_options *options);
-void curl_env_deinit(struct curl_env *env);
-
 struct curl_transfer {
-    struct curl_env *env;
-    void *watch_owner;        /* of sockets opened for it */
+    struct curl_dial dial;    /* its sockets are set by the owner, before the first call */
     bool (*may_send)(void *); /* the call's, NULL: yes */
     void *may_send_arg;
     CURL *easy;               /* NULL until needed, and after it was thrown away */
@@ -54,21 +30,17 @@ struct curl_transfer {
     bool header_ended; /* the last header was whole */
     bool begun;        /* a connection stood and the guard let it pass */
     bool withheld;     /* may_send() said no */
-    unsigned sockets_opened;
-    int socket_errno;   /* of the last socket that could not be made */
-    const char *denied; /* the guard's reason, when it refused */
     struct outbound_result result;
     char detail[CURL_ERROR_SIZE];
     char head[LIMIT_ATTEMPT_BODY_BYTES];
 };
 
 /* Sets the call's options in the handle, which is made when there is none. The handle's
- * CURLINFO_PRIVATE is the transfer. `arg` is what the call's may_send() is given. ST_SYNTAX when a
- * header line has a line end in it, ST_NOMEM; after ST_NOMEM the transfer is of no use but to be
- * deinited. */
-MUST_CHECK enum status curl_transfer_prepare(struct curl_transfer *transfer,
-                                             const struct outbound_call *call, void *arg,
-                                             void *watch_owner);
+ * CURLINFO_PRIVATE is the transfer. `arg` is what the call's may_send() is given. False when out of
+ * memory: then the transfer is of no use but to be deinited. */
+MUST_CHECK bool curl_transfer_prepare(struct curl_transfer *transfer,
+                                      const struct outbound_call *call, void *arg,
+                                      void *watch_owner);
 
 /* Completes `result` from curl's answer. To be called before the handle leaves its multi. */
 void curl_transfer_complete(struct curl_transfer *transfer, CURLcode code);

@@ -157,6 +157,12 @@ bool fd_watch_want(struct fd_watches *watches, int fd, unsigned want, void *owne
     return true;
 }
 
+void *fd_watch_owner(const struct fd_watches *watches, int fd)
+{
+    bool known = fd >= 0 && fd < watches->table_size && watches->table[fd];
+    return known ? watches->table[fd]->owner : NULL;
+}
+
 void fd_watch_drop(struct fd_watches *watches, int fd)
 {
     if (fd < 0 || fd >= watches->table_size || !watches->table[fd])

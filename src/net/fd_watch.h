@@ -32,6 +32,9 @@ bool fd_watch_adopt(struct fd_watches *watches, int fd, void *owner);
  * when libevent refuses. */
 bool fd_watch_want(struct fd_watches *watches, int fd, unsigned want, void *owner);
 
+/* NULL for a descriptor that is not watched. */
+void *fd_watch_owner(const struct fd_watches *watches, int fd);
+
 /* Before the descriptor is closed. No effect on an unknown one. */
 void fd_watch_drop(struct fd_watches *watches, int fd);
 

@@ -1,4 +1,4 @@
-/* http_chunked.c - decodes a chunked body, in place and in any pieces.
+/* http_chunked.c - decodes a chunked body, in any pieces.
  *
  *              digits                       CR LF           bytes       CR LF
  *      SIZE ------------------------------> SIZE_LF ------> DATA -----> DATA_CR, DATA_LF -> SIZE
@@ -9,7 +9,7 @@
  *                                              v   | CR LF
  *                                TRAILER_NAME : TRAILER_VALUE
  *
- * Data is moved in runs; only framing goes through the automaton, a byte a step. As everything
+ * Data is taken in runs; only framing goes through the automaton, a byte a step. As everything
  * given is consumed, the caller never holds framing bytes, and what is held is bounded by the body
  * alone.
  *
@@ -18,6 +18,11 @@
  * been smuggled through parsers that looked for the next LF. The trailer is held to the rules of
  * headers, bounded, and dropped: merged into the headers it would be another way to smuggle
  * (section 7.1.2).
+ *
+ * blanks_allowed is for responses. Some servers pad the size with spaces, and the grammar lets any
+ * put white space around the parts of an extension. Behind a size come then SIZE_BLANK until CR or
+ * ';', and EXT_ANY until CR, whatever of printable bytes is in between: the end of the line is as
+ * certain as it is otherwise.
  */
 #include "net/http_chunked.h"
 
@@ -31,6 +36,8 @@ enum { SIZE_DIGITS_MAX = 8 };
 
 enum state {
     SIZE,
+    SIZE_BLANK,
+    EXT_ANY,
     EXT_NAME_START,
     EXT_NAME,
     EXT_VALUE_START,
@@ -51,13 +58,30 @@ enum state {
 
 void http_chunked_init(struct http_chunked *chunked, size_t body_bytes_max)
 {
-    *chunked = (struct http_chunked){.state = SIZE, .body_bytes_max = body_bytes_max};
+    *chunked = (struct http_chunked){
+        .state = SIZE,
+        .body_bytes_max = body_bytes_max,
+        .trailer_bytes_max = LIMIT_HTTP_TRAILER_BYTES,
+    };
 }
 
 static enum http_fault enter(struct http_chunked *c, enum state state)
 {
     c->state = (int)state;
     return HTTP_FAULT_NONE;
+}
+
+static enum http_fault on_size_end(struct http_chunked *c, char b)
+{
+    if (c->blanks_allowed && http_is_blank(b)) {
+        c->blanks_seen = true;
+        /* Counted, so that this has an end, too. */
+        return ++c->extension_bytes > LIMIT_HTTP_EXTENSION_BYTES ? HTTP_FAULT_CHUNK_EXTENSION_LONG
+                                                                 : enter(c, SIZE_BLANK);
+    }
+    if (b == ';')
+        return enter(c, c->blanks_allowed ? EXT_ANY : EXT_NAME_START);
+    return b == '\r' ? enter(c, SIZE_LF) : HTTP_FAULT_CHUNK_SIZE;
 }
 
 static enum http_fault on_size(struct http_chunked *c, char b)
@@ -68,9 +92,7 @@ static enum http_fault on_size(struct http_chunked *c, char b)
         c->digits++;
         return HTTP_FAULT_NONE;
     }
-    if (c->digits == 0 || (b != ';' && b != '\r'))
-        return HTTP_FAULT_CHUNK_SIZE;
-    return enter(c, b == ';' ? EXT_NAME_START : SIZE_LF);
+    return c->digits > 0 ? on_size_end(c, b) : HTTP_FAULT_CHUNK_SIZE;
 }
 
 /* What may follow a complete extension: another, or the end of the line. */
@@ -88,6 +110,10 @@ static enum http_fault on_extension(struct http_chunked *c, char b)
         return HTTP_FAULT_CHUNK_EXTENSION_LONG;
     bool token = http_char_is(b, HTTP_CHAR_TOKEN);
     switch (c->state) {
+    case EXT_ANY:
+        if (b == '\r')
+            return enter(c, SIZE_LF);
+        return http_char_is(b, HTTP_CHAR_VALUE) ? HTTP_FAULT_NONE : HTTP_FAULT_CHUNK_EXTENSION;
     case EXT_NAME_START:
         return token ? enter(c, EXT_NAME) : HTTP_FAULT_CHUNK_EXTENSION;
     case EXT_NAME:
@@ -126,7 +152,7 @@ static enum http_fault on_size_lf(struct http_chunked *c, char b)
 
 static enum http_fault on_trailer(struct http_chunked *c, char b)
 {
-    if (++c->trailer_bytes > LIMIT_HTTP_TRAILER_BYTES)
+    if (++c->trailer_bytes > c->trailer_bytes_max)
         return HTTP_FAULT_TRAILER_LONG;
     bool token = http_char_is(b, HTTP_CHAR_TOKEN);
     switch (c->state) {
@@ -150,6 +176,9 @@ static enum http_fault on_byte(struct http_chunked *c, char b)
     switch ((enum state)c->state) {
     case SIZE:
         return on_size(c, b);
+    case SIZE_BLANK:
+        return on_size_end(c, b);
+    case EXT_ANY:
     case EXT_NAME_START:
     case EXT_NAME:
     case EXT_VALUE_START:
@@ -179,25 +208,45 @@ static enum http_fault on_byte(struct http_chunked *c, char b)
     return HTTP_FAULT_NONE;
 }
 
-enum http_fault http_chunked_feed(struct http_chunked *chunked, char *body, const char *raw,
-                                  size_t len, size_t *used)
+enum http_fault http_chunked_next(struct http_chunked *chunked, struct slice raw, size_t *used,
+                                  struct slice *data)
 {
     size_t at = 0;
-    while (at < len && !chunked->done) {
+    *data = slice_of(raw.ptr, 0);
+    while (at < raw.len && !chunked->done && data->len == 0) {
         if (chunked->state == DATA) {
-            size_t run = len - at < chunked->left ? len - at : chunked->left;
-            memmove(body + chunked->body_bytes, raw + at, run);
+            size_t run = raw.len - at < chunked->left ? raw.len - at : chunked->left;
+            *data = slice_of(raw.ptr + at, run);
             chunked->body_bytes += run;
             chunked->left -= (uint32_t)run;
             at += run;
             if (chunked->left == 0)
                 chunked->state = DATA_CR;
         } else {
-            enum http_fault fault = on_byte(chunked, raw[at++]);
+            enum http_fault fault = on_byte(chunked, raw.ptr[at++]);
             if (fault)
                 return fault;
         }
     }
     *used = at;
+    return HTTP_FAULT_NONE;
+}
+
+enum http_fault http_chunked_feed(struct http_chunked *chunked, char *body, const char *raw,
+                                  size_t len, size_t *used)
+{
+    struct slice rest = slice_of(raw, len);
+    while (rest.len > 0 && !chunked->done) {
+        char *end = body + chunked->body_bytes;
+        size_t taken;
+        struct slice data;
+        enum http_fault fault = http_chunked_next(chunked, rest, &taken, &data);
+        if (fault)
+            return fault;
+        if (data.len > 0)
+            memmove(end, data.ptr, data.len);
+        rest = slice_from(rest, taken);
+    }
+    *used = len - rest.len;
     return HTTP_FAULT_NONE;
 }

@@ -271,33 +271,37 @@ static enum http_fault parse_request_line(struct http_head *head, struct slice l
 
 /* ---- Header lines ---------------------------------------------------------------------------- */
 
-static bool is_blank(char c)
+struct slice http_trim(struct slice s)
 {
-    return c == ' ' || c == '\t';
-}
-
-static struct slice trim(struct slice s)
-{
-    while (s.len > 0 && is_blank(s.ptr[0]))
+    while (s.len > 0 && http_is_blank(s.ptr[0]))
         s = slice_from(s, 1);
-    while (s.len > 0 && is_blank(s.ptr[s.len - 1]))
+    while (s.len > 0 && http_is_blank(s.ptr[s.len - 1]))
         s.len--;
     return s;
 }
 
+struct slice http_list_next(struct slice *list)
+{
+    const char *comma = list->len > 0 ? memchr(list->ptr, ',', list->len) : NULL;
+    size_t len = comma ? (size_t)(comma - list->ptr) : list->len;
+    struct slice element = http_trim(slice_of(list->ptr, len));
+    *list = comma ? slice_from(*list, len + 1) : SLICE_NULL;
+    return element;
+}
+
 static enum http_fault parse_line(struct http_header *header, struct slice line)
 {
-    if (is_blank(line.ptr[0]))
+    if (http_is_blank(line.ptr[0]))
         return HTTP_FAULT_HEADER_FOLD;
     size_t name_len = http_char_span(line, HTTP_CHAR_TOKEN);
     if (name_len == line.len)
         return HTTP_FAULT_HEADER_COLON;
-    if (name_len > 0 && is_blank(line.ptr[name_len]))
+    if (name_len > 0 && http_is_blank(line.ptr[name_len]))
         return HTTP_FAULT_HEADER_SPACE;
     if (name_len == 0 || line.ptr[name_len] != ':')
         return HTTP_FAULT_HEADER_NAME;
     header->name = slice_of(line.ptr, name_len);
-    header->value = trim(slice_from(line, name_len + 1));
+    header->value = http_trim(slice_from(line, name_len + 1));
     if (http_char_span(header->value, HTTP_CHAR_VALUE) < header->value.len)
         return HTTP_FAULT_HEADER_VALUE;
     return HTTP_FAULT_NONE;
@@ -322,15 +326,12 @@ static enum http_fault gather_once(struct slice *place, struct slice value, enum
 
 static void gather_connection(struct gathered *seen, struct slice list)
 {
-    while (list.len > 0) {
-        const char *comma = memchr(list.ptr, ',', list.len);
-        size_t len = comma ? (size_t)(comma - list.ptr) : list.len;
-        struct slice option = trim(slice_of(list.ptr, len));
+    while (list.ptr) {
+        struct slice option = http_list_next(&list);
         if (slice_eq_nocase(option, SLICE("close")))
             seen->close = true;
         else if (slice_eq_nocase(option, SLICE("keep-alive")))
             seen->keep_alive = true;
-        list = slice_from(list, len + 1);
     }
 }
 

@@ -89,4 +89,18 @@ static inline bool http_char_is(char c, int class)
 /* Length of the longest prefix whose bytes are all of the class. */
 size_t http_char_span(struct slice s, int class);
 
+/* ---- Parts of field values, for requests and responses --------------------------------------- */
+
+static inline bool http_is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Without the blanks around it. */
+struct slice http_trim(struct slice s);
+
+/* Cuts the next element off a comma-separated list, without the blanks around it; it may be empty.
+ * *list is SLICE_NULL after the last. Knows no quoted strings: for lists of tokens and numbers. */
+struct slice http_list_next(struct slice *list);
+
 #endif

@@ -1,10 +1,11 @@
 /* outbound.h - sends one HTTP request to a target and tells once what became of it.
  *
- * The interface of all routes. There is one at present: the plain route (curl_pump.c), in which
- * libcurl does the whole transfer on connections that it keeps. What is promised here holds for
- * every route: HTTP/1.1 POST; no redirects followed; nothing decompressed; response capped in bytes
- * and time; certificates and host names checked, TLS 1.2 or later; the guard asked for each address
- * before it is connected to, and again before a kept connection is used.
+ * There are two ways to do that. On the direct route (direct_route.c) libcurl makes the connections
+ * and we keep them and speak HTTP/1.1 on them; on the plain route (curl_pump.c) libcurl does the
+ * whole transfer. outbound.c chooses. What is promised here holds for both: HTTP/1.1 POST; no
+ * redirects followed; nothing decompressed; response capped in bytes and time; certificates and
+ * host names checked, TLS 1.2 or later; the guard asked for each address before it is connected to,
+ * and again before a kept connection is used.
  *
  * On the wire go the request line, `Host`, `User-Agent` when there is one, `Content-Length`, and
  * the caller's lines as they are. No `Accept`, `Expect` or `Accept-Encoding`.
@@ -49,6 +50,18 @@ enum outbound_error {
  * "address_denied", "internal", "cancelled"; "" for OUTBOUND_OK. Static memory. */
 const char *outbound_error_name(enum outbound_error error);
 
+/* Which route requests take. */
+enum outbound_choice {
+    OUTBOUND_AUTO, /* the direct one; the plain one through proxies that want more than a tunnel */
+    OUTBOUND_PLAIN /* all of them the plain one */
+};
+
+/* Who carries the bytes of TLS connections on the direct route. */
+enum outbound_tls {
+    OUTBOUND_TLS_OPENSSL, /* we, by SSL_read() and SSL_write() on libcurl's session */
+    OUTBOUND_TLS_LIBCURL  /* curl_easy_recv() and curl_easy_send(), which cost more */
+};
+
 struct outbound_options {
     size_t in_flight_max;        /* requests at a time; at least 1 */
     size_t idle_connections_max; /* connections kept, busy ones included, are at most these and
@@ -58,6 +71,8 @@ struct outbound_options {
     const char *proxy; /* NULL or "": none. The environment is never read. With a proxy the
                           guard is not asked: the proxy makes the connections and must
                           have a policy of its own */
+    enum outbound_choice route;
+    enum outbound_tls direct_tls;
     const struct netguard *guard;   /* borrowed for the outbound's life; changes act at once */
     uint64_t connection_age_max_ms; /* a connection is used no longer than this; 0: no limit */
     uint64_t idle_age_max_ms;       /* nor after it idled this long; 0: 118 s. Both count in whole
@@ -85,8 +100,8 @@ struct outbound_call {
 /* What came. Valid only during done(). */
 struct outbound_result {
     enum outbound_error error;
-    int status_code;        /* of the final status line, 0 when none came. With another error than
-                               OUTBOUND_OK it is for information: the response is incomplete */
+    int status_code;        /* 0 until the final response's header came whole. With another error
+                               than OUTBOUND_OK it is for information: the rest is missing */
     struct slice body_head; /* the response's first LIMIT_ATTEMPT_BODY_BYTES, raw bytes */
     size_t body_bytes;      /* received in all */
     bool truncated;       /* the body went beyond response_bytes_max and the connection was closed.

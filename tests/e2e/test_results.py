@@ -4,7 +4,7 @@ import datetime
 import time
 
 import pytest
-from harness import Sink, free_port, wait_until
+from harness import Daemon, Sink, free_port, wait_until
 from harness.certs import Authority
 from harness.sink import (close, delayed, drip, endless, garbage, hang, huge_headers, redirect,
                           reply, reset, retry_after)
@@ -29,6 +29,15 @@ def listed(client, webhook, count):
         assert len(attempts) == count, attempts
         return attempts
     return wait_until(there, 10, f"{count} attempts")[::-1]
+
+
+@pytest.fixture(scope="module", params=["auto", "plain"])
+def server(request, tmp_path_factory):
+    """The server of this module's tests, once for each route that deliveries can take."""
+    daemon = Daemon(tmp_path_factory.mktemp("server"), config=f"outbound:\n  route: {request.param}\n")
+    daemon.start()
+    yield daemon
+    daemon.finish()
 
 
 # ---- success -----------------------------------------------------------------------------------------
@@ -141,10 +150,11 @@ def test_certificates_nobody_vouches_for(client, authority, event_type, kind):
         assert attempt["error"] == "tls" and sink.count() == 0
 
 
+@pytest.mark.parametrize("route", ["auto", "auto\n  directTls: libcurl", "plain"])
 @pytest.mark.parametrize("kind, delivered", [("good", True), ("wrong-name", False),
                                              ("expired", False), ("self-signed", False)])
-def test_certificates_with_a_trusted_authority(start_daemon, authority, kind, delivered):
-    daemon = start_daemon(config=f"outbound:\n  caFile: {authority.path}\n")
+def test_certificates_with_a_trusted_authority(start_daemon, authority, kind, delivered, route):
+    daemon = start_daemon(config=f"outbound:\n  caFile: {authority.path}\n  route: {route}\n")
     with Sink(tls=authority.context(kind)) as sink, daemon.client() as client:
         webhook = client.create_webhook(sink.url("/"), ["a"], retryPolicy=ONCE)
         event = client.event_id("a")

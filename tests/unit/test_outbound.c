@@ -1,5 +1,7 @@
-/* Tests of net/outbound over plain http: what a request looks like, what each kind of failure is
- * called, and that connections, limits and cancelling behave. TLS is in test_outbound_tls.c. */
+/* Tests of net/outbound over plain http, of what both routes promise: what a request looks like,
+ * what each kind of failure is called, and that connections, limits and cancelling behave. All
+ * tests run on each route. TLS is in test_outbound_tls.c, what only the direct route has in
+ * test_outbound_direct.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,6 +45,8 @@ int curl_multi_socket_action(void *multi, int fd, int ready, int *running)
 
 /* ---- The world of a test -------------------------------------------------------------------- */
 
+static enum outbound_choice route; /* that the tests run on */
+
 struct world {
     struct reactor *reactor;
     struct outbound *outbound;
@@ -82,6 +86,7 @@ static void world_init(struct world *world, const struct outbound_options *optio
 {
     struct outbound_options mine = *options;
     *world = (struct world){.fds_before = count_fds()};
+    mine.route = route;
     world->guard.allow_private = true;
     if (!mine.guard)
         mine.guard = &world->guard;
@@ -166,9 +171,12 @@ static void exchange(struct world *world, const char *text, enum peer_then then,
     assert_int_equal(answer->calls, 1);
 }
 
+enum { ANY_STATUS = -1 }; /* libcurl gives up inside the header, we at its end */
+
 static void assert_error(const struct answer *answer, enum outbound_error error, int status_code)
 {
-    if (answer->result.error != error || answer->result.status_code != status_code)
+    if (answer->result.error != error ||
+        (status_code != ANY_STATUS && answer->result.status_code != status_code))
         fail_msg("got '%s' %d (%s), expected '%s' %d", outbound_error_name(answer->result.error),
                  answer->result.status_code, answer->detail, outbound_error_name(error),
                  status_code);
@@ -384,7 +392,7 @@ static void test_bad_answers(void **state)
     } cases[] = {
         {"", PEER_CLOSE, OUTBOUND_CONNECTION_RESET, 0},
         {"", PEER_RESET, OUTBOUND_CONNECTION_RESET, 0},
-        {"HTTP/1.1 200 OK\r\nContent-", PEER_CLOSE, OUTBOUND_CONNECTION_RESET, 200},
+        {"HTTP/1.1 200 OK\r\nContent-", PEER_CLOSE, OUTBOUND_CONNECTION_RESET, 0},
         {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", PEER_CLOSE, OUTBOUND_CONNECTION_RESET,
          200},
         {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", PEER_RESET, OUTBOUND_CONNECTION_RESET,
@@ -393,7 +401,8 @@ static void test_bad_answers(void **state)
          OUTBOUND_CONNECTION_RESET, 200},
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nab", PEER_CLOSE,
          OUTBOUND_PROTOCOL, 200},
-        {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", PEER_CLOSE, OUTBOUND_PROTOCOL, 200},
+        {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", PEER_CLOSE, OUTBOUND_PROTOCOL,
+         ANY_STATUS},
         {"SSH-2.0-OpenSSH_9.2p1\r\n", PEER_CLOSE, OUTBOUND_PROTOCOL, 0},
         {"<html>it works</html>", PEER_CLOSE, OUTBOUND_PROTOCOL, 0},
         {"HTTP/9.9 200 OK\r\n\r\n", PEER_CLOSE, OUTBOUND_PROTOCOL, 0},
@@ -456,7 +465,8 @@ static void test_endless_body(void **state)
     world_end(&world);
 }
 
-/* Header lines without end: many lines, one long line, provisional answers, trailers. */
+/* Header lines without end: many lines, one long line, provisional answers (of which the direct
+ * route takes no more than a few), trailers. */
 static void test_header_floods(void **state)
 {
     (void)state;
@@ -464,15 +474,21 @@ static void test_header_floods(void **state)
     for (size_t i = 0; i + 16 < sizeof(lines); i += 16)
         memcpy(lines + i, "X-Header: abcd\r\n", 16);
     memset(line, 'x', sizeof(line) - 1);
+    const enum outbound_error large = OUTBOUND_RESPONSE_TOO_LARGE;
     const struct {
         struct peer_reply reply;
+        enum outbound_error error;
         int status_code;
     } cases[] = {
-        {{"HTTP/1.1 200 OK\r\n", PEER_ENDLESS, lines}, 200},
-        {{"HTTP/1.1 200 OK\r\nX: ", PEER_ENDLESS, line}, 200},
-        {{"HTTP/1.1 200 OK", PEER_ENDLESS, line}, 0},
-        {{"HTTP/1.1 100 Continue\r\n\r\n", PEER_ENDLESS, "HTTP/1.1 102 Processing\r\n\r\n"}, 0},
-        {{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", PEER_ENDLESS, lines}, 200},
+        {{"HTTP/1.1 200 OK\r\n", PEER_ENDLESS, lines}, large, 0},
+        {{"HTTP/1.1 200 OK\r\nX: ", PEER_ENDLESS, line}, large, 0},
+        {{"HTTP/1.1 200 OK", PEER_ENDLESS, line}, large, 0},
+        {{"HTTP/1.1 100 Continue\r\n\r\n", PEER_ENDLESS, "HTTP/1.1 102 Processing\r\n\r\n"},
+         route == OUTBOUND_PLAIN ? large : OUTBOUND_PROTOCOL,
+         0},
+        {{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", PEER_ENDLESS, lines},
+         large,
+         200},
     };
     struct world world;
     struct answer answer;
@@ -482,9 +498,9 @@ static void test_header_floods(void **state)
         peer_script(&world.peer, &cases[i].reply, 1);
         send_it(&world, &call, &answer);
         wait_for_answers(&world);
-        if (answer.result.error != OUTBOUND_RESPONSE_TOO_LARGE)
+        if (answer.result.error != cases[i].error)
             print_message("case %zu\n", i);
-        assert_error(&answer, OUTBOUND_RESPONSE_TOO_LARGE, cases[i].status_code);
+        assert_error(&answer, cases[i].error, cases[i].status_code);
     }
     world_end(&world);
 }
@@ -498,7 +514,7 @@ static void test_slow_targets(void **state)
         const char *reply;
         int status_code;
     } cases[] = {{"", 0},
-                 {"HTTP/1.1 200 OK\r\nContent-", 200},
+                 {"HTTP/1.1 200 OK\r\nContent-", 0},
                  {"HTTP/1.1 100 Continue\r\n\r\n", 0},
                  {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", 200}};
     struct world world;
@@ -793,6 +809,7 @@ static void test_proxy(void **state)
     peer_script(&proxy, &reply, 1);
     snprintf(proxy_url, sizeof(proxy_url), "http://127.0.0.1:%d", proxy.port);
     struct outbound_options options = default_options;
+    options.route = route;
     options.proxy = proxy_url;
     options.guard = &strict;
     world = (struct world){.reactor = reactor, .outbound = outbound_new(reactor, &options)};
@@ -1169,5 +1186,7 @@ int main(void)
     };
     signal(SIGPIPE, SIG_IGN);
     alarm(240); /* a request that is never answered ends the test */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("direct route", tests, NULL, NULL);
+    route = OUTBOUND_PLAIN;
+    return failed + cmocka_run_group_tests_name("plain route", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Tests of net/outbound over https: which certificates pass, what failed handshakes are called, and
- * that sessions and connections are used again. The target is a child process with OpenSSL. */
+ * that sessions and connections are used again. All of them run on each route, and on the direct
+ * one in both of its ways to speak TLS. The target is a child process with OpenSSL. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -210,6 +211,10 @@ static void stop_target(const struct target *target)
 
 /* ---- Sending -------------------------------------------------------------------------------- */
 
+/* How the tests send. */
+static enum outbound_choice route;
+static enum outbound_tls direct_tls;
+
 struct world {
     struct identity authority;
     char ca_file[64];
@@ -253,6 +258,8 @@ static void world_init(struct world *world, bool trusting)
     struct outbound_options options = {.in_flight_max = 4,
                                        .idle_connections_max = 4,
                                        .ca_file = trusting ? world->ca_file : NULL,
+                                       .route = route,
+                                       .direct_tls = direct_tls,
                                        .guard = &world->guard};
     world->reactor = reactor_new();
     assert_non_null(world->reactor);
@@ -418,5 +425,9 @@ int main(void)
     };
     signal(SIGPIPE, SIG_IGN);
     alarm(240);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("direct route, OpenSSL", tests, NULL, NULL);
+    direct_tls = OUTBOUND_TLS_LIBCURL;
+    failed += cmocka_run_group_tests_name("direct route, libcurl", tests, NULL, NULL);
+    route = OUTBOUND_PLAIN;
+    return failed + cmocka_run_group_tests_name("plain route", tests, NULL, NULL);
 }

@@ -1,0 +1,263 @@
+/* direct_conn.c - the states of a connection.
+ *
+ *      none idles              connected             answered, may be kept
+ *    ------------> connecting ------------> exchanging ------------------> idle
+ *                      |                     |     ^                      |   |
+ *               failed,|      failed, closed,|     |   the next request   |   |
+ *            cancelled |    cut, timed out,  |     `----------------------'   |
+ *                      |    cancelled        |                                | readable, too old,
+ *                      v                     v                                | one too many
+ *                    closed <--------------- + <------------------------------'
+ *
+ * It has a request in the first two and none while it idles. While it connects, libcurl waits for
+ * its socket and watches its time; from then on we do.
+ *
+ * In steady state an exchange costs no call of epoll and no timer: the socket stays registered for
+ * reading all its life, for writing only while the kernel takes no more, and the one deadline that
+ * a connection has (of its request, of its idling) is moved, which is a store as long as it moves
+ * further away (deadlines.h).
+ *
+ * An idle connection that becomes readable has been closed by its peer, or is out of step; either
+ * way nothing more is sent on it.
+ *
+ * Nothing here is called by libcurl but on_close(), which takes notes. What libcurl closes by
+ * itself (it should not, see direct_stream.c) is not touched any more: its number may belong to
+ * somebody else by then.
+ */
+#include "net/direct_conn.h"
+
+#include <stdlib.h>
+
+#include <sys/socket.h>
+
+#include "base/clock.h"
+
+enum {
+    LINKS_PER_MULTI = 512,            /* libcurl works on them when they are made and closed */
+    LINKS_PER_MULTI_BY_LIBCURL = 64,  /* … and with each read and write */
+    IDLE_AGE_DEFAULT_MS = 118 * 1000, /* libcurl's */
+};
+
+static struct direct_conn *conn_at(struct direct_place *place)
+{
+    return CONTAINER_OF(place, struct direct_conn, place);
+}
+
+const char *direct_conn_address(const struct direct_conn *conn)
+{
+    return conn->link.dial.address;
+}
+
+void direct_conn_close(struct direct_conn *conn)
+{
+    struct direct_conns *conns = conn->conns;
+    deadlines_clear(&conns->deadlines, &conn->deadline);
+    if (conn->connected && !conn->lost)
+        fd_watch_drop(conns->watches, conn->stream.fd);
+    list_remove(&conn->lost_node);
+    direct_link_close(&conn->link);
+    direct_place_deinit(&conn->place);
+    free(conn);
+}
+
+/* ---- Connecting ----------------------------------------------------------------------------- */
+
+struct direct_conn *direct_conn_open(struct direct_conns *conns, struct direct_origin *origin,
+                                     struct direct_request *request, const char *url,
+                                     uint64_t timeout_ms, bool http_allowed)
+{
+    struct direct_conn *conn = calloc(1, sizeof(*conn));
+    if (!conn)
+        return NULL;
+    if (!direct_link_open(conns->connector, &conn->link, url, timeout_ms, http_allowed)) {
+        free(conn);
+        return NULL;
+    }
+    conn->conns = conns;
+    conn->request = request;
+    direct_place_init(&conn->place, origin);
+    list_init(&conn->lost_node);
+    return conn;
+}
+
+/* Takes the socket over from libcurl. False when that fails: `stream` says why. */
+static bool take_over(struct direct_conn *conn)
+{
+    struct direct_conns *conns = conn->conns;
+    struct direct_stream *stream = &conn->stream;
+    socklen_t len = sizeof(conn->peer);
+    if (!direct_stream_open(stream, conn->link.easy, conn->place.origin->https, conn->link.detail))
+        return false;
+    if (getpeername(stream->fd, (struct sockaddr *)&conn->peer, &len) != 0) {
+        stream->error = OUTBOUND_CONNECTION_RESET;
+        stream->detail = "the connection was closed at once";
+        return false;
+    }
+    curl_address_text(conn->link.dial.address, (const struct sockaddr *)&conn->peer);
+    direct_link_take_socket(&conn->link, stream->fd);
+    if (!fd_watch_adopt(conns->watches, stream->fd, conn)) {
+        stream->error = OUTBOUND_INTERNAL;
+        stream->detail = "out of memory";
+        return false;
+    }
+    conn->connected = true;
+    uint64_t now_ms = clock_mono_ms();
+    bool endless = conns->age_max_ms >= DEADLINE_NEVER - now_ms;
+    conn->usable_until_ms = endless ? DEADLINE_NEVER : now_ms + conns->age_max_ms;
+    return true;
+}
+
+static void on_connected(struct direct_link *link)
+{
+    struct direct_conn *conn = CONTAINER_OF(link, struct direct_conn, link);
+    if (take_over(conn))
+        conn->conns->fns.connected(conn);
+    else
+        conn->conns->fns.failed(conn, conn->stream.error, conn->stream.detail);
+}
+
+static void on_failed(struct direct_link *link, enum outbound_error error, const char *detail)
+{
+    struct direct_conn *conn = CONTAINER_OF(link, struct direct_conn, link);
+    if (conn->request)
+        conn->conns->fns.failed(conn, error, detail);
+    else
+        direct_conn_close(conn);
+}
+
+/* libcurl closes a socket. Those that we close are not watched any more, nor are those that were
+ * never connected. */
+static void on_close(void *arg, int fd)
+{
+    struct direct_conns *conns = arg;
+    struct direct_conn *conn = fd_watch_owner(conns->watches, fd);
+    if (!conn)
+        return;
+    fd_watch_drop(conns->watches, fd);
+    direct_place_busy(&conn->place);
+    conn->lost = true;
+    list_push_back(&conns->lost, &conn->lost_node);
+    reactor_wake(conns->reactor);
+}
+
+void direct_conns_turn(struct direct_conns *conns)
+{
+    struct list *node;
+    direct_connector_turn(conns->connector);
+    while ((node = list_pop_front(&conns->lost)))
+        on_failed(&CONTAINER_OF(node, struct direct_conn, lost_node)->link,
+                  OUTBOUND_CONNECTION_RESET, "libcurl closed the connection");
+}
+
+/* ---- Exchanging and idling ------------------------------------------------------------------ */
+
+static void on_ready(void *owner, int fd, unsigned ready)
+{
+    (void)fd;
+    struct direct_conn *conn = owner;
+    if (conn->request)
+        conn->conns->fns.ready(conn, ready);
+    else if (!direct_stream_is_quiet(&conn->stream))
+        direct_conn_close(conn);
+}
+
+static void on_deadline(void *arg, struct deadline *passed)
+{
+    (void)arg;
+    struct direct_conn *conn = CONTAINER_OF(passed, struct direct_conn, deadline);
+    if (conn->request)
+        conn->conns->fns.expired(conn);
+    else
+        direct_conn_close(conn);
+}
+
+void direct_conn_exchange(struct direct_conn *conn, uint64_t deadline_ms)
+{
+    deadlines_set(&conn->conns->deadlines, &conn->deadline, deadline_ms);
+}
+
+bool direct_conn_want(struct direct_conn *conn, unsigned want)
+{
+    return fd_watch_want(conn->conns->watches, conn->stream.fd, want, conn);
+}
+
+void direct_conn_keep(struct direct_conn *conn)
+{
+    struct direct_conns *conns = conn->conns;
+    struct direct_place *excess;
+    uint64_t now_ms = clock_mono_ms();
+    uint64_t until_ms = now_ms + conns->idle_age_max_ms;
+    if (until_ms > conn->usable_until_ms)
+        until_ms = conn->usable_until_ms;
+    if (conn->lost || until_ms <= now_ms || !direct_conn_want(conn, FD_WATCH_READ)) {
+        direct_conn_close(conn);
+        return;
+    }
+    if (conns->tls_by_openssl)
+        direct_stream_take_tls(&conn->stream);
+    conn->used = true;
+    conn->request = NULL;
+    direct_place_idle(&conn->place);
+    deadlines_set(&conns->deadlines, &conn->deadline, until_ms);
+    while ((excess = direct_pool_excess(&conns->pool, conns->idle_max)))
+        direct_conn_close(conn_at(excess));
+}
+
+/* The deadline of one that idled too long has not been looked at yet in the turn in which it
+ * passes. */
+struct direct_conn *direct_conn_take(struct direct_origin *origin, struct direct_request *request)
+{
+    struct direct_place *place;
+    while ((place = direct_pool_last_used(origin))) {
+        struct direct_conn *conn = conn_at(place);
+        if (conn->deadline.at_ms > clock_mono_ms()) {
+            direct_place_busy(place);
+            conn->request = request;
+            return conn;
+        }
+        direct_conn_close(conn);
+    }
+    return NULL;
+}
+
+/* ---- Start and end -------------------------------------------------------------------------- */
+
+bool direct_conns_init(struct direct_conns *conns, struct reactor *reactor, struct curl_env *env,
+                       const struct outbound_options *options, const struct direct_conn_fns *fns)
+{
+    const struct direct_connect_fns connect_fns = {
+        .connected = on_connected, .failed = on_failed, .on_close = on_close, .arg = conns};
+    *conns = (struct direct_conns){
+        .reactor = reactor,
+        .env = env,
+        .fns = *fns,
+        .idle_max = options->idle_connections_max,
+        .idle_age_max_ms =
+            options->idle_age_max_ms ? options->idle_age_max_ms : IDLE_AGE_DEFAULT_MS,
+        .age_max_ms =
+            options->connection_age_max_ms ? options->connection_age_max_ms : DEADLINE_NEVER,
+        .tls_by_openssl = options->direct_tls == OUTBOUND_TLS_OPENSSL,
+    };
+    list_init(&conns->lost);
+    direct_pool_init(&conns->pool);
+    conns->connector = direct_connector_new(
+        reactor, env, conns->tls_by_openssl ? LINKS_PER_MULTI : LINKS_PER_MULTI_BY_LIBCURL,
+        &connect_fns);
+    conns->watches = fd_watches_new(reactor, on_ready);
+    return deadlines_init(&conns->deadlines, reactor, on_deadline, conns) && conns->connector &&
+           conns->watches;
+}
+
+void direct_conns_deinit(struct direct_conns *conns)
+{
+    struct direct_place *place;
+    struct list *node;
+    while ((place = direct_pool_excess(&conns->pool, 0)))
+        direct_conn_close(conn_at(place));
+    while ((node = list_pop_front(&conns->lost)))
+        direct_conn_close(CONTAINER_OF(node, struct direct_conn, lost_node));
+    direct_pool_deinit(&conns->pool);
+    direct_connector_free(conns->connector);
+    deadlines_deinit(&conns->deadlines);
+    fd_watches_free(conns->watches);
+}

@@ -1,0 +1,226 @@
+/* direct_connect.c - handles that only connect, and their multis.
+ *
+ *                 open                 curl's message
+ *      closed ----------> connecting ------------------> connected() --.
+ *        ^                    |  |                                     |
+ *        |              close |  `---------------------> failed() --.  | close
+ *        `--------------------+-------------------------------------+--'
+ *
+ * A handle stays in its multi until its connection ends: taking it out closes the socket. These
+ * multis are not shared with transfers, since connections that are held count as kept ones there,
+ * and libcurl would close those of the transfers for them. Handles are cleaned up before their
+ * multi; the other way round libcurl loses a descriptor and a TLS session each.
+ *
+ * Multis are made when those before them are full, and kept. A name is resolved, an address tried,
+ * a proxy asked for a tunnel, a handshake made within the call's time for connecting, which is
+ * libcurl's to watch, because it divides it among a name's addresses.
+ *
+ * CURLOPT_FRESH_CONNECT, for libcurl must not find a connection of ours and think it could use it.
+ */
+#include "net/direct_connect.h"
+
+#include <stdlib.h>
+
+#include "net/curl_error.h"
+#include "net/curl_shard.h"
+
+struct direct_multi {
+    struct curl_shard curl; /* the owner of the watches */
+    struct direct_connector *connector;
+    struct list links; /* struct direct_link */
+    size_t count;
+    struct direct_multi *next;
+};
+
+struct direct_connector {
+    struct reactor *reactor;
+    struct curl_sockets sockets;
+    struct direct_connect_fns fns;
+    struct direct_multi *multis;
+    size_t links_per_multi;
+};
+
+/* ---- Multis --------------------------------------------------------------------------------- */
+
+static void on_socket_ready(void *owner, int fd, unsigned ready)
+{
+    curl_shard_ready(owner, fd, ready);
+}
+
+static void multi_free(struct direct_multi *multi)
+{
+    curl_shard_deinit(&multi->curl);
+    free(multi);
+}
+
+static struct direct_multi *multi_new(struct direct_connector *connector)
+{
+    struct direct_multi *multi = calloc(1, sizeof(*multi));
+    if (!multi)
+        return NULL;
+    multi->connector = connector;
+    list_init(&multi->links);
+    if (!curl_shard_init(&multi->curl, connector->reactor, connector->sockets.watches, 0)) {
+        multi_free(multi);
+        return NULL;
+    }
+    multi->next = connector->multis;
+    connector->multis = multi;
+    return multi;
+}
+
+/* One with room, made when there is none; NULL when out of memory. */
+static struct direct_multi *choose_multi(struct direct_connector *connector)
+{
+    for (struct direct_multi *multi = connector->multis; multi; multi = multi->next)
+        if (multi->count < connector->links_per_multi && !multi->curl.broken)
+            return multi;
+    return multi_new(connector);
+}
+
+/* ---- Links ---------------------------------------------------------------------------------- */
+
+static bool set_options(struct direct_link *link, const char *url, uint64_t timeout_ms,
+                        bool http_allowed)
+{
+    bool failed = !curl_env_set_policy(link->easy, &link->dial, link->detail) ||
+                  !curl_env_set_http(link->easy, http_allowed);
+#define SET(option, value) failed |= curl_easy_setopt(link->easy, option, value) != CURLE_OK
+    SET(CURLOPT_PRIVATE, link);
+    SET(CURLOPT_CONNECT_ONLY, 1L);
+    SET(CURLOPT_FRESH_CONNECT, 1L);
+    SET(CURLOPT_HTTPPROXYTUNNEL, 1L);
+    SET(CURLOPT_BUFFERSIZE, 1024L); /* for a proxy's answer */
+    SET(CURLOPT_URL, url);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, curl_timeout_option(timeout_ms));
+#undef SET
+    return !failed;
+}
+
+bool direct_link_open(struct direct_connector *connector, struct direct_link *link, const char *url,
+                      uint64_t timeout_ms, bool http_allowed)
+{
+    struct direct_multi *multi = choose_multi(connector);
+    if (!multi)
+        return false;
+    link->easy = curl_easy_init();
+    if (!link->easy)
+        return false;
+    link->detail[0] = '\0';
+    link->dial.sockets = &connector->sockets;
+    link->dial.watch_owner = &multi->curl;
+    curl_dial_begin(&link->dial);
+    if (!set_options(link, url, timeout_ms, http_allowed) ||
+        !curl_shard_add(&multi->curl, link->easy)) {
+        curl_easy_cleanup(link->easy);
+        link->easy = NULL;
+        return false;
+    }
+    link->multi = multi;
+    list_push_back(&multi->links, &link->node);
+    multi->count++;
+    return true;
+}
+
+void direct_link_take_socket(struct direct_link *link, int fd)
+{
+    fd_watch_drop(link->dial.sockets->watches, fd);
+}
+
+void direct_link_close(struct direct_link *link)
+{
+    if (!link->easy)
+        return;
+    curl_shard_remove(&link->multi->curl, link->easy); /* should it fail: cleaning up works */
+    curl_easy_cleanup(link->easy);
+    link->easy = NULL;
+    list_remove(&link->node);
+    link->multi->count--;
+}
+
+/* ---- The turn ------------------------------------------------------------------------------- */
+
+static void report_failure(struct direct_link *link, CURLcode code)
+{
+    const struct direct_connector *connector = link->multi->connector;
+    enum outbound_error error = curl_dial_refusal(&link->dial);
+    const char *detail = link->detail[0] ? link->detail : curl_easy_strerror(code);
+    if (error == OUTBOUND_OK) {
+        long os_errno = 0;
+        curl_easy_getinfo(link->easy, CURLINFO_OS_ERRNO, &os_errno);
+        struct curl_failure failure = {
+            .code = (int)code, .os_errno = (int)os_errno, .detail = link->detail};
+        error = curl_error_class(&failure);
+    } else if (error == OUTBOUND_ADDRESS_DENIED) {
+        detail = link->dial.denied;
+    }
+    connector->fns.failed(link, error, detail);
+}
+
+static void rebuild(struct direct_connector *connector, struct direct_multi *multi)
+{
+    while (!list_empty(&multi->links))
+        connector->fns.failed(CONTAINER_OF(multi->links.next, struct direct_link, node),
+                              OUTBOUND_INTERNAL,
+                              "libcurl failed; whether the request was sent is unknown");
+    connector->sockets.env->stats.rebuilds += multi->curl.multi != NULL;
+    curl_shard_rebuild(&multi->curl); /* should that fail, the next turn tries again */
+}
+
+void direct_connector_turn(struct direct_connector *connector)
+{
+    for (struct direct_multi *multi = connector->multis; multi; multi = multi->next) {
+        CURL *easy;
+        CURLcode code;
+        curl_shard_turn(&multi->curl);
+        while ((easy = curl_shard_next(&multi->curl, &code))) {
+            char *private = NULL;
+            curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+            struct direct_link *link = (void *)private;
+            if (code == CURLE_OK)
+                connector->fns.connected(link);
+            else
+                report_failure(link, code);
+        }
+        if (multi->curl.broken)
+            rebuild(connector, multi);
+    }
+}
+
+/* ---- Start and end -------------------------------------------------------------------------- */
+
+struct direct_connector *direct_connector_new(struct reactor *reactor, struct curl_env *env,
+                                              size_t links_per_multi,
+                                              const struct direct_connect_fns *fns)
+{
+    struct direct_connector *connector = calloc(1, sizeof(*connector));
+    if (!connector)
+        return NULL;
+    connector->reactor = reactor;
+    connector->fns = *fns;
+    connector->links_per_multi = links_per_multi;
+    connector->sockets = (struct curl_sockets){
+        .env = env,
+        .watches = fd_watches_new(reactor, on_socket_ready),
+        .on_close = fns->on_close,
+        .arg = fns->arg,
+    };
+    if (!connector->sockets.watches) {
+        direct_connector_free(connector);
+        return NULL;
+    }
+    return connector;
+}
+
+void direct_connector_free(struct direct_connector *connector)
+{
+    if (!connector)
+        return;
+    while (connector->multis) {
+        struct direct_multi *multi = connector->multis;
+        connector->multis = multi->next;
+        multi_free(multi);
+    }
+    fd_watches_free(connector->sockets.watches);
+    free(connector);
+}

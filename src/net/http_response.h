@@ -70,10 +70,10 @@ struct http_response {
     bool keep_alive_asked;
     bool length_given;
     bool coding_given;
-    bool cut_control; /* of the line that is cut: a control byte came ... */
-    bool cut_cr;      /* ... and the last byte so far is CR */
-    size_t cut_bytes; /* how much of it came, of which `cut` holds the first */
-    struct http_chunked chunked;
+    bool cut_control;            /* of the line that is cut: a control byte came ... */
+    bool cut_cr;                 /* ... and the last byte so far is CR */
+    size_t cut_bytes;            /* how much of it came, of which `cut` holds the first */
+    struct http_chunked chunked; /* from here on http_response_begin() clears nothing */
     char retry_after_text[HTTP_RESPONSE_RETRY_AFTER_BYTES];
     char cut[HTTP_RESPONSE_LINE_BYTES];
 };

@@ -362,7 +362,7 @@ static enum http_response_step end_cut(struct http_response *r)
     line.text = slice_of(r->cut, line.longer ? sizeof(r->cut) : len);
     r->sloppy |= !r->cut_cr;
     r->cut_bytes = 0;
-    r->cut_cr = r->cut_control = false;
+    r->cut_cr = false;
     return on_line(r, &line);
 }
 

@@ -46,11 +46,11 @@ enum {
 struct http_response {
     /* Results. A status_code counts from header_complete on, which a later fault (of the body) does
      * not undo. */
-    int status_code;          /* 100 to 999, of the final status line; 0 before header_complete */
+    int status_code;          /* 200 to 999, of the final status line; 0 before header_complete */
     bool begun;               /* at least one byte came */
     bool header_complete;     /* the empty line behind the final header came */
     bool keep_alive;          /* valid with DONE: another request may go out on this connection */
-    size_t header_bytes;      /* of status and header lines and trailers, of 1xx responses too */
+    size_t header_bytes;      /* of status and header lines, of 1xx too; the trailer without LFs */
     size_t body_bytes;        /* of the content so far; without the framing of chunks */
     struct slice retry_after; /* value of that field, of the final header; empty when there is none
                                  or it is too long. Points into this struct */

@@ -122,6 +122,7 @@ static const struct row grammar_rows[] = {
     LAST(S "\xc3\xa9: c\r\n" OK2, 200, "ok"),
     LAST(S ": c\r\n" OK2, 200, "ok"),
     LAST(S "Connection : close\r\n" OK2, 200, "ok"),
+    LAST(S LENGTH_2 "A : b\r\n c\r\n\r\nok", 200, "ok"), /* folded is A, not the length */
     BAD(S " A: b\r\n" OK2, "begins with white space"),
     BAD(S "\tContent-Length: 2\r\n\r\nok", "begins with white space"),
 
@@ -225,6 +226,7 @@ static const struct row grammar_rows[] = {
     KEPT("HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\n\r\n", 304, ""),
     KEPT("HTTP/1.1 304 Not Modified\r\n\r\n", 304, ""),
     LAST("HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n", 304, ""),
+    LAST("HTTP/1.1 304 Not Modified\r\nContent-Length: x\r\n\r\n", 304, ""),
     KEPT("HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n", 205, ""),
 
     /* To the end of the connection. */

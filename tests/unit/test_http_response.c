@@ -284,6 +284,29 @@ static void test_retry_after(void **state)
     }
 }
 
+/* What counts as header, and what as body. */
+static void test_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice text;
+        size_t header_bytes, body_bytes;
+    } cases[] = {
+        {{S OK2, sizeof(S OK2) - 1}, sizeof(S OK2) - 3, 2},
+        {{"HTTP/1.1 100 C\r\n\r\n" S OK2, sizeof(S OK2) + 17}, sizeof(S OK2) + 15, 2},
+        {{CH "2\r\nok\r\n0\r\nA: b\r\n\r\n", sizeof(CH) + 17}, sizeof(CH) - 1 + 6, 2},
+        {{S "\r\nok", sizeof(S) + 3}, sizeof(S) + 1, 2},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (size_t cut = 0; cut < cases[i].text.len; cut++) {
+            feed(cases[i].text, cut, HEADER_MAX);
+            assert_true(response.header_complete);
+            assert_int_equal(response.header_bytes, cases[i].header_bytes);
+            assert_int_equal(response.body_bytes, cases[i].body_bytes);
+        }
+    }
+}
+
 /* A fault in the body does not undo what the header said. */
 static void test_fault_behind_the_header(void **state)
 {
@@ -390,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_lines_around_the_buffer),
         cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_counts),
         cmocka_unit_test(test_fault_behind_the_header),
         cmocka_unit_test(test_body_is_not_copied),
         cmocka_unit_test(test_ends_of_the_connection),

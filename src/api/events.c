@@ -7,17 +7,18 @@
  */
 #include "api/events.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
 #include "api/event_document.h"
 #include "api/reply.h"
 #include "base/clock.h"
+#include "base/digits.h"
+#include "base/id.h"
 #include "base/json_out.h"
 #include "base/limits.h"
 
-enum { TRACESTATE_BYTES_MAX = 512 };
+enum { TRACESTATE_BYTES_MAX = 512, ACCEPTED_BYTES_MAX = ID_TEXT_MAX + DIGITS_MAX + 32 };
 
 /* How each refusal is told. */
 static const struct {
@@ -73,6 +74,20 @@ static void refuse(struct http_request *request, enum publish_verdict verdict)
                 refusals[verdict].message);
 }
 
+/* Without printf, as every producer is answered with it. */
+static struct slice write_accepted(char text[ACCEPTED_BYTES_MAX], const char *event_id,
+                                   uint32_t deliveries)
+{
+    char number[DIGITS_MAX];
+    struct slice digits = digits_u64(number, deliveries);
+    char *end = stpcpy(text, "{\"id\":\"");
+    end = stpcpy(end, event_id);
+    end = stpcpy(end, "\",\"deliveries\":");
+    end = mempcpy(end, digits.ptr, digits.len);
+    *end++ = '}';
+    return slice_of(text, (size_t)(end - text));
+}
+
 static void events_stored(void *arg, enum publish_verdict verdict, const char *event_id,
                           uint32_t deliveries)
 {
@@ -81,10 +96,8 @@ static void events_stored(void *arg, enum publish_verdict verdict, const char *e
         refuse(request, verdict);
         return;
     }
-    char text[96];
-    int len =
-        snprintf(text, sizeof(text), "{\"id\":\"%s\",\"deliveries\":%u}", event_id, deliveries);
-    http_reply_json(request, 202, slice_of(text, (size_t)len));
+    char text[ACCEPTED_BYTES_MAX];
+    http_reply_json(request, 202, write_accepted(text, event_id, deliveries));
 }
 
 /* ---- Headers -------------------------------------------------------------------------------- */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/digits.h"
+
 enum { FIRST_CAP = 64 };
 
 void buf_init(struct buf *buf, size_t max)
@@ -53,16 +55,24 @@ static char *reserve(struct buf *buf, size_t more, size_t spare)
     return buf->ptr + buf->len;
 }
 
+/* Most appends find room, and go no further than this. */
+static inline char *place_for(struct buf *buf, size_t more)
+{
+    if (more < buf->cap - buf->len && more <= buf->max - buf->len && buf->error == ST_OK)
+        return buf->ptr + buf->len;
+    return reserve(buf, more, 0);
+}
+
 char *buf_reserve(struct buf *buf, size_t more)
 {
-    return reserve(buf, more, 0);
+    return place_for(buf, more);
 }
 
 void buf_add(struct buf *buf, const void *bytes, size_t len)
 {
     if (len == 0)
         return;
-    char *place = buf_reserve(buf, len);
+    char *place = place_for(buf, len);
     if (!place)
         return;
     memcpy(place, bytes, len);
@@ -81,17 +91,17 @@ void buf_add_str(struct buf *buf, const char *string)
 
 void buf_add_char(struct buf *buf, char c)
 {
-    buf_add(buf, &c, 1);
+    char *place = place_for(buf, 1);
+    if (place) {
+        *place = c;
+        buf->len++;
+    }
 }
 
 void buf_add_u64(struct buf *buf, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do
-        digits[--at] = (char)('0' + value % 10);
-    while ((value /= 10) != 0);
-    buf_add(buf, digits + at, sizeof(digits) - at);
+    char digits[DIGITS_MAX];
+    buf_add_slice(buf, digits_u64(digits, value));
 }
 
 void buf_add_i64(struct buf *buf, int64_t value)

@@ -23,6 +23,7 @@
 #include "core/gate.h"
 #include "core/schedule.h"
 #include "core/settle.h"
+#include "wire/encoding.h"
 
 enum { LINES_MAX = LIMIT_HEADER_LIST + 16, FREE_MAX = 256, KEEP_BYTES = 64 * 1024 };
 
@@ -105,12 +106,6 @@ static void add_line(struct buf *lines, size_t *count, const char *name, struct 
     (*count)++;
 }
 
-static void hex(struct buf *out, const uint8_t *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        buf_addf(out, "%02x", bytes[i]);
-}
-
 static void add_trace(struct buf *lines, size_t *count, const struct message *message)
 {
     struct slice parent = message->record.traceparent;
@@ -120,12 +115,12 @@ static void add_trace(struct buf *lines, size_t *count, const struct message *me
     if (parent.ptr) {
         buf_add(lines, parent.ptr + 3, 32); /* its trace id; checked when the event was accepted */
         buf_add_char(lines, '-');
-        hex(lines, span, sizeof(span));
+        hex_encode(lines, slice_of(span, sizeof(span)));
         buf_add(lines, parent.ptr + 52, 3); /* "-" and the flags */
     } else {
-        hex(lines, message->id.bytes + 4, 16);
+        hex_encode(lines, slice_of(message->id.bytes + 4, 16));
         buf_add_char(lines, '-');
-        hex(lines, span, sizeof(span));
+        hex_encode(lines, slice_of(span, sizeof(span)));
         buf_add_str(lines, "-00");
     }
     buf_add_char(lines, '\0');

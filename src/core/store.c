@@ -540,15 +540,13 @@ struct slice store_key(const struct store *store, struct store_key *key, const c
 
 struct slice store_key_lane(const struct store *store, struct store_key *key, uint32_t lane)
 {
-    struct store_number number;
-    store_u64(&number, lane);
-    return store_key(store, key, "lane", number.text);
+    char name[DIGITS_MAX + 1] = ""; /* whose last byte stays NUL */
+    return store_key(store, key, "lane", digits_u64(name, lane).ptr);
 }
 
 struct slice store_u64(struct store_number *number, uint64_t value)
 {
-    int len = snprintf(number->text, sizeof(number->text), "%llu", (unsigned long long)value);
-    return slice_of(number->text, (size_t)len);
+    return digits_u64(number->digits, value);
 }
 
 struct slice store_outcome_offset(struct store_number *number, uint32_t ordinal)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/digits.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "core/lanes.h"
@@ -115,7 +116,7 @@ struct slice store_key_lane(const struct store *store, struct store_key *key, ui
 
 /* A number as an argument. */
 struct store_number {
-    char text[24];
+    char digits[DIGITS_MAX];
 };
 struct slice store_u64(struct store_number *number, uint64_t value);
 /* Where the outcome of a delivery is among those of its batch; empty for ORDINAL_NONE. */

@@ -3,6 +3,7 @@
  * This runs for every attempt, so it walks compiled templates and writes straight into the caller's
  * buffers; the signed text is handed to the signer in parts, and the body is never copied for it.
  */
+#include "base/digits.h"
 #include "base/json_out.h"
 #include "base/timefmt.h"
 #include "wire/scheme_private.h"
@@ -140,22 +141,12 @@ static bool has_values(const struct attempt *attempt, const struct scheme_header
            (attempt->values[FIELD_SOURCE].ptr || !(fields & FIELD_BIT(FIELD_SOURCE)));
 }
 
-/* The number in decimal, at the end of `digits`. */
-static struct slice decimal(uint64_t value, char digits[20])
-{
-    size_t at = 20;
-    do
-        digits[--at] = (char)('0' + value % 10);
-    while ((value /= 10) != 0);
-    return slice_of(digits + at, 20 - at);
-}
-
 enum status scheme_headers(const struct scheme *scheme, const struct scheme_event *event,
                            struct slice body, uint64_t attempt_at_ms,
                            struct signer_key *const *keys, size_t key_count, struct buf *lines,
                            size_t *count)
 {
-    char digits[20];
+    char digits[DIGITS_MAX];
     struct buf event_time;
     struct attempt attempt = {scheme, {{NULL, 0}}, keys, key_count, lines};
     if (key_count == 0)
@@ -169,7 +160,7 @@ enum status scheme_headers(const struct scheme *scheme, const struct scheme_even
     attempt.values[FIELD_ID] = event->id;
     attempt.values[FIELD_TYPE] = event->type;
     attempt.values[FIELD_TIMESTAMP] =
-        decimal(scheme->timestamp_in_ms ? attempt_at_ms : attempt_at_ms / 1000, digits);
+        digits_u64(digits, scheme->timestamp_in_ms ? attempt_at_ms : attempt_at_ms / 1000);
     attempt.values[FIELD_EVENT_TIMESTAMP] = buf_slice(&event_time);
     attempt.values[FIELD_VERSION] = event->version;
     attempt.values[FIELD_SOURCE] = event->source;

@@ -4,8 +4,8 @@
         rig.webhook("/ok/0", ["bench"])
         figures = through(rig, [rig.load_words("--events", 100000)], warmup=5000)
 
-Figures are of one run and flat: name -> number. Times are in µs, and CPU time and Redis's figures are
-for each event that was accepted (or delivered, where nothing is published). The names:
+Figures are of one run and flat: name -> number. Times are in µs; CPU time and Redis's figures are for
+each delivery (for each event, where none are delivered). The names:
 
     rate                        events accepted and delivered (or what the scenario counts) a second
     accepted_rate               events answered with 202 a second
@@ -16,6 +16,7 @@ for each event that was accepted (or delivered, where nothing is published). The
     redis_bytes redis_commands  growth of used_memory; commands, those of scripts included
     steal_percent               of the machine's time, given to others by its owner meanwhile
     lost                        accepted and never arrived: must be 0
+    curve                       not a number: all percentiles of the latency
 """
 
 import time
@@ -95,7 +96,7 @@ def results(loads):
         if result["accepted"] != result["sent"] or result["unanswered"]:
             raise CannotMeasure(f"not all events were accepted: {result}")
     total = dict(max(each, key=lambda result: result["latency_us"]["p99"]))
-    for name in ("sent", "accepted", "rate"):
+    for name in ("sent", "accepted", "rate", "cpu_seconds"):
         total[name] = sum(result[name] for result in each)
     total["start_ns"] = min(result["start_ns"] for result in each)
     return total
@@ -113,12 +114,13 @@ def through(bench, load, warmup, per_event=1):
     published = results(load())
     expected = published["accepted"] * per_event
     seen = arrived(bench, expected) if per_event else {}
-    figures = {"accepted_rate": published["rate"], "events": published["accepted"],
-               **latencies(published["latency_us"], "accept_"),
-               **meter.figures(published["accepted"])}
-    if not per_event:
-        return {"rate": published["rate"], **figures}
-    seconds = (seen["last_ns"] - published["start_ns"]) / 1e9
-    lost = published["accepted"] - seen["unique"]
-    return {"rate": expected / seconds, **latencies(seen["latency_us"]), **figures, "lost": lost,
-            "repeated": seen["received"] - expected}
+    events = published["accepted"] * max(per_event, 1)
+    figures = {"rate": published["rate"], "accepted_rate": published["rate"], "events": events,
+               **latencies(published["latency_us"], "accept_"), **meter.figures(events),
+               "load_us": 1e6 * published["cpu_seconds"] / events}
+    if per_event:
+        figures.update(latencies(seen["latency_us"]), curve=seen["latency_us"],
+                       rate=expected / ((seen["last_ns"] - published["start_ns"]) / 1e9),
+                       lost=published["accepted"] - seen["unique"],
+                       repeated=seen["received"] - expected)
+    return figures

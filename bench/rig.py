@@ -182,6 +182,19 @@ class Redis:
             return [self._read() for _ in range(int(rest))]
         return int(rest) if kind == b":" else rest
 
+    def monitor(self, seconds):
+        """How many commands clients send meanwhile; those within scripts do not count. The connection
+        is of no more use then."""
+        self.socket.sendall(b"*1\r\n$7\r\nMONITOR\r\n")
+        seen, deadline = b"", time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            try:
+                seen += self.socket.recv(65536)
+            except TimeoutError:
+                break
+        return sum(b" [" in line and b" lua] " not in line for line in seen.split(b"\r\n"))
+
     def info(self, name):
         """One number of INFO."""
         return int(re.search(rf"^{name}:(\d+)", self.call("INFO").decode(), re.M).group(1))
@@ -194,15 +207,16 @@ class Bench:
     """A sink of its own and a directory that goes; what is measured is a subclass's.
 
     `options` has: build (directory of the programs), directory (where data goes, or None), pin, keep.
-    `sink` are further options of bench-sink; `stamps` is a class whose arrivals it notes.
+    `sink` are further options of bench-sink, which speaks https if `tls`; `stamps` is a class whose
+    arrivals it notes.
 
     At the end all are killed: their data is thrown away, unless it is to be kept.
     """
 
-    def __init__(self, options, stamps=None, sink=()):
-        self.options, self.stamps_class, self.sink_options = options, stamps, sink
+    def __init__(self, options, stamps=None, sink=(), tls=False):
+        self.options, self.stamps_class, self.sink_options, self.tls = options, stamps, sink, tls
         self.server_cpu, self.other_cpu = (SERVER_CPU, OTHER_CPU) if options.pin else (None, None)
-        self.processes, self.redis, self.redis_pid = [], None, None
+        self.processes, self.redis = [], None  # a connection to what is measured, if it has a Redis
         self.pids = {}  # name -> processes whose CPU time and memory are told together
 
     def __enter__(self):
@@ -227,14 +241,14 @@ class Bench:
     def _end(self):
         for process in reversed(self.processes):
             process.kill()
-        if self.redis:
-            self.redis.close()
-            # A server's redis-server dies with it; its directory can go when it has.
-            wait_for(lambda: not os.path.exists(f"/proc/{self.redis_pid}"), 30)
+        self._ended()
         if self.options.keep:
             say(f"logs and data are left in {self.directory}")
         else:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _ended(self):
+        """Waits for what ends with the processes."""
 
     def begin(self, kind, cpu, program, *arguments):
         """Starts a program of the build directory."""
@@ -249,12 +263,18 @@ class Bench:
     def _start_sink(self):
         self.stamps_path = self.directory / "stamps"
         stamps = ("--stamps", f"{self.stamps_class}:{self.stamps_path}") if self.stamps_class else ()
-        self.sink = self.begin(Sink, self.other_cpu, "bench-sink", *self.sink_options, *stamps)
+        self.ca_path = self.directory / "authority.pem"
+        tls = ("--tls", self.ca_path) if self.tls else ()
+        self.sink = self.begin(Sink, self.other_cpu, "bench-sink", *self.sink_options, *stamps, *tls)
         self.pids["sink"] = [self.sink.pid]
 
     def load_at(self, url, *arguments):
         """Starts a load generator that publishes there."""
         return self.begin(Load, self.other_cpu, "bench-load", "--url", url, *arguments)
+
+    def target(self, path, host="127.0.0.1"):
+        """The URL of the sink's `path`."""
+        return f"{'https' if self.tls else 'http'}://{host}:{self.sink.port}{path}"
 
     def stamps(self):
         """When the requests of the class came, in ns, in order."""
@@ -270,8 +290,8 @@ class Rig(Bench):
     """A Trotline server with a Redis of its own. `options` has, besides: set (options of the server),
     to which `settings` are added. The sink leaves the first `skip` events out of its latencies."""
 
-    def __init__(self, options, skip=0, stamps=None, sink=(), settings=()):
-        super().__init__(options, stamps, ("--skip", skip, *sink))
+    def __init__(self, options, skip=0, stamps=None, sink=(), settings=(), tls=False):
+        super().__init__(options, stamps, ("--skip", skip, *sink), tls)
         self.settings = [*settings, *options.set]
 
     def __exit__(self, kind, *_):
@@ -279,6 +299,12 @@ class Rig(Bench):
         self._end()
         if code is not None and kind is None:
             raise CannotMeasure(f"the server had ended with {code}: {log}")
+
+    def _ended(self):
+        if self.redis:
+            self.redis.close()
+            # Its redis-server dies with the server; the directory can go when it has.
+            wait_for(lambda: not os.path.exists(f"/proc/{self.redis_pid}"), 30)
 
     def _start(self):
         data = self.directory / "data"
@@ -295,6 +321,8 @@ class Rig(Bench):
     def serve(self, data, *arguments):
         """Starts a server with that data directory; it and its URL, once it is ready."""
         settings = [word for setting in self.settings for word in ("--set", setting)]
+        if self.tls:
+            settings += ["--set", f"outbound.caFile={self.ca_path}"]
         server = self.begin(Process, self.server_cpu, "trotline", "serve", "--dev", "--data", data,
                             "--listen", "127.0.0.1:0", *arguments, *settings)
         while True:
@@ -310,10 +338,6 @@ class Rig(Bench):
         server, url = self.serve(data, "--redis", f"unix:{self.redis_path}")
         self.pids["server"].append(server.pid)
         return url
-
-    def target(self, path, host="127.0.0.1", scheme="http"):
-        """The URL of the sink's `path`."""
-        return f"{scheme}://{host}:{self.sink.port}{path}"
 
     def webhook(self, path, events, **members):
         """Registers an endpoint at the sink's `path`; its id."""

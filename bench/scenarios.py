@@ -13,11 +13,7 @@ import dataclasses
 import statistics
 from collections.abc import Callable
 
-from measure import results, through
-from rig import Rig
-
-CONDITIONS = ["durability=everysec"]
-ENDPOINTS = 100
+import variants as v
 
 
 # ---- what a scenario is made of --------------------------------------------------------------------
@@ -48,10 +44,6 @@ def median(variant, name):
     return lambda rounds: statistics.median(figures[name] for figures in rounds[variant])
 
 
-def most(variant, name):
-    return lambda rounds: max(figures[name] for figures in rounds[variant])
-
-
 def ratio(variant, other, name):
     """Median of the ratios of neighbours."""
     return lambda rounds: statistics.median(
@@ -70,68 +62,80 @@ def at_most(what, value, limit):
 class Scenario:
     about: str
     variants: dict  # name -> function(options)
-    bounds: list = dataclasses.field(default_factory=list)
-    seconds: float = 30  # that a round takes, about
+    bounds: list
+    seconds: int  # that a round takes, about
+    rounds_max: int = 10
 
 
-# ---- end to end ------------------------------------------------------------------------------------
+# ---- the scenarios ---------------------------------------------------------------------------------
 
 
-def type_name(number, types):
-    """What bench-load --types calls its types."""
-    return f"bench.{number:04}" if types > 1 else "bench"
-
-
-def register(rig, count, path="/ok", **members):
-    """`count` endpoints, each for one of as many types."""
-    return rig.webhooks([{"url": rig.target(f"{path}/{number}"),
-                          "events": [type_name(number, count)], **members}
-                         for number in range(count)])
-
-
-def closed(o, events, *arguments, settings=(), endpoints=ENDPOINTS, path="/ok"):
-    """As fast as events are taken, to as many endpoints as there are types."""
-    with Rig(o, settings=[*CONDITIONS, *settings]) as rig:
-        if path:
-            register(rig, endpoints, path)
-
-        def load(*words):
-            return [rig.load("--types", endpoints, "--events", events, *arguments, *words)]
-
-        return through(rig, load, warmup=o.size(20_000, 200), per_event=1 if path else 0)
-
-
-def opened(o, rate, settings=()):
-    """At a fixed rate, whatever the server does."""
-    with Rig(o, settings=[*CONDITIONS, *settings]) as rig:
-        register(rig, ENDPOINTS)
-
-        def load(*warmup):
-            pace = () if warmup else ("--rate", rate, "--duration", o.size(10, 1))
-            return [rig.load("--types", ENDPOINTS, *warmup, *pace)]
-
-        return through(rig, load, warmup=o.size(20_000, 200))
-
-
-def e2e(rate):
-    return lambda o: opened(o, o.size(rate, 100))
+def e2e(rate, bounds=()):
+    return Scenario(f"{rate:,} events a second, offered whatever the server does",
+                    {"trotline": lambda o: v.e2e(o, rate=rate)}, list(bounds), 20)
 
 
 SCENARIOS = {
     "ingest": Scenario(
-        "no endpoint takes the events; 202 when Redis has them",
-        {"trotline": lambda o: closed(o, o.size(200_000, 500), path=None)}),
-    "e2e-10000": Scenario(
-        "10,000 events a second, offered whatever the server does",
-        {"trotline": e2e(10_000)},
-        [at_most("p50 µs", median("trotline", "p50_us"), 500),
-         at_most("p99 µs", median("trotline", "p99_us"), 3000)]),
+        "no endpoint takes the events; answered with 202 when Redis has them",
+        {"trotline": v.ingest, "nginx": v.ingest_nginx},
+        [at_least("rate, to nginx's", ratio("trotline", "nginx", "rate"), 0.6)], 25),
+    "egress": Scenario(
+        "a backlog of 100,000 that is due at once, 512 requests on the wire",
+        {"trotline": v.egress, "raw": v.egress_raw},
+        [at_least("rate, to the raw client's", ratio("trotline", "raw", "rate"), 0.7)], 75),
+    "egress-slow": Scenario(
+        "the same, of 40,000; the sink answers after 100 ms (so 5,120 a second are the limit)",
+        {"trotline": lambda o: v.egress(o, "/delay/100", 40_000),
+         "raw": lambda o: v.egress_raw(o, "/delay/100", 40_000)}, [], 50),
+    "egress-fail": Scenario(
+        "the same, of 100,000; the sink answers 500, and all are to be retried tomorrow",
+        {"trotline": lambda o: v.egress(o, "/500", 100_000)}, [], 70),
+    "e2e-1000": e2e(1000),
+    "e2e-5000": e2e(5000),
+    "e2e-10000": e2e(10_000, [
+        at_most("p50, µs", median("trotline", "p50_us"), 500),
+        at_most("p99, µs", median("trotline", "p99_us"), 3000)]),
     "e2e-max": Scenario(
-        "as fast as events are accepted, 128 at once, to 100 endpoints",
-        {"trotline": lambda o: closed(o, o.size(100_000, 500)),
-         "trotline-keys": lambda o: closed(o, o.size(100_000, 500), "--idempotency-keys")},
+        "as fast as events are accepted, 128 producers, 100 endpoints; with a fresh idempotency key "
+        "each; with 1,000 deliveries on the wire all the time (5,000 a second, answered after 0.2 s)",
+        {"trotline": v.e2e, "trotline-keys": lambda o: v.e2e(o, "--idempotency-keys"),
+         "bullmq": v.e2e_bullmq, "in-flight": v.e2e_held},
         [at_least("rate", median("trotline", "rate"), 24_000),
-         at_most("server's µs", median("trotline", "server_us"), 30),
-         at_most("Redis's µs", median("trotline", "redis_us"), 4),
-         at_most("Redis's µs with keys", median("trotline-keys", "redis_us"), 7)]),
+         at_least("rate, to BullMQ's", ratio("trotline", "bullmq", "rate"), 6),
+         at_most("server's CPU, µs", median("trotline", "server_us"), 30),
+         at_most("Redis's CPU, µs", median("trotline", "redis_us"), 4),
+         at_most("Redis's CPU with keys, µs", median("trotline-keys", "redis_us"), 7),
+         at_most("server's RSS with 1,000 in flight, MiB", median("in-flight", "server_mib"), 32)],
+        75),
+    "e2e-https": Scenario(
+        "as e2e-max, to an https sink, over connections that stay open",
+        {"https": v.e2e_https, "http": v.e2e},
+        [at_most("server's CPU, µs", median("https", "server_us"), 40)], 30),
+    "fanout-100": Scenario(
+        "each event to 100 endpoints; a rate of deliveries",
+        {"trotline": v.fanout}, [], 20),
+    "many-endpoints": Scenario(
+        "as e2e-max, but to 10,000 endpoints on 1,000 hosts",
+        {"many": v.many_endpoints, "few": v.e2e},
+        [at_least("rate, to that of 100 on one host", ratio("many", "few", "rate"), 0.8)], 35),
+    "backlog-drain": Scenario(
+        "a million deliveries wait and are due at once; Redis's bytes are of a waiting one",
+        {"trotline": v.backlog}, [], 400, rounds_max=1),
+    "isolation": Scenario(
+        "200 endpoints, 2,000 events a second: 160 healthy ones alone, and beside 40 bad ones",
+        {"without": lambda o: v.isolation(o, False), "beside": lambda o: v.isolation(o, True)},
+        [at_most("p99, to that without", ratio("beside", "without", "p99_us"), 1.3)], 100),
+    "aof-always": Scenario(
+        "as e2e-max; each batch is synced to disk before the answer, and every second",
+        {"always": lambda o: v.e2e(o, settings=["durability=always"]), "everysec": v.e2e},
+        [at_least("rate, to that of everysec", ratio("always", "everysec", "rate"), 0.9)], 30),
+    "replicas-2": Scenario(
+        "as e2e-max; two servers share a Redis, and the first CPU",
+        {"two": v.replicas, "one": v.e2e}, [], 35),
+    "idle": Scenario(
+        "nothing happens for a minute; there are 100,000 endpoints",
+        {"trotline": v.idle},
+        [at_most("server's CPU, % of a core", median("trotline", "server_percent"), 0.2),
+         at_most("Redis calls a second", median("trotline", "redis_calls"), 2)], 150, rounds_max=1),
 }

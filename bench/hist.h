@@ -2,7 +2,7 @@
  * two. Recording is a shift and an addition.
  *
  * Its error: a value below 2048 has a bucket of its own. A larger one, v, shares a bucket of the
- * width 2^(bits of v - 11), which is less than v / 1023; a percentile is the *largest* value of its
+ * width 2^(bits of v - 11), which is at most v / 1024; a percentile is the *largest* value of its
  * bucket, so it is never too low, and too high by less than 0.1 %. In microseconds all below 2 ms
  * is exact to the microsecond. Values above 2^50 (35 years) count as that. */
 #ifndef TROTLINE_BENCH_HIST_H

@@ -26,8 +26,7 @@ struct writer {
     uint64_t random;
 };
 
-static const char *const names[] = {"Zo\xc3\xab \\\"Zo\\\" \xc3\x98"
-                                    "deg\xc3\xa5rd",
+static const char *const names[] = {"Zo\xc3\xab \\\"Zo\\\" \xc3\x98yen",
                                     "Maria da Concei\xc3\xa7\xc3\xa3o",
                                     "J\xc3\xbcrgen Wei\xc3\x9f",
                                     "Ana Petrovi\xc4\x87",

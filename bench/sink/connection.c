@@ -51,13 +51,14 @@ static void delay_begin(struct connection *connection, struct path_class *class,
     class->last = &connection->next;
 }
 
-static void delay_end(struct connection *connection)
+/* `class` is the one it waits in. */
+static void delay_end(struct connection *connection, struct path_class *class)
 {
     *connection->before = connection->next;
     if (connection->next)
         connection->next->before = connection->before;
     else
-        connection->waiting->last = connection->before;
+        class->last = connection->before;
     connection->waiting = NULL;
 }
 
@@ -79,7 +80,7 @@ struct connection *connection_new(int fd, bool is_tls)
 void connection_close(struct connection *connection)
 {
     if (connection->waiting)
-        delay_end(connection);
+        delay_end(connection, connection->waiting);
     tls_session_free(connection->tls);
     close(connection->fd); /* which takes it out of the epoll, too */
     free(connection);
@@ -230,7 +231,7 @@ void connections_answer_delayed(void)
         struct path_class *class = &path_classes[i];
         struct connection *first;
         while ((first = class->delayed) && first->due_ns <= now) {
-            delay_end(first);
+            delay_end(first, class);
             if (!answer_write(first, &class->alive) || !requests_serve(first))
                 connection_close(first);
         }

@@ -1,10 +1,12 @@
 """The tools of bench/ still do what they say. Their figures are taken elsewhere: here is no bound."""
 
 import concurrent.futures
+import html.parser
 import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from harness.daemon import ROOT, binary
 
 sys.path.insert(0, str(ROOT / "bench"))
 import rig  # noqa: E402  (it is no package: its programs run from where they are)
+import scenarios  # noqa: E402
 
 BUILD = binary().parent
 # They end with their sockets and buffers, which a leak checker would count.
@@ -37,10 +40,14 @@ class BenchSink:
         self.process.wait()
         self.process.stdout.close()
 
-    def post(self, path, number=0, age_ms=5, timeout=10):
+    def post(self, path, number=0, age_ms=5, timeout=10, host="127.0.0.1", trust=None):
         """The status that an event as bench-load writes it is answered with."""
         sent = 10**18 + time.monotonic_ns() - age_ms * 1_000_000
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        if trust:
+            context = ssl.create_default_context(cafile=trust)
+            client = http.client.HTTPSConnection(host, self.port, timeout=timeout, context=context)
+        else:
+            client = http.client.HTTPConnection(host, self.port, timeout=timeout)
         try:
             client.request("POST", path, f'{{"data":{{"t":{sent},"n":{10**9 + number}}}}}')
             return client.getresponse().status
@@ -130,6 +137,26 @@ def test_sink_skip_stamps_and_expect(tmp_path):
         assert began < times[0] and times[-1] < time.monotonic_ns()
 
 
+def test_sink_speaks_https_with_a_certificate_that_verifies(tmp_path):
+    authority, other = tmp_path / "authority.pem", tmp_path / "other.pem"
+    with BenchSink("--tls", authority) as sink, BenchSink("--tls", other):
+        assert sink.post("/ok/0", 0, trust=authority) == 200
+        assert sink.post("/ok/0", 1, host="localhost", trust=authority) == 200
+        assert sink.post("/delay/20/0", 2, trust=authority) == 200
+        with pytest.raises(ssl.SSLCertVerificationError):
+            sink.post("/ok/0", 3, trust=other)
+        with pytest.raises((http.client.HTTPException, OSError)):
+            sink.post("/ok/0", 4)  # without TLS
+        assert (sink.summary()["unique"], sink.summary()["broken"]) == (3, 0)
+
+
+def test_sink_is_many_hosts():
+    with BenchSink("--everywhere") as sink:
+        for number, host in enumerate(["127.0.0.1", "127.1.0.1", "127.255.254.253"]):
+            assert sink.post("/ok/0", number, host=host) == 200
+        assert sink.summary()["unique"] == 3
+
+
 @pytest.mark.parametrize("tool", ["bench-sink", "bench-load"])
 def test_tools_have_help_and_refuse_what_they_do_not_know(tool):
     def run(option):
@@ -176,6 +203,101 @@ def test_load_publishes_what_it_is_told_to(sink):
     assert {document["deliverAt"] for document in documents} == {"2030-01-02T03:04:05.678Z"}
     assert [document["data"]["n"] for document in documents] == [10**9 + i for i in range(4)]
     assert {len(request.body) for request in requests} == {400}
+
+
+def test_load_publishes_orders_of_the_exact_size(sink):
+    """All of them are JSON and say different things; --padding is a kilobyte of one letter."""
+    for size in (110, 300, 520, 1024, 4000):
+        load = bench_load("--url", sink.url(), "--api-key", "k", "--events", 70, "--connections", 2,
+                          "--size", size, "--first", size * 1000)
+        assert load.returncode == 0, load.stderr
+    requests = sink.wait_for(350)
+    documents = {}
+    for request in requests:
+        data = json.loads(request.body)["data"]
+        documents.setdefault((data["n"] - 10**9) // 1000, []).append(
+            (len(request.body), data.pop("t"), data.pop("n"), json.dumps(data)))
+    for size, each in documents.items():
+        assert {length for length, *_ in each} == {size}
+        assert sorted(number for *_, number, _ in each) == [
+            10**9 + size * 1000 + i for i in range(70)]
+        assert len({data for *_, data in each}) == 61, "as many variants as there are"
+    assert json.loads(documents[1024][0][-1])["items"][0]["sku"]
+    assert set(documents) == {110, 300, 520, 1024, 4000}
+
+    bench_load("--url", sink.url(), "--api-key", "k", "--events", 1, "--connections", 1,
+               "--payload", "padding")
+    assert set(json.loads(sink.wait_for(351)[-1].body)["data"]["pad"]) == {"x"}
+
+
+def test_load_closed_loop_ends_with_its_duration():
+    with BenchSink("--status", 202) as sink:
+        done = bench_load("--url", f"http://127.0.0.1:{sink.port}", "--api-key", "k",
+                          "--duration", 0.3, "--connections", 2)
+        result = json.loads(done.stdout)
+        assert (done.returncode, result["mode"]) == (0, "closed")
+        assert result["accepted"] == result["sent"] == sink.summary()["unique"] > 2
+        assert 0.29 <= result["seconds"] < 20 and result["cpu_seconds"] > 0
+
+
+# ---- bench/run ------------------------------------------------------------------------------------
+
+# Every way of measuring, once; the other scenarios differ in their numbers. The figure that each must have.
+RUN = {"ingest": "rate", "egress-fail": "redis_bytes", "e2e-1000": "p999_us", "e2e-https": "server_us",
+       "fanout-100": "redis_us", "many-endpoints": "load_us", "isolation": "p99_us",
+       "replicas-2": "server_mib", "idle": "redis_calls"}
+
+
+def bench_run(*arguments):
+    return subprocess.run([ROOT / "bench/run", "--small", *arguments], capture_output=True,
+                          text=True, timeout=300, env=ENVIRONMENT, check=False)
+
+
+def test_run(tmp_path):
+    """A table, a document and a page, with all figures; nothing is lost, and nothing left behind."""
+    data, output = tmp_path / "data", tmp_path / "output"
+    data.mkdir()
+    done = bench_run("--only-trotline", "--build", BUILD, "--directory", data, "--output", output,
+                     *RUN)
+    assert done.returncode in (0, 1), done.stderr
+    document = json.loads((output / "results.json").read_text())
+    assert list(document["scenarios"]) == list(RUN)
+    for name, figure in RUN.items():
+        result = document["scenarios"][name]
+        assert result["problems"] == []
+        for rounds in result["rounds"].values():
+            assert len(rounds) == 1 and rounds[0].get("lost", 0) == 0, rounds
+            assert rounds[0][figure] > 0, (name, rounds)
+        assert f"\n{name}: " in done.stdout
+    bounds = [bound for result in document["scenarios"].values() for bound in result["bounds"]]
+    assert len(bounds) == 5 and "met: " in done.stdout
+    assert document["machine"]["versions"]["redis"] and document["machine"]["kernel"]
+
+    page = (output / "report.html").read_text()
+    html.parser.HTMLParser().feed(page)
+    assert all(f"<h2>{name}</h2>" in page for name in RUN) and "<polyline" in page
+    assert "://" not in page and "src=" not in page, "it needs nothing but itself"
+    assert not list(data.iterdir())
+
+
+def test_run_says_what_it_cannot_measure(tmp_path):
+    done = bench_run("--build", tmp_path, "--output", tmp_path / "output", "idle")
+    assert done.returncode == 2 and "bench-sink is not there" in done.stdout
+    assert "not measured: Redis calls" in done.stdout
+    done = bench_run("no-such")
+    assert done.returncode == 2 and "there is no scenario no-such" in done.stderr
+
+
+def test_run_judges_by_medians_and_ratios_of_neighbours():
+    a = [{"round": 1, "x": 10}, {"round": 2, "x": 30}, {"round": 3, "x": 20}]
+    b = [{"round": 1, "x": 5}, {"round": 3, "x": 40}]
+    bound = scenarios.at_least("x", scenarios.median("a", "x"), 20)
+    assert bound.judge({"a": a}) == {"what": "x ≥ 20", "value": 20, "met": True}
+    assert scenarios.at_most("x", scenarios.median("a", "x"), 19).judge({"a": a})["met"] is False
+    assert scenarios.ratio("a", "b", "x")({"a": a, "b": b}) == 1.25, "of 2 and 0.5; round 2 is missing"
+    for missing in ({}, {"a": []}, {"a": [{"round": 1}]}):
+        assert bound.judge(missing)["met"] is None
+    assert scenarios.at_least("x", scenarios.ratio("a", "b", "x"), 1).judge({"a": a})["met"] is None
 
 
 # ---- bench/protect --------------------------------------------------------------------------------

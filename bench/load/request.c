@@ -1,0 +1,120 @@
+/* request.c - an event as bytes, with two stamps for the sink (stamp.h) and a payload (payload.h):
+ *
+ *     POST /api/events HTTP/1.1 … Idempotency-Key: 93c1f0a3d1e4b522-1000000042
+ *
+ *     {"type":"bench.0007","data":{"t":1000000123456789012,"n":1000000042,"order":"ord_…",…}}
+ *
+ * Rendering costs more than sending, so it happens before the clock starts; per event there is one
+ * copy of a kilobyte and a few digits. The copy is each connection's own because a request may
+ * leave in pieces. */
+#include "request.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "../stamp.h"
+#include "payload.h"
+
+enum { HEAD_BYTES = 4096, TYPE_DIGITS = 4 };
+
+static void put_digits(char *at, unsigned digits, uint64_t value)
+{
+    while (digits-- > 0) {
+        at[digits] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
+/* The request line and the headers, with the layout of what they have to be written over. */
+static size_t head_render(struct requests *requests, const struct load_options *options,
+                          char head[HEAD_BYTES])
+{
+    char key[128] = "";
+    uint64_t run; /* tells the keys of this run from those of others */
+    if (getrandom(&run, sizeof run, 0) != (ssize_t)sizeof run) {
+        perror("getrandom");
+        exit(1);
+    }
+    if (options->has_keys)
+        snprintf(key, sizeof key, "Idempotency-Key: %016" PRIx64 "-0000000000\r\n", run);
+    int len = snprintf(head, HEAD_BYTES,
+                       "POST %s HTTP/1.1\r\nHost: %s:%s\r\nAuthorization: Bearer %s\r\n"
+                       "Content-Type: application/json\r\nContent-Length: %zu\r\n%s\r\n",
+                       options->path, options->host, options->port, options->key,
+                       options->size_bytes, key);
+    if (len >= HEAD_BYTES)
+        load_options_refuse("the url or the key is too long");
+    if (options->has_keys)
+        requests->key_at = (size_t)len - strlen("\r\n\r\n") - STAMP_NUMBER_DIGITS;
+    return (size_t)len;
+}
+
+/* The body up to the payload, with the layout, which counts from the beginning of the head. */
+static size_t stamps_render(struct requests *requests, const struct load_options *options,
+                            size_t head_len, char stamps[HEAD_BYTES])
+{
+    const char *at = options->deliver_at;
+    int type_len = snprintf(stamps, HEAD_BYTES, "{\"type\":\"%s%s", options->type,
+                            options->types > 1 ? ".0000" : "");
+    int len = snprintf(stamps, HEAD_BYTES,
+                       "{\"type\":\"%s%s\"%s%s%s,\"data\":{\"t\":0000000000000000000,"
+                       "\"n\":0000000000,",
+                       options->type, options->types > 1 ? ".0000" : "",
+                       at ? ",\"deliverAt\":\"" : "", at ? at : "", at ? "\"" : "");
+    if (len >= HEAD_BYTES)
+        load_options_refuse("--type or --deliver-at is too long");
+    requests->type_at = options->types > 1 ? head_len + (size_t)type_len - TYPE_DIGITS : 0;
+    requests->number_at = head_len + (size_t)len - strlen(",") - STAMP_NUMBER_DIGITS;
+    requests->time_at = requests->number_at - strlen(",\"n\":") - STAMP_TIME_DIGITS;
+    return (size_t)len;
+}
+
+static void padding_write(char *at, size_t len)
+{
+    static const char begin[] = "\"pad\":\"";
+    memset(at, 'x', len);
+    memcpy(at, begin, sizeof begin - 1);
+    at[len - 1] = '"';
+}
+
+void requests_init(struct requests *requests, const struct load_options *options)
+{
+    static const char end[] = "}}";
+    char head[HEAD_BYTES], stamps[HEAD_BYTES];
+    *requests = (struct requests){.types = options->types};
+    size_t head_len = head_render(requests, options, head);
+    size_t stamps_len = stamps_render(requests, options, head_len, stamps);
+    if (options->size_bytes < stamps_len + PAYLOAD_BYTES_MIN + sizeof end - 1)
+        load_options_refuse("--size is too small for the event around it");
+    size_t payload_len = options->size_bytes - stamps_len - (sizeof end - 1);
+    requests->len = head_len + options->size_bytes;
+    for (unsigned i = 0; i < REQUEST_VARIANTS; i++) {
+        char *at = requests->variants[i] = malloc(requests->len);
+        if (!at) {
+            perror("malloc");
+            exit(1);
+        }
+        memcpy(at, head, head_len);
+        memcpy(at + head_len, stamps, stamps_len);
+        if (options->is_padded)
+            padding_write(at + head_len + stamps_len, payload_len);
+        else
+            payload_write(at + head_len + stamps_len, payload_len, i);
+        memcpy(at + requests->len - (sizeof end - 1), end, sizeof end - 1);
+    }
+}
+
+void requests_write(const struct requests *requests, char *at, uint64_t number,
+                    uint64_t intended_ns)
+{
+    memcpy(at, requests->variants[number % REQUEST_VARIANTS], requests->len);
+    put_digits(at + requests->time_at, STAMP_TIME_DIGITS, STAMP_TIME_BASE + intended_ns);
+    put_digits(at + requests->number_at, STAMP_NUMBER_DIGITS, STAMP_NUMBER_BASE + number);
+    if (requests->key_at)
+        put_digits(at + requests->key_at, STAMP_NUMBER_DIGITS, STAMP_NUMBER_BASE + number);
+    if (requests->type_at)
+        put_digits(at + requests->type_at, TYPE_DIGITS, number % requests->types);
+}

@@ -1,0 +1,188 @@
+"""What the scenarios of bench/run are made of: functions that take the options, start what is
+measured, and answer one run's figures (measure.py has their names).
+"""
+
+import time
+
+import protection
+from baselines import BullMQ, Nginx, raw_client
+from measure import Meter, arrived, latencies, through, wait_quiet
+from publishing import due_after, fill_until, register, type_name
+from rig import Bench, CannotMeasure, Rig
+
+CONDITIONS = ["durability=everysec"]
+ENDPOINTS = 100
+IN_FLIGHT = 512
+EVERY_IN_FLIGHT = [f"outbound.maxInFlight={IN_FLIGHT}", f"outbound.maxInFlightPerEndpoint={IN_FLIGHT}",
+                   "outbound.adaptiveConcurrency=false", "breaker.enabled=false"]
+
+
+# ---- end to end -------------------------------------------------------------------------------------
+
+
+def pace(o, rate=None):
+    """The load's options: closed loop, or so many events a second."""
+    if rate is None:
+        return ["--duration", o.size(5, 0.3)]
+    return ["--rate", o.size(rate, 100), "--duration", o.size(10, 0.5)]
+
+
+def published(o, bench, url, api_key, words, types=ENDPOINTS, per_event=1, warmup=20_000):
+    """What goes through when bench-load publishes there by `words`."""
+
+    def load(*warmup):
+        return [bench.load_at(url, "--api-key", api_key, "--types", types, *(warmup or words))]
+
+    return through(bench, load, o.size(warmup, 200) // max(per_event, 1), per_event)
+
+
+def e2e(o, *words, rate=None, settings=()):
+    """Accepted and delivered, to a hundred endpoints."""
+    with Rig(o, settings=[*CONDITIONS, *settings]) as rig:
+        register(rig, ENDPOINTS)
+        return published(o, rig, rig.url, rig.api_key, [*pace(o, rate), *words])
+
+
+def e2e_https(o):
+    """The same, by TLS connections that stay open."""
+    with Rig(o, settings=CONDITIONS, tls=True) as rig:
+        register(rig, ENDPOINTS)
+        return published(o, rig, rig.url, rig.api_key, pace(o))
+
+
+def e2e_held(o):
+    """A thousand deliveries on the wire all the time: the sink answers after 0.2 s, 5000 a second."""
+    settings = [*CONDITIONS, "outbound.maxInFlight=1100", "outbound.adaptiveConcurrency=false"]
+    with Rig(o, settings=settings) as rig:
+        register(rig, ENDPOINTS, "/delay/200")
+        return published(o, rig, rig.url, rig.api_key, pace(o, 5000))
+
+
+def e2e_bullmq(o):
+    """What a team would build today does the same."""
+    with Bench(o) as bench, BullMQ(bench.directory / "bullmq", bench.server_cpu,
+                                   bench.other_cpu) as app:
+        bench.redis = app.redis
+        bench.pids.update(server=app.pids, redis=[app.redis_pid])
+        for number in range(ENDPOINTS):
+            app.webhook(bench.target(f"/ok/{number}"), [type_name(number, ENDPOINTS)])
+        figures = published(o, bench, app.url, app.api_key, pace(o), warmup=4000)
+        return {**figures, "version": app.version}
+
+
+def ingest(o):
+    """Events that no endpoint takes."""
+    with Rig(o, settings=CONDITIONS) as rig:
+        return published(o, rig, rig.url, rig.api_key, pace(o), per_event=0)
+
+
+def ingest_nginx(o):
+    """The same requests to nginx, which answers 202 and does nothing."""
+    with Bench(o) as bench, Nginx(bench.directory / "nginx", bench.server_cpu) as nginx:
+        bench.pids["server"] = nginx.pids
+        figures = published(o, bench, nginx.url, "none", pace(o), per_event=0)
+        return {**figures, "version": nginx.version}
+
+
+def fanout(o):
+    """Each event to every endpoint. So many that they fit into memory: no endpoint falls behind."""
+    with Rig(o, settings=CONDITIONS) as rig:
+        rig.webhooks([{"url": rig.target(f"/ok/{number}"), "events": ["bench"]}
+                      for number in range(ENDPOINTS)])
+        words = ["--events", o.size(900, 5), "--connections", 16]
+        return published(o, rig, rig.url, rig.api_key, words, types=1, per_event=ENDPOINTS)
+
+
+def many_endpoints(o):
+    """10,000 endpoints on 1,000 hosts: each address of 127.0.0.0/8 is one."""
+    endpoints, hosts = o.size(10_000, 200), o.size(1000, 20)
+    with Rig(o, settings=CONDITIONS, sink=["--everywhere"]) as rig:
+        addresses = [f"127.1.{host // 250}.{host % 250 + 1}" for host in range(hosts)]
+        rig.webhooks([{"url": rig.target(f"/ok/{number}", addresses[number % hosts]),
+                       "events": [type_name(number, endpoints)]} for number in range(endpoints)])
+        return published(o, rig, rig.url, rig.api_key, pace(o), types=endpoints)
+
+
+def replicas(o):
+    """Two servers that share a Redis and the first CPU, each with half of the producers."""
+    with Rig(o, settings=CONDITIONS) as rig:
+        register(rig, ENDPOINTS)
+        urls = [rig.url, rig.replica()]
+
+        def load(*warmup):
+            return [rig.load_at(url, "--api-key", rig.api_key, "--types", ENDPOINTS, "--connections",
+                                64, "--first", number * 10_000_000, *(warmup or pace(o)))
+                    for number, url in enumerate(urls)]
+
+        return through(rig, load, o.size(10_000, 100))
+
+
+# ---- backlogs ---------------------------------------------------------------------------------------
+
+
+def drained(o, rig, events, path):
+    """Deliveries that wait in the schedule and are all due at one moment: from that to the last."""
+    endpoints = register(rig, ENDPOINTS, path)
+    due = due_after(rig, events, lead=o.size(5, 2))
+    before = rig.redis.info("used_memory")
+    fill_until(rig, events, ENDPOINTS, endpoints, due)
+    waiting_bytes = (rig.redis.info("used_memory") - before) / events
+    wait_quiet(rig)
+    meter = Meter(rig)
+    if time.time() > due:
+        raise CannotMeasure(f"storing {events} events to wait took too long")
+    due_ns = time.monotonic_ns() + int((due - time.time()) * 1e9)
+    seen = arrived(rig, events, patience=due - time.time() + o.size(600, 60))
+    return {"rate": events / ((seen["last_ns"] - due_ns) / 1e9), "events": events,
+            **meter.figures(events), "redis_bytes": waiting_bytes,
+            "first_ms": (seen["first_ns"] - due_ns) / 1e6,
+            "repeated": seen["received"] - events}
+
+
+def egress(o, path="/ok", events=100_000):
+    """A backlog, with 512 requests on the wire."""
+    with Rig(o, settings=[*CONDITIONS, *EVERY_IN_FLIGHT, "retry.schedule=[1d]"]) as rig:
+        return drained(o, rig, o.size(events, 500), path)
+
+
+def egress_raw(o, path="/ok", events=300_000):
+    """The raw client sends as many at once to the same sink."""
+    events = o.size(events, 1000)
+    with Bench(o) as bench:
+        meter = Meter(bench)
+        client = raw_client(o.build, bench.directory, bench.target(f"{path}/0"), "--deliveries", events,
+                            "--connections", IN_FLIGHT, cpu=bench.server_cpu)
+        return {**meter.figures(events), "rate": client["rate"], "events": events,
+                "server_us": client["cpu_us_per_delivery"],
+                "server_mib": client["rss_peak_kib"] / 1024,
+                **latencies(client["latency_us"], "accept_"), "version": client.get("version")}
+
+
+def backlog(o):
+    """A million deliveries, with the server's own limits."""
+    with Rig(o, settings=CONDITIONS) as rig:
+        return drained(o, rig, o.size(1_000_000, 1000), "/ok")
+
+
+# ---- others -----------------------------------------------------------------------------------------
+
+
+def idle(o):
+    """Nothing happens, for a minute; there are 100,000 endpoints."""
+    seconds = o.size(60, 2)
+    with Rig(o, settings=CONDITIONS) as rig:
+        register(rig, o.size(100_000, 200))
+        meter = Meter(rig)
+        time.sleep(seconds)
+        figures = meter.figures(seconds, quiet=False)
+        calls = rig.redis.monitor(seconds)
+        return {"server_percent": figures["server_us"] / 1e4,
+                "redis_percent": figures["redis_us"] / 1e4, "redis_calls": calls / seconds,
+                **{name: figures[name] for name in ("server_mib", "redis_mib", "steal_percent")}}
+
+
+def isolation(o, trouble):
+    """Healthy endpoints beside bad ones, which are bench/protect's."""
+    options = protection.options_for(protection.isolation, o)
+    options.set = [*CONDITIONS, *o.set]
+    return protection.isolation_phase(options, trouble)

@@ -69,7 +69,9 @@ static_assert((int)HTTP_RESPONSE_LINE_BYTES > STATUS_END, "a status line must fi
 
 void http_response_begin(struct http_response *response, size_t header_bytes_max)
 {
-    *response = (struct http_response){.header_bytes_max = header_bytes_max};
+    /* What lies behind is set before it is read. */
+    memset(response, 0, offsetof(struct http_response, chunked));
+    response->header_bytes_max = header_bytes_max;
 }
 
 static enum http_response_step refuse(struct http_response *r, const char *fault)
@@ -360,7 +362,7 @@ static enum http_response_step end_cut(struct http_response *r)
     line.text = slice_of(r->cut, line.longer ? sizeof(r->cut) : len);
     r->sloppy |= !r->cut_cr;
     r->cut_bytes = 0;
-    r->cut_cr = r->cut_control = false;
+    r->cut_cr = false;
     return on_line(r, &line);
 }
 

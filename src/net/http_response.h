@@ -46,11 +46,11 @@ enum {
 struct http_response {
     /* Results. A status_code counts from header_complete on, which a later fault (of the body) does
      * not undo. */
-    int status_code;          /* 100 to 999, of the final status line; 0 before header_complete */
+    int status_code;          /* 200 to 999, of the final status line; 0 before header_complete */
     bool begun;               /* at least one byte came */
     bool header_complete;     /* the empty line behind the final header came */
     bool keep_alive;          /* valid with DONE: another request may go out on this connection */
-    size_t header_bytes;      /* of status and header lines and trailers, of 1xx responses too */
+    size_t header_bytes;      /* of status and header lines, of 1xx too; the trailer without LFs */
     size_t body_bytes;        /* of the content so far; without the framing of chunks */
     struct slice retry_after; /* value of that field, of the final header; empty when there is none
                                  or it is too long. Points into this struct */
@@ -70,10 +70,10 @@ struct http_response {
     bool keep_alive_asked;
     bool length_given;
     bool coding_given;
-    bool cut_control; /* of the line that is cut: a control byte came ... */
-    bool cut_cr;      /* ... and the last byte so far is CR */
-    size_t cut_bytes; /* how much of it came, of which `cut` holds the first */
-    struct http_chunked chunked;
+    bool cut_control;            /* of the line that is cut: a control byte came ... */
+    bool cut_cr;                 /* ... and the last byte so far is CR */
+    size_t cut_bytes;            /* how much of it came, of which `cut` holds the first */
+    struct http_chunked chunked; /* from here on http_response_begin() clears nothing */
     char retry_after_text[HTTP_RESPONSE_RETRY_AFTER_BYTES];
     char cut[HTTP_RESPONSE_LINE_BYTES];
 };

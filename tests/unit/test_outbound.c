@@ -40,6 +40,24 @@ int curl_multi_socket_action(void *multi, int fd, int ready, int *running)
                                                                  : code;
 }
 
+/* ---- Another port -------------------------------------------------------------------------- */
+
+/* Stands before the system's function: connections go to this port while it is not 0. */
+static int connect_to_port;
+
+int connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    static int (*real)(int, const struct sockaddr *, socklen_t);
+    struct sockaddr_in changed;
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "connect");
+    if (connect_to_port == 0 || address->sa_family != AF_INET)
+        return real(fd, address, len);
+    memcpy(&changed, address, sizeof(changed));
+    changed.sin_port = htons((uint16_t)connect_to_port);
+    return real(fd, (const struct sockaddr *)&changed, sizeof(changed));
+}
+
 /* ---- What goes out and comes in ------------------------------------------------------------- */
 
 /* The request is, byte for byte, what the header promises; the body may hold NUL bytes. */
@@ -71,6 +89,119 @@ static void test_request_bytes(void **state)
     if (memcmp(world.peer.last, expected, (size_t)header_len) != 0)
         fail_msg("sent:\n%s", world.peer.last);
     assert_memory_equal(world.peer.last + header_len, call.body.ptr, call.body.len);
+    world_end(&world);
+}
+
+/* How URLs are spelled in a request: host and port, the target. libcurl's spelling is the measure.
+ */
+static void test_spelling(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scheme_and_host; /* the port follows */
+        const char *rest;
+        const char *target;
+        const char *host;
+    } cases[] = {
+        {"http://127.0.0.1", "/hook", "/hook", "127.0.0.1"},
+        {"HTTP://127.0.0.1", "", "/", "127.0.0.1"},
+        {"http://LocalHost", "/A%2fb%zz'[x]", "/A%2fb%zz'[x]", "LocalHost"},
+        {"http://127.1", "?x=1", "/?x=1", "127.0.0.1"},
+        {"http://0x7f000001", "/p?", "/p?", "127.0.0.1"},
+        {"http://2130706433", "?", "/?", "127.0.0.1"},
+        {"http://[::ffff:127.0.0.1]", "//a//b", "//a//b", "[::ffff:127.0.0.1]"},
+        {"http://[0:0:0:0:0:ffff:7f00:0001]", "/", "/", "[::ffff:127.0.0.1]"},
+        {"http://127.0.0.1", "/a/../b/./c", "/b/c", "127.0.0.1"},
+        {"http://127.0.0.1", "/a/..", "/", "127.0.0.1"},
+        {"http://127.0.0.1", "/a/%2e%2e/b", "/a/%2e%2e/b", "127.0.0.1"},
+        {"http://127.0.0.1", "/.?x", "/?x", "127.0.0.1"},
+        {"http://127.0.0.1", "/./p?", "/p?", "127.0.0.1"},
+        {"http://127.0.0.1", "/.../..a/.b", "/.../..a/.b", "127.0.0.1"},
+        {"http://127.0.0.1", "/p?a/../b", "/p?a/../b", "127.0.0.1"},
+        {"http://127.0.0.1", "/a?b?c", "/a?b?c", "127.0.0.1"},
+    };
+    struct world world;
+    struct answer answer;
+    char url[128], expected[256];
+    world_init(&world, &default_options);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(url, sizeof(url), "%s:%d%s", cases[i].scheme_and_host, world.peer.port,
+                 cases[i].rest);
+        int len = snprintf(expected, sizeof(expected), "POST %s HTTP/1.1\r\nHost: %s:%d\r\n",
+                           cases[i].target, cases[i].host, world.peer.port);
+        struct outbound_call call = call_of(url);
+        for (int n = 0; n < 2; n++) { /* on a new connection and on a kept one */
+            exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+            assert_error(&answer, OUTBOUND_OK, 200);
+            if (strncmp(world.peer.last, expected, (size_t)len) != 0)
+                fail_msg("%s: sent\n%s", url, world.peer.last);
+        }
+    }
+    world_end(&world);
+}
+
+/* The port of the scheme is not in `Host`. */
+static void test_default_port(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {"http://127.0.0.1/", "http://127.0.0.1:80/",
+                                       "http://127.0.0.1:0080/"};
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        struct outbound_call call = call_of(urls[i]);
+        connect_to_port = world.peer.port;
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+        connect_to_port = 0;
+        assert_error(&answer, OUTBOUND_OK, 200);
+        assert_non_null(strstr(world.peer.last, "\r\nHost: 127.0.0.1\r\n"));
+    }
+    world_end(&world);
+}
+
+/* Lines without a value are not sent; a User-Agent of the caller's goes in place of ours; a line of
+ * the caller's that libcurl would write by itself, too. */
+static void test_lines(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"X-None:", "X-Blank:  ", "Accept: text/plain",
+                                        "User-Agent: mine", "X-Some: thing"};
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    call.header_lines = lines;
+    call.header_count = sizeof(lines) / sizeof(lines[0]);
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    const char *head = world.peer.last;
+    assert_null(strstr(head, "X-None"));
+    assert_null(strstr(head, "X-Blank"));
+    assert_null(strstr(head, "Trotline/test"));
+    assert_non_null(strstr(head, "\r\nAccept: text/plain\r\n"));
+    assert_non_null(strstr(head, "\r\nUser-Agent: mine\r\n"));
+    assert_non_null(strstr(head, "\r\nX-Some: thing\r\n"));
+    world_end(&world);
+}
+
+/* A URL with a user's name, which nobody should have let through, is refused, and so is one that
+ * cannot be read; nothing is connected to. */
+static void test_bad_urls(void **state)
+{
+    (void)state;
+    static const char *const rests[] = {"user@127.0.0.1", "user:pass@127.0.0.1", "", "[::1", "a b"};
+    struct world world;
+    struct answer answer;
+    char url[128];
+    world_init(&world, &default_options);
+    for (size_t i = 0; i < sizeof(rests) / sizeof(rests[0]); i++) {
+        snprintf(url, sizeof(url), "http://%s:%d/", rests[i], world.peer.port);
+        struct outbound_call call = call_of(url);
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+        assert_error(&answer, OUTBOUND_PROTOCOL, 0);
+    }
+    assert_int_equal(world.peer.connections, 0);
     world_end(&world);
 }
 
@@ -1009,6 +1140,10 @@ int main(void)
         cmocka_unit_test(test_error_names),
         cmocka_unit_test(test_retry_after_forms),
         cmocka_unit_test(test_request_bytes),
+        cmocka_unit_test(test_spelling),
+        cmocka_unit_test(test_default_port),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_bad_urls),
         cmocka_unit_test(test_body_sizes),
         cmocka_unit_test(test_responses),
         cmocka_unit_test(test_retry_after),

@@ -104,7 +104,9 @@ static void finish(struct direct_request *request, enum outbound_error error, co
 {
     struct outbound_result *result = &request->result;
     uint64_t now_us = clock_mono_us();
-    snprintf(request->detail, sizeof(request->detail), "%s", detail);
+    request->detail[0] = '\0';
+    if (detail[0])
+        snprintf(request->detail, sizeof(request->detail), "%s", detail);
     result->error = error;
     result->detail = request->detail;
     result->duration_us = now_us > request->started_us ? now_us - request->started_us : 0;

@@ -12,6 +12,7 @@ from rig import Bench, CannotMeasure, Rig
 
 CONDITIONS = ["durability=everysec"]
 ENDPOINTS = 100
+V8_WARM_UP = 6000  # events until what is hot has been compiled
 IN_FLIGHT = 512
 EVERY_IN_FLIGHT = [f"outbound.maxInFlight={IN_FLIGHT}",
                    f"outbound.maxInFlightPerEndpoint={IN_FLIGHT}", "outbound.adaptiveConcurrency=false", "breaker.enabled=false"]
@@ -66,7 +67,7 @@ def e2e_bullmq(o):
         bench.pids.update(server=app.pids, redis=[app.redis_pid])
         for number in range(ENDPOINTS):
             app.webhook(bench.target(f"/ok/{number}"), [type_name(number, ENDPOINTS)])
-        figures = published(o, bench, app.url, app.api_key, pace(o), warmup=4000)
+        figures = published(o, bench, app.url, app.api_key, pace(o), warmup=V8_WARM_UP)
         return {**figures, "version": app.version}
 
 

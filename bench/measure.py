@@ -2,7 +2,7 @@
 
     with Rig(options) as rig:
         rig.webhook("/ok/0", ["bench"])
-        figures = through(rig, [rig.load_words("--events", 100000)], warmup=5000)
+        figures = through(rig, lambda *words: [rig.load(*words)], warmup=5000)
 
 Figures are of one run and flat: name -> number. Times are in µs; CPU time and Redis's figures are for
 each delivery (for each event, where none are delivered). The names:
@@ -103,8 +103,8 @@ def results(loads):
 
 
 def through(bench, load, warmup, per_event=1):
-    """Publishes by what `load(…)` starts, with its arguments, first `warmup` events that do not count;
-    waits until all have arrived, each `per_event` times."""
+    """Publishes and waits until all have arrived, each `per_event` times. `load()` starts the load
+    generators; `load("--events", n)` does for the `warmup` events before, which do not count."""
     if warmup:
         warmed = results(load("--events", warmup))
         arrived(bench, warmed["accepted"] * per_event)

@@ -5,8 +5,8 @@ changed, and what it is compared with. A variant is a function that takes the op
 one run's figures, by name (measure.py says what they are). A bound is about the medians of all
 rounds, or about the median of the rounds' ratios, for neighbours in time are disturbed alike.
 
-The conditions of all of them, unless a scenario says otherwise: events of 1 KiB, signed, keep-alive,
-durability everysec, the server on the first CPU, everything else on the second, no keys of idempotency.
+The conditions of all, unless a scenario says otherwise: events of 1 KiB, signed, keep-alive, durability
+everysec, the server on the first CPU, everything else on the second, no idempotency keys.
 """
 
 import dataclasses
@@ -61,6 +61,11 @@ def at_most(what, value, limit):
     return Bound(what, value, limit)
 
 
+def lost(rounds):
+    """Events of all rounds that were accepted and never arrived."""
+    return sum(figures.get("lost", 0) for each in rounds.values() for figures in each)
+
+
 @dataclasses.dataclass
 class Scenario:
     about: str
@@ -70,6 +75,13 @@ class Scenario:
     rounds_max: int = 10
     compared: tuple = ("bullmq", "nginx", "raw")  # variants that are not Trotline
     plots: tuple = ("rate", "server_us", "redis_us")
+
+    def judge(self, rounds):
+        """All bounds, and that nothing was lost."""
+        bounds = [bound.judge(rounds) for bound in self.bounds]
+        if any("lost" in figures for each in rounds.values() for figures in each):
+            bounds.append(at_most("lost", lost, 0).judge(rounds))
+        return bounds
 
 
 # ---- the scenarios ---------------------------------------------------------------------------------

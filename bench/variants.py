@@ -12,9 +12,10 @@ from rig import Bench, CannotMeasure, Rig
 
 CONDITIONS = ["durability=everysec"]
 ENDPOINTS = 100
+V8_WARM_UP = 6000  # events until what is hot has been compiled
 IN_FLIGHT = 512
-EVERY_IN_FLIGHT = [f"outbound.maxInFlight={IN_FLIGHT}", f"outbound.maxInFlightPerEndpoint={IN_FLIGHT}",
-                   "outbound.adaptiveConcurrency=false", "breaker.enabled=false"]
+EVERY_IN_FLIGHT = [f"outbound.maxInFlight={IN_FLIGHT}",
+                   f"outbound.maxInFlightPerEndpoint={IN_FLIGHT}", "outbound.adaptiveConcurrency=false", "breaker.enabled=false"]
 
 
 # ---- end to end -------------------------------------------------------------------------------------
@@ -66,7 +67,7 @@ def e2e_bullmq(o):
         bench.pids.update(server=app.pids, redis=[app.redis_pid])
         for number in range(ENDPOINTS):
             app.webhook(bench.target(f"/ok/{number}"), [type_name(number, ENDPOINTS)])
-        figures = published(o, bench, app.url, app.api_key, pace(o), warmup=4000)
+        figures = published(o, bench, app.url, app.api_key, pace(o), warmup=V8_WARM_UP)
         return {**figures, "version": app.version}
 
 
@@ -150,8 +151,8 @@ def egress_raw(o, path="/ok", events=300_000):
     events = o.size(events, 1000)
     with Bench(o) as bench:
         meter = Meter(bench)
-        client = raw_client(o.build, bench.directory, bench.target(f"{path}/0"), "--deliveries", events,
-                            "--connections", IN_FLIGHT, cpu=bench.server_cpu)
+        client = raw_client(o.build, bench.directory, bench.target(f"{path}/0"), "--deliveries",
+                            events, "--connections", IN_FLIGHT, cpu=bench.server_cpu)
         return {**meter.figures(events), "rate": client["rate"], "events": events,
                 "server_us": client["cpu_us_per_delivery"],
                 "server_mib": client["rss_peak_kib"] / 1024,

@@ -188,13 +188,15 @@ bool direct_stream_open(struct direct_stream *stream, void *easy, bool https, ch
     return true;
 }
 
-/* Renegotiation is what could make a write wait for reading; TLS 1.3 has none. Reading ahead takes
- * one call of the system for a record instead of two. */
+/* libcurl is not told of tickets any more: it could not keep them, having no handle at hand when it
+ * did not ask for them. Renegotiation is what could make a write wait for reading; TLS 1.3 has none.
+ * Reading ahead takes one call of the system for a record instead of two. */
 void direct_stream_take_tls(struct direct_stream *stream)
 {
     if (stream->way != DIRECT_STREAM_LIBCURL || !stream->ssl ||
         SSL_set_fd(stream->ssl, stream->fd) != 1)
         return;
+    SSL_CTX_sess_set_new_cb(SSL_get_SSL_CTX(stream->ssl), NULL); /* the context is its alone */
     SSL_set_mode(stream->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE);
     SSL_set_options(stream->ssl, SSL_OP_NO_RENEGOTIATION);
     SSL_set_read_ahead(stream->ssl, 1);
@@ -231,9 +233,9 @@ static size_t gather(struct slice head, struct slice body)
     size_t from_head = head.len < sizeof(chunk) ? head.len : sizeof(chunk);
     size_t room = sizeof(chunk) - from_head;
     size_t from_body = body.len < room ? body.len : room;
-    if (from_head)
+    if (head.ptr)
         memcpy(chunk, head.ptr, from_head);
-    if (from_body)
+    if (body.ptr)
         memcpy(chunk + from_head, body.ptr, from_body);
     return from_head + from_body;
 }

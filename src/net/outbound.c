@@ -111,7 +111,7 @@ static void outbound_turn(void *arg)
 static bool lines_are_clean(const struct outbound_call *call)
 {
     for (size_t i = 0; i < call->header_count; i++)
-        if (strpbrk(call->header_lines[i], "\r\n"))
+        if (strchr(call->header_lines[i], '\n') || strchr(call->header_lines[i], '\r'))
             return false;
     return true;
 }

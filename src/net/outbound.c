@@ -2,8 +2,7 @@
  * done() functions are called.
  *
  *                     +--> direct route (direct_*.c) --+
- *     outbound_send --|                                |--> outbound.finished --> done(), in the
- * hook
+ *     outbound_send --|                                |--> finished ----> done(), in the hook
  *                     +--> plain route (curl_*.c) -----+
  *
  * The direct route is a third of the work and takes what it can: all but what goes through a proxy

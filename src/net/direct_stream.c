@@ -1,25 +1,24 @@
 /* direct_stream.c - three ways to read and write a connection that libcurl made.
  *
  *      not encrypted:  SOCKET
- *      encrypted:      LIBCURL, and from the end of the first answer on OPENSSL (or LIBCURL for
- * good)
+ *      encrypted:      LIBCURL for the first exchange, then OPENSSL (or LIBCURL for good)
  *
  * Why not OPENSSL from the start. Tickets, by which a later connection resumes the session, come in
  * TLS 1.3 after the handshake, before the first answer; libcurl keeps them only when they arrive
  * inside of one of its own calls. So the first answer is read by libcurl.
  *
- * These are rules of memory safety, seen with 7.88, not of taste:
- *   - Right after connecting, curl_easy_recv() of one byte. It makes libcurl take the connection
- * for one in use. Without it the connection counts as idle, and libcurl closes it whenever it
- * thinks it too old; its number may then be somebody else's, to whom we would write.
- *   - SSL_set_fd() before anything is done with the session: libcurl's own transport below it would
- *     call into libcurl without a handle as soon as the peer closes, and crash.
- *   - Both pointers, handle and session, are dead after the handle left its multi.
+ * Three rules are of memory safety, seen with 7.88, not of taste.
+ *
+ *   1. Right after connecting, curl_easy_recv() of one byte. It makes libcurl take the connection
+ *      for one in use. Without it the connection counts as idle, and libcurl closes it whenever it
+ *      thinks it too old; its number may then be somebody else's, to whom we would write.
+ *   2. SSL_set_fd() before anything is done with the session: libcurl's own transport below it
+ *      would call into libcurl without a handle as soon as the peer closes, and crash.
+ *   3. Both pointers, handle and session, are dead after the handle left its multi.
  *
  * Head and body are gathered: by the kernel on a socket; for TLS, whose calls take one piece, in a
- * buffer as large as a record. Its address never changes, since a write that has to be repeated
- * must be repeated from the same address (OpenSSL would allow otherwise, libcurl does not ask it
- * to).
+ * buffer as large as a record. Its address never changes, since a write that is repeated must come
+ * from the same address (OpenSSL would allow otherwise, libcurl does not ask it to).
  */
 #include "net/direct_stream.h"
 
@@ -188,8 +187,8 @@ bool direct_stream_open(struct direct_stream *stream, void *easy, bool https, ch
     return true;
 }
 
-/* libcurl is not told of tickets any more: it could not keep them, having no handle at hand when it
- * did not ask for them. Renegotiation is what could make a write wait for reading; TLS 1.3 has none.
+/* libcurl is not told of tickets any more: it could not keep them, having no handle at hand while
+ * it is not called. Renegotiation is what could make a write wait for reading; TLS 1.3 has none.
  * Reading ahead takes one call of the system for a record instead of two. */
 void direct_stream_take_tls(struct direct_stream *stream)
 {

@@ -632,6 +632,40 @@ static void test_idle_count(void **state)
     }
 }
 
+/* More connections than one multi of libcurl's takes: they are spread over several, all serve, and
+ * all go. */
+static void test_many_multis(void **state)
+{
+    (void)state;
+    enum { MANY = 200 };
+    static struct answer answers[MANY];
+    struct world world;
+    static const struct peer_reply reply = {OK_REPLY, PEER_KEEP, NULL};
+    struct outbound_options options = default_options;
+    options.in_flight_max = options.idle_connections_max = MANY;
+    options.direct_tls = OUTBOUND_TLS_LIBCURL; /* then a multi has 64 */
+    options.idle_age_max_ms = 1000;
+    world_init(&world, &options);
+    struct outbound_call call = call_of(peer_url(&world));
+    peer_script(&world.peer, &reply, 1);
+    for (int round = 0; round < 3; round++) {
+        world.peer.hold = MANY;
+        for (int i = 0; i < MANY; i++)
+            send_it(&world, &call, &answers[i]);
+        wait_for_answers(&world);
+        for (int i = 0; i < MANY; i++) {
+            assert_error(&answers[i], OUTBOUND_OK, 200);
+            assert_int_equal(answers[i].result.connection_reused, round == 1);
+        }
+        if (round == 1)
+            peer_close_connections(&world.peer);
+        if (round == 1)
+            wait_for_open(&world, 0);
+    }
+    assert_int_equal(world.peer.connections, 2 * MANY);
+    world_end(&world);
+}
+
 /* ---- libcurl's own idea of a connection's end ----------------------------------------------- */
 
 /* A connection that has waited for its answer longer than libcurl keeps idle ones (118 s) is not
@@ -710,6 +744,7 @@ int main(void)
         cmocka_unit_test(test_age_bound),
         cmocka_unit_test(test_last_in_first_out),
         cmocka_unit_test(test_idle_count),
+        cmocka_unit_test(test_many_multis),
         cmocka_unit_test(test_longer_than_libcurl_waits),
         cmocka_unit_test(test_closed_by_libcurl),
     };

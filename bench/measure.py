@@ -19,6 +19,7 @@ each delivery (for each event, where none are delivered). The names:
     curve                       not a number: all percentiles of the latency
 """
 
+import statistics
 import time
 
 import machine
@@ -42,10 +43,11 @@ def wait_quiet(bench, timeout=60):
 
 
 class Meter:
-    """What is used from the moment it is made."""
+    """What is used from the moment it is made. Not `quiet`: work may be under way by then."""
 
-    def __init__(self, bench):
-        wait_quiet(bench)
+    def __init__(self, bench, quiet=True):
+        if quiet:
+            wait_quiet(bench)
         self.bench, self.ticks, self.cpu = bench, machine.ticks(), bench.cpu()
         self.memory, self.commands = self._redis()
 
@@ -70,6 +72,11 @@ class Meter:
             figures["redis_bytes"] = (memory - self.memory) / events
             figures["redis_commands"] = (commands - self.commands) / events
         return figures
+
+
+def mean(each):
+    """Of several measurements, figure by figure."""
+    return {name: statistics.fmean(figures[name] for figures in each) for name in each[0]}
 
 
 def latencies(latency, prefix=""):

@@ -11,6 +11,7 @@ each delivery (for each event, where none are delivered). The names:
     accepted_rate               events answered with 202 a second
     p50_us p99_us p999_us       from the instant an event was meant to be sent to its arrival
     accept_p50_us …             from that instant to the answer
+    late_p99_us                 from when it was due, and a connection free, to the sending
     server_us redis_us …        CPU time, user and kernel, of each process of the bench
     server_mib redis_mib …      the most memory that it had (resident)
     redis_bytes redis_commands  growth of used_memory; commands, those of scripts included
@@ -125,6 +126,8 @@ def through(bench, load, warmup, per_event=1):
     figures = {"rate": published["rate"], "accepted_rate": published["rate"], "events": events,
                **latencies(published["latency_us"], "accept_"), **meter.figures(events),
                "load_us": 1e6 * published["cpu_seconds"] / events}
+    if published["mode"] == "open":
+        figures["late_p99_us"] = published["late_us"]["p99"]
     if per_event:
         figures.update(latencies(seen["latency_us"]), curve=seen["latency_us"],
                        rate=expected / ((seen["last_ns"] - published["start_ns"]) / 1e9),

@@ -6,7 +6,7 @@ import time
 
 import protection
 from baselines import BullMQ, Nginx, raw_client
-from measure import Meter, arrived, latencies, through, wait_quiet
+from measure import Meter, arrived, latencies, mean, reset, results, through, wait_quiet
 from publishing import due_after, fill_until, register, type_name
 from rig import Bench, CannotMeasure, Rig
 
@@ -56,7 +56,8 @@ def e2e_held(o):
     settings = [*CONDITIONS, "outbound.maxInFlight=1100", "outbound.adaptiveConcurrency=false"]
     with Rig(o, settings=settings) as rig:
         register(rig, ENDPOINTS, "/delay/200")
-        return published(o, rig, rig.url, rig.api_key, pace(o, 5000))
+        # A longer warm-up would wait in memory, and that is not what is asked for.
+        return published(o, rig, rig.url, rig.api_key, pace(o, 5000), warmup=1000)
 
 
 def e2e_bullmq(o):
@@ -144,6 +145,31 @@ def egress(o, path="/ok", events=100_000):
     """A backlog, with 512 requests on the wire."""
     with Rig(o, settings=[*CONDITIONS, *EVERY_IN_FLIGHT, "retry.schedule=[1d]"]) as rig:
         return drained(o, rig, o.size(events, 500), path)
+
+
+def burst(rig, events):
+    """Deliveries that are in the server's memory because the sink is stopped for a moment; it goes on as
+    soon as all have been accepted, for what waits longer is moved to Redis. (Seconds, figures.)"""
+    reset(rig)
+    with rig.sink.stopped():
+        results([rig.load("--types", ENDPOINTS, "--events", events)])
+        meter, began_ns = Meter(rig, quiet=False), time.monotonic_ns()
+    seen = arrived(rig, events)
+    figures = {**meter.figures(events), "lost": events - seen["unique"],
+               "repeated": seen["received"] - events}
+    return (seen["last_ns"] - began_ns) / 1e9, figures
+
+
+def egress_memory(o):
+    """Bursts of 20,000, which have been accepted and come neither from producers nor out of Redis."""
+    events, bursts = o.size(20_000, 500), o.size(5, 2)
+    settings = [*CONDITIONS, *EVERY_IN_FLIGHT, "outbound.timeout=5m"]
+    with Rig(o, settings=settings) as rig:
+        register(rig, ENDPOINTS)
+        burst(rig, events)  # makes the connections
+        each = [burst(rig, events) for _ in range(bursts)]
+    return {"rate": bursts * events / sum(seconds for seconds, _ in each),
+            "events": bursts * events, **mean([figures for _, figures in each])}
 
 
 def egress_raw(o, path="/ok", events=300_000):

@@ -210,7 +210,6 @@ static void test_drop_front(void **state)
     buf_free(&buf);
 }
 
-/* Against an array that is always large enough: content, length and status agree at every step. */
 /* Nothing is reserved behind it; what it holds stays, and it still grows. */
 static void test_fit(void **state)
 {
@@ -228,6 +227,7 @@ static void test_fit(void **state)
     buf_free(&buf);
 }
 
+/* Against an array that is always large enough: content, length and status agree at every step. */
 static void test_against_an_array(void **state)
 {
     (void)state;

@@ -28,6 +28,7 @@ enum {
     LEASE_MOST = 64,                         /* deliveries one lease asks for */
     STORE_PENDING_MAX = 100000,              /* calls that wait for Redis */
     EXPAND_PENDING_BYTES = 16 * 1024 * 1024, /* of calls: beyond it nothing is expanded */
+    PASSING = 8,
     HOLD_US = 1000 * 1000, /* a limited endpoint holds in memory what leaves within this time */
     LEAD_US = 500 * 1000   /* and leases what leaves within this one */
 };
@@ -152,6 +153,18 @@ void dispatch_leased(struct dispatch *dispatch, struct delivery *delivery)
         enqueue(dispatch, delivery);
 }
 
+/* The schedule is the slow way, through Redis and back, ten times as dear. If new ones had to queue
+ * up there behind those that wait, one moment of too much would be followed by a state in which
+ * all take it and it does not keep up, though the receiver would. So they pass by while slots are
+ * free; one of PASSING joins, and leaves a slot to those that wait. */
+static bool may_pass(const struct dispatch *dispatch, struct endpoint *endpoint)
+{
+    bool limited = gate_room(endpoint, HOLD_US) != SIZE_MAX;
+    if (limited || gate_asleep(endpoint) || endpoint->queued >= slots_for(dispatch, endpoint))
+        return false;
+    return ++endpoint->passed % PASSING != 0;
+}
+
 static void place(struct dispatch *dispatch, struct delivery *delivery)
 {
     struct core *core = dispatch->core;
@@ -161,7 +174,8 @@ static void place(struct dispatch *dispatch, struct delivery *delivery)
         return;
     if (due_at_ms > store_redis_ms(core->store)) {
         settle_postpone(core->settle, delivery, due_at_ms);
-    } else if (endpoint->backlog || memory_full(dispatch) || queue_full(dispatch, endpoint)) {
+    } else if (memory_full(dispatch) || queue_full(dispatch, endpoint) ||
+               (endpoint->backlog && !may_pass(dispatch, endpoint))) {
         endpoint->backlog = true;
         settle_postpone(core->settle, delivery, 0);
     } else {

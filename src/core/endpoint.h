@@ -43,13 +43,14 @@ struct endpoint {
     /* How it is doing: dispatch's and schedule's own. */
     struct list queue; /* deliveries in memory that wait for a slot */
     size_t queued;
-    size_t in_flight;       /* attempts under way */
-    size_t claiming;        /* slots promised to leases that are on their way */
-    struct list ready;      /* in dispatch's list of endpoints that may send */
-    bool backlog;           /* due deliveries wait in the schedule: new ones join them there */
-    struct gate_entry gate; /* gate's: limits, breaker, sleep */
-    struct recent *recent;  /* history's: attempts to be listed */
-    bool clearing;          /* its schedule is being emptied: disabled or deleted */
+    size_t in_flight;              /* attempts under way */
+    size_t claiming;               /* slots promised to leases that are on their way */
+    struct list ready;             /* in dispatch's list of endpoints that may send */
+    bool backlog;                  /* due deliveries wait in the schedule */
+    unsigned passed;               /* new ones that came meanwhile and found a slot free */
+    struct gate_entry gate;        /* gate's: limits, breaker, sleep */
+    struct recent *recent;         /* history's: attempts to be listed */
+    bool clearing;                 /* its schedule is being emptied: disabled or deleted */
     struct endpoint_health health; /* watch's */
     struct notice_memory told;     /* notice's */
 };

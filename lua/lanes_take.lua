@@ -6,8 +6,8 @@
 -- Reply for each lane its state, "" when there is none, or 0 when it is not mine.
 -- Cost  2 commands, and 1 when there is a state.
 -- Guarantee: a state is given once: what I send from now on is not in it. So a repeated call finds
---       none, and the lane begins as after a death. With replicas(n) its reply counts when they have
---       what was written before: then no failover gives the lane back.
+--       none, and the lane begins as after a death. With replicas(n) its reply is held until they
+--       have what was written before, so that no failover gives the lane back, or have had time enough.
 
 local lanes = {}
 for i = 2, #ARGV do

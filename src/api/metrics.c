@@ -192,9 +192,8 @@ static const struct row rows[] = {
     {"trotline_batches_open", GAUGE, "Batches in the journal of this process.", NOW(batches)},
     {"trotline_batches_stored_total", COUNTER, "Batches written to Redis.", CORE(batches_stored)},
     {"trotline_batches_outdated_total", COUNTER,
-     "Batches that Redis refused because another process had changed the webhooks; their events "
-     "were "
-     "matched anew.",
+     "Batches that Redis refused because the webhooks had been changed; their events were matched "
+     "anew.",
      CORE(batches_outdated)},
     {"trotline_batches_closed_total", COUNTER,
      "Batches whose deliveries are all finished or moved.", CORE(batches_closed)},

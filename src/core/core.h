@@ -66,7 +66,7 @@ struct core_options {
 struct core_stats {
     uint64_t events[16]; /* by enum publish_verdict: what their producers were told */
     uint64_t batches_stored, batches_closed, batches_adopted;
-    uint64_t batches_outdated;   /* matched anew: the endpoints were changed by another replica */
+    uint64_t batches_outdated;   /* matched anew: the endpoints had been changed meanwhile */
     uint64_t attempts_status[6]; /* answered, by the status's first digit; [0]: by none of 1 to 5 */
     uint64_t attempts_error[16]; /* not answered, by enum outbound_error */
     uint64_t deliveries_sent, deliveries_retried, deliveries_dead, deliveries_cancelled,

@@ -21,7 +21,9 @@
  *
  * A version below ours, or one that we were told of and that Redis does not have, is proof of lost
  * changes. It can only be told from answers on the store's work connection, which come in the order
- * of execution: a notice comes on another connection and may be old.
+ * of execution: a notice comes on another connection and may be old. A change that is made of what
+ * is left has a newer version than all; so whoever makes it looks at the one before
+ * (endpoint_put.lua), and then all are "behind".
  *
  * One read at a time; one that fails is repeated at the next heartbeat.
  */
@@ -351,8 +353,12 @@ void endpoint_store_saw_version(struct endpoint_store *endpoints, uint64_t versi
 void endpoint_follow_own(struct endpoint_store *endpoints, uint64_t before, uint64_t version)
 {
     heard_of(endpoints, version);
-    if (before == endpoints->version && endpoints->state != FOLLOW_LOAD)
+    if (endpoints->state == FOLLOW_LOAD)
+        return;
+    if (before == endpoints->version)
         endpoints->version = version;
+    else if (before < endpoints->version)
+        endpoints->unsure = true;
 }
 
 /* A change of our own comes as a notice, too, often before its answer, which makes reading it

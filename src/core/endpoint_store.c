@@ -193,7 +193,7 @@ static enum status send(struct change *change)
                            store_key(store, &text[1], "config", NULL),
                            store_key(store, &text[2], "config", "changes"),
                            store_key(store, &text[3], "config", "deleted")};
-    struct store_number most, kept, base;
+    struct store_number most, kept, base, had;
     struct slice based_on = SLICE("");
     if (change->kind == CHANGE_REPLACE)
         based_on = store_u64(&base, known_version(change->endpoints, change->endpoint));
@@ -205,8 +205,9 @@ static enum status send(struct change *change)
         based_on,
         store_u64(&kept, CHANGES_KEPT),
         store_key(store, &text[4], "all", NULL),
+        store_u64(&had, change->endpoints->version),
     };
-    return store_query_script(store, store_script(store, "endpoint_put"), keys, 4, args, 7,
+    return store_query_script(store, store_script(store, "endpoint_put"), keys, 4, args, 8,
                               on_written, change);
 }
 

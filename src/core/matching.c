@@ -35,7 +35,6 @@ struct pending {
     struct list node;
     struct publish_item item;
     struct publish_waiter waiter;
-    uint64_t since_ms; /* monotonic */
     size_t bytes;
     struct candidates left;
     struct buf targets;
@@ -150,6 +149,18 @@ static void pending_free(struct matching *matching, struct pending *pending)
     free(pending);
 }
 
+/* The line is in the order in which events were accepted: one that is matched anew, because the
+ * endpoints were changed, has waited before. */
+static struct list *place_of(struct matching *matching, const struct publish_waiter *waiter)
+{
+    struct list *place = &matching->line;
+    while (place->prev != &matching->line &&
+           CONTAINER_OF(place->prev, struct pending, node)->waiter.accepted_us >
+               waiter->accepted_us)
+        place = place->prev;
+    return place;
+}
+
 /* The event and what was found out so far go into the line. */
 static enum status wait_in_line(struct matching *matching, const struct publish_item *item,
                                 const struct publish_waiter *waiter)
@@ -166,7 +177,6 @@ static enum status wait_in_line(struct matching *matching, const struct publish_
     own.about = NULL; /* it is among no one's candidates */
     pending->item = own;
     pending->waiter = *waiter;
-    pending->since_ms = clock_mono_ms();
     pending->bytes = bytes;
     pending->left.at = (struct endpoint **)(void *)matching->unasked.ptr;
     pending->left.count = matching->unasked.len / sizeof(struct endpoint *);
@@ -175,7 +185,7 @@ static enum status wait_in_line(struct matching *matching, const struct publish_
     buf_init(&matching->targets, matching->targets.max);
     for (size_t i = 0; i < pending->left.count; i++)
         endpoint_get(pending->left.at[i]);
-    list_push_back(&matching->line, &pending->node);
+    list_insert_before(place_of(matching, waiter), &pending->node);
     matching->waiting++;
     matching->bytes += bytes;
     return ST_AGAIN;
@@ -230,7 +240,7 @@ bool matching_give_up(struct matching *matching, uint64_t since_ms, struct publi
     if (list_empty(&matching->line))
         return false;
     struct pending *first = CONTAINER_OF(matching->line.next, struct pending, node);
-    if (first->since_ms > since_ms)
+    if (first->waiter.accepted_us / 1000 > since_ms)
         return false;
     *waiter = first->waiter;
     pending_free(matching, first);

@@ -34,8 +34,8 @@ MUST_CHECK enum status matching_begin(struct matching *matching, const struct pu
  * is now. */
 void matching_go_on(struct matching *matching);
 
-/* Takes an event off the line that waits since `since_ms` (clock_mono_ms()) or longer and hands its
- * waiter to the caller. False: there is none. */
+/* Takes an event off the line that was accepted at `since_ms` (clock_mono_ms()) or before and hands
+ * its waiter to the caller. False: there is none. */
 bool matching_give_up(struct matching *matching, uint64_t since_ms, struct publish_waiter *waiter);
 
 size_t matching_waiting(const struct matching *matching);

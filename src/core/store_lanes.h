@@ -38,7 +38,8 @@ MUST_CHECK enum status store_lanes_release(struct store *store, uint64_t version
                                            size_t count, store_reply_fn *fn, void *arg);
 
 /* What the last owners of lanes have left, at most LANES. With replicas(n) the answer says as well
- * that those replicas know me for their owner (takeover.c). Reply: lanes_take.lua's. */
+ * that those replicas know me for their owner, unless too few answered in time (takeover.c). Reply:
+ * lanes_take.lua's. */
 MUST_CHECK enum status store_lanes_take(struct store *store, const uint32_t *lanes, size_t count,
                                         store_reply_fn *fn, void *arg);
 

@@ -20,7 +20,9 @@
  * until they have what was written before it, by anybody: the release, or the burial, by which the
  * lane became free, and the heartbeat by which I took it. So nothing is sent for a lane that a new
  * master would give back to the one before. That is why a release is not confirmed: one that is
- * lost has let nobody send, and its lane comes back to me without a state, as after a death.
+ * lost has let nobody send, and its lane comes back to me without a state, as after a death. When
+ * too few replicas answer in time the lane is sent for all the same (store.c): deliveries do not
+ * stand still because a replica is missing.
  *
  * Rejected: telling the next owner directly. The state in Redis is there whoever takes the lane,
  * and whenever.

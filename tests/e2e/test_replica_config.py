@@ -240,6 +240,23 @@ def test_what_redis_does_not_have_any_more(a, b, redis_server, sink):
     reached(lambda: listed(a) == {kept, third}, "created on the restored one")
 
 
+@pytest.mark.parametrize("lost", ["all", "some"])
+def test_lost_data_that_has_been_changed_again(a, b, redis_server, sink, lost):
+    """Redis loses what it has without going away, and the next change, whose version is newer than any
+    before, comes sooner than a heartbeat could tell. Nobody keeps what is not there."""
+    webhook = a.create_webhook(**hook(sink))["id"]
+    reached(lambda: listed(b) == {webhook}, "created")
+    if lost == "all":
+        redis_server.call("FLUSHALL")
+    else:  # an older state was restored
+        redis_server.call("HDEL", "tl:{0}:config:endpoints", webhook)
+        redis_server.call("HSET", "tl:{0}:config", "version", 1)
+        redis_server.call("DEL", "tl:{0}:config:changes")
+    another = a.create_webhook(**hook(sink, "/another"))["id"]
+    for client in a, b:
+        reached(lambda c=client: listed(c) == {another}, "created on what was left")
+
+
 def test_redis_restarts(replicas, a, b, redis_server, sink):
     """Both find each other's changes again, also those that were made of an unknown outcome."""
     one = a.create_webhook(**hook(sink))["id"]

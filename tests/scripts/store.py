@@ -302,11 +302,11 @@ class Store:
     # ---- endpoints -----------------------------------------------------------------------------
 
     @verb
-    def endpoint_put(self, endpoint, document, kind="create", most=1000, base="", kept=1000):
+    def endpoint_put(self, endpoint, document, kind="create", most=1000, base="", kept=1000, had=0):
         keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes"),
                 self.key("config", "deleted")]
         return Call("endpoint_put", keys,
-                    [endpoint, document, kind, most, base, kept, self.key("all")])
+                    [endpoint, document, kind, most, base, kept, self.key("all"), had])
 
     @verb
     def config_changes(self, version, most=100):

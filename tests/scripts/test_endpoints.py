@@ -147,6 +147,21 @@ def test_a_version_that_redis_does_not_have(a):
     assert a.config_changes(V + 2) == [b"behind"]
 
 
+@pytest.mark.parametrize("left, had", [(None, 0), (None, 10**12), (5, 10**12)])
+def test_a_change_of_what_is_left_does_not_hide_what_is_lost(a, left, had):
+    """Redis has lost all, or the last changes: whoever had an older version loads everything."""
+    a.endpoint_put(ONE, DOCUMENT)
+    a.redis.call("FLUSHALL")
+    a.heartbeat()
+    if left:
+        a.redis.call("HSET", a.key("config"), "version", left)
+    version = a.endpoint_put(TWO, OTHER, had=had)[1]
+    for known in (0, left or 0, had):
+        assert a.config_changes(known) == [b"behind"]
+    assert a.endpoint_put(ONE, DOCUMENT, had=version)[1:] == [version + 1, version]
+    assert a.config_changes(version)[3:] == [ONE.encode(), DOCUMENT.encode()], "the next one is like any other"
+
+
 def test_a_change_made_of_a_document_that_is_lost_is_a_conflict(redis):
     """A master takes another's place that had one change more. Its next one has another version."""
     store = Store(redis, "a")

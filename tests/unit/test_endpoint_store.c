@@ -205,6 +205,15 @@ static size_t add(char *resp, size_t len, const char *text)
 }
 
 /* [verb, version], and a document when there is one: endpoint_put's. */
+/* A change of our own: its version comes right behind `before`. */
+static void answer_made(int before)
+{
+    char resp[64];
+    next_call("endpoint_put");
+    snprintf(resp, sizeof(resp), "*3\r\n$2\r\nok\r\n:%d\r\n:%d\r\n", before + 1, before);
+    answer_with(ST_OK, resp);
+}
+
 static void answer_put(const char *verb, int version, const char *document)
 {
     char resp[8192];
@@ -401,7 +410,7 @@ static void test_created_during_load(void **state)
     assert_int_equal(
         endpoint_store_create(endpoints, config_of(document("new", true)), on_change, NULL), ST_OK);
     answer_version("1");
-    answer_put("ok", 2, NULL);
+    answer_made(1);
     expect_answer(ST_OK);
     answer_scan("0", PAIRS(id_of(1), document("one", true)));
     assert_int_equal(registry_count(core.registry), 2);
@@ -566,7 +575,7 @@ static void test_own_changes(void **state)
     load("1", PAIRS(id_of(1), document("one", true)));
     replace(1, document("two", false), "1");
     notice("2");
-    answer_put("ok", 2, NULL);
+    answer_made(1);
     expect_answer(ST_OK);
     expect(1, "two", false);
     assert_int_equal(disabled_told, 1);
@@ -576,17 +585,33 @@ static void test_own_changes(void **state)
     no_call();
 
     replace(1, document("three", true), "2");
-    answer_put("ok", 4, NULL);
+    answer_made(3);
     expect_answer(ST_OK);
     assert_int_equal(resets, 1);
     replace(1, document("four", true), "4"); /* others changed others in 3 */
     assert_string_equal(next_call("config_changes")->words[0], "2");
     answer_changes(4, 4,
                    PAIRS(id_of(2), document("other", true), id_of(1), document("three", true)));
-    answer_put("ok", 5, NULL);
+    answer_made(4);
     expect_answer(ST_OK);
     expect(1, "four", true);
     assert_int_equal(endpoint_store_version(endpoints), 5);
+}
+
+/* A change is made of an older state than is known here: whatever else was lost is gone, too. */
+static void test_own_change_after_a_loss(void **state)
+{
+    (void)state;
+    load("7", PAIRS(id_of(1), document("one", true), id_of(2), document("two", true)));
+    replace(1, document("mine", true), "7");
+    assert_string_equal(calls[call_count - 1].words[7], "7");
+    answer_made(3);
+    expect_answer(ST_OK);
+    answer_version("4");
+    answer_scan("0", PAIRS(id_of(1), document("mine", true)));
+    assert_null(found(2));
+    assert_int_equal(endpoint_store_version(endpoints), 4);
+    no_call();
 }
 
 /* Several on their way at once, each with its answer. */
@@ -597,10 +622,10 @@ static void test_own_changes_at_once(void **state)
     replace(1, document("first", true), "1");
     replace(2, document("second", true), "1");
     notice("3");
-    answer_put("ok", 2, NULL);
+    answer_made(1);
     expect_answer(ST_OK);
     next_call("endpoint_put");
-    answer_put("ok", 3, NULL);
+    answer_made(2);
     expect_answer(ST_OK);
     answer_changes(3, 3, NULL); /* the first answer could not know whose the third version was */
     no_call();
@@ -619,7 +644,7 @@ static void test_conflict(void **state)
     assert_string_equal(next_call("config_changes")->words[0], "1");
     replace(1, document("mine", true), "4");
     answer_changes(4, 4, PAIRS(id_of(1), document("theirs", true)));
-    answer_put("ok", 5, NULL);
+    answer_made(4);
     expect_answer(ST_OK);
     expect(1, "mine", true);
     no_call();
@@ -640,10 +665,10 @@ static void test_conflict_during_load(void **state)
     replace(1, document("mine", true), "9");
     replace(2, document("mine", true), "0");
     answer_scan("0", PAIRS(id_of(1), document("theirs", true), id_of(2), document("two", true)));
-    answer_put("ok", 10, NULL);
+    answer_made(9);
     expect_answer(ST_OK);
     expect(1, "mine", true);
-    answer_put("ok", 11, NULL);
+    answer_made(10);
     expect_answer(ST_OK);
     expect(2, "mine", true);
     assert_int_equal(endpoint_store_version(endpoints), 11);
@@ -677,7 +702,7 @@ static void test_delete(void **state)
     assert_int_equal(endpoint_store_delete(endpoints, found(1), on_change, NULL), ST_OK);
     assert_string_equal(next_call("endpoint_put")->words[1], TOMBSTONE);
     assert_string_equal(next_call("endpoint_put")->words[4], "");
-    answer_put("ok", 2, NULL);
+    answer_made(1);
     expect_answer(ST_OK);
     assert_null(found(1));
     assert_int_equal(cleared, 1);
@@ -735,7 +760,7 @@ static void test_disable(void **state)
     }
     load("1", PAIRS(id_of(1), document("one", true)));
     endpoint_store_disable(endpoints, found(1), "gone", &last);
-    answer_put("ok", 2, NULL);
+    answer_made(1);
     assert_false(found(1)->config->active);
     assert_string_equal(found(1)->config->disabled_reason, "gone");
     assert_int_equal(disabled_told, 1);
@@ -760,15 +785,25 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_load),        TEST(test_created_during_load),
-        TEST(test_load_fails),  TEST(test_follow),
-        TEST(test_pages),       TEST(test_deleted),
-        TEST(test_unreadable),  TEST(test_read_fails),
-        TEST(test_subscribed),  TEST(test_behind),
-        TEST(test_own_changes), TEST(test_own_changes_at_once),
-        TEST(test_conflict),    TEST(test_conflict_during_load),
-        TEST(test_refused),     TEST(test_delete),
-        TEST(test_lost_answer), TEST(test_disable),
+        TEST(test_load),
+        TEST(test_created_during_load),
+        TEST(test_load_fails),
+        TEST(test_follow),
+        TEST(test_pages),
+        TEST(test_deleted),
+        TEST(test_unreadable),
+        TEST(test_read_fails),
+        TEST(test_subscribed),
+        TEST(test_behind),
+        TEST(test_own_changes),
+        TEST(test_own_change_after_a_loss),
+        TEST(test_own_changes_at_once),
+        TEST(test_conflict),
+        TEST(test_conflict_during_load),
+        TEST(test_refused),
+        TEST(test_delete),
+        TEST(test_lost_answer),
+        TEST(test_disable),
         TEST(test_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,18 +99,23 @@ static struct endpoint *put(struct world *world, uint8_t number, const char *fil
     return endpoint;
 }
 
-static enum status begin(struct world *world, const char *data)
+static enum status begin_accepted(struct world *world, const char *data, uint64_t accepted_us)
 {
     char copy[64]; /* gone when this returns */
     snprintf(copy, sizeof(copy), "%s", data);
     struct publish_item item = {.record = {.type = SLICE("a.b"), .data = slice_str(copy)},
                                 .idempotency_key = SLICE("key")};
     struct slice targets;
-    enum status status =
-        matching_begin(world->matching, &item, &(struct publish_waiter){.arg = world}, &targets);
+    struct publish_waiter waiter = {.arg = world, .accepted_us = accepted_us};
+    enum status status = matching_begin(world->matching, &item, &waiter, &targets);
     take_targets(world, targets);
     memset(copy, '?', sizeof(copy));
     return status;
+}
+
+static enum status begin(struct world *world, const char *data)
+{
+    return begin_accepted(world, data, clock_now_us());
 }
 
 /* A turn for new events begins when those that wait had theirs. */
@@ -212,6 +217,24 @@ static void test_giving_up(void **state)
     assert_int_equal(world->matched, 0);
 }
 
+/* What is matched anew has waited before: it is not kept longer for that. */
+static void test_the_oldest_is_first(void **state)
+{
+    struct world *world = *state;
+    struct publish_waiter waiter = {.fn = NULL};
+    for (int i = 1; i <= 2 * A_TURN; i++)
+        put(world, i, "{\"n\":7}", true);
+    for (uint64_t accepted_us = 9000; accepted_us >= 7000; accepted_us -= 1000)
+        assert_int_equal(begin_accepted(world, "{}", accepted_us), ST_AGAIN);
+    assert_int_equal(begin_accepted(world, "{}", 8000), ST_AGAIN);
+    assert_false(matching_give_up(world->matching, 6, &waiter));
+    static const uint64_t order_us[] = {7000, 8000, 8000, 9000};
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(matching_give_up(world->matching, order_us[i] / 1000, &waiter));
+        assert_int_equal(waiter.accepted_us, order_us[i]);
+    }
+}
+
 /* What waits is bounded, and what is refused leaves nothing behind. */
 static void test_too_much_waits(void **state)
 {
@@ -243,6 +266,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_others_pass_by, setup, teardown),
         cmocka_unit_test_setup_teardown(test_endpoints_that_change_meanwhile, setup, teardown),
         cmocka_unit_test_setup_teardown(test_giving_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_oldest_is_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_much_waits, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,12 @@
  *     call into libcurl without a handle as soon as the peer closes, and crash.
  *   - Both pointers, handle and session, are dead after the handle left its multi.
  *
+ * What was decrypted, or read ahead, waits in the session, where epoll does not see it: whoever
+ * reads asks direct_stream_has_more(). And a write can have to wait for something to read: while a
+ * handshake is repeated (TLS 1.2, by libcurl's session), or a message of TLS 1.3's is half there.
+ * Such a write must not be tried again whenever the socket is writable, which it is all the time: a
+ * peer that stops right there would keep us busy.
+ *
  * Head and body are gathered: by the kernel on a socket; for TLS, whose calls take one piece, in a
  * buffer as large as a record. Its address never changes, since a write that has to be repeated
  * must be repeated from the same address (OpenSSL would allow otherwise, libcurl does not ask it
@@ -188,8 +194,7 @@ bool direct_stream_open(struct direct_stream *stream, void *easy, bool https, ch
     return true;
 }
 
-/* Renegotiation is what could make a write wait for reading; TLS 1.3 has none. Reading ahead takes
- * one call of the system for a record instead of two. */
+/* Reading ahead takes one call of the system for a record instead of two. */
 void direct_stream_take_tls(struct direct_stream *stream)
 {
     if (stream->way != DIRECT_STREAM_LIBCURL || !stream->ssl ||
@@ -203,6 +208,7 @@ void direct_stream_take_tls(struct direct_stream *stream)
 
 ssize_t direct_stream_read(struct direct_stream *stream, char *to, size_t room)
 {
+    stream->write_waits_to_read = false;
     if (stream->early_byte >= 0) {
         *to = (char)stream->early_byte;
         stream->early_byte = -1;
@@ -221,8 +227,7 @@ ssize_t direct_stream_read(struct direct_stream *stream, char *to, size_t room)
 
 bool direct_stream_has_more(const struct direct_stream *stream)
 {
-    return stream->early_byte >= 0 ||
-           (stream->way == DIRECT_STREAM_OPENSSL && SSL_has_pending(stream->ssl));
+    return stream->early_byte >= 0 || (stream->ssl && SSL_has_pending(stream->ssl));
 }
 
 /* The first bytes of both, as many as fit, into the chunk. */
@@ -241,6 +246,7 @@ static size_t gather(struct slice head, struct slice body)
 ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, struct slice body)
 {
     size_t written = 0;
+    stream->write_waits_to_read = false;
     if (stream->way == DIRECT_STREAM_SOCKET)
         return socket_write(stream, head, body);
     for (int i = 0; i < CHUNKS_PER_WRITE && written < head.len + body.len; i++) {
@@ -252,8 +258,10 @@ ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, str
             return fail(stream, OUTBOUND_CONNECTION_RESET, "the connection was closed");
         if (count == DIRECT_STREAM_FAILED)
             return count;
-        if (count == DIRECT_STREAM_AGAIN)
+        if (count == DIRECT_STREAM_AGAIN) {
+            stream->write_waits_to_read = stream->ssl && SSL_want_read(stream->ssl);
             break;
+        }
         written += (size_t)count;
     }
     return written ? (ssize_t)written : DIRECT_STREAM_AGAIN;
@@ -264,4 +272,11 @@ bool direct_stream_is_quiet(struct direct_stream *stream)
     char byte;
     return stream->way != DIRECT_STREAM_SOCKET &&
            direct_stream_read(stream, &byte, 1) == DIRECT_STREAM_AGAIN;
+}
+
+bool direct_stream_is_silent(struct direct_stream *stream)
+{
+    char byte;
+    ssize_t count = recv(stream->fd, &byte, 1, MSG_PEEK);
+    return (count < 0 && errno == EAGAIN) || direct_stream_is_quiet(stream);
 }

@@ -408,6 +408,44 @@ static void test_answer_while_loop_is_busy(void **state)
     target_stop(&target);
 }
 
+/* ---- What is not said ----------------------------------------------------------------------- */
+
+static bool user_agent_seen;
+
+static void serve_and_look(struct target *target, int fd)
+{
+    char request[1024] = "";
+    (void)target;
+    if (recv(fd, request, sizeof(request) - 1, 0) > 0)
+        write_all(fd, GOOD, strlen(GOOD));
+    user_agent_seen = strcasestr(request, "user-agent") != NULL;
+    wait_for_end(fd);
+}
+
+/* An empty User-Agent is none, on both routes. */
+static void test_no_user_agent(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct world world = {.guard = {.allow_private = true}};
+        struct target target;
+        struct outbound_options options = {.in_flight_max = 1,
+                                           .user_agent = "",
+                                           .route = i ? OUTBOUND_PLAIN : OUTBOUND_AUTO,
+                                           .guard = &world.guard};
+        target_start(&target, serve_and_look, NULL);
+        world.reactor = reactor_new();
+        world.outbound = outbound_new(world.reactor, &options);
+        struct answer answer = {.world = &world};
+        struct outbound_call call = call_of(&target);
+        exchange(&world, &call, &answer);
+        assert_answer(&answer, OUTBOUND_OK, 200);
+        world_end(&world);
+        target_stop(&target);
+        assert_false(user_agent_seen);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_renegotiation),
         cmocka_unit_test(test_answer_behind_full_read),
         cmocka_unit_test(test_answer_while_loop_is_busy),
+        cmocka_unit_test(test_no_user_agent),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,8 @@
  * reads asks direct_stream_has_more(). And a write can have to wait for something to read: while a
  * handshake is repeated (TLS 1.2, by libcurl's session), or a message of TLS 1.3's is half there.
  * Such a write must not be tried again whenever the socket is writable, which it is all the time: a
- * peer that stops right there would keep us busy.
+ * peer that stops right there would keep us busy. So would one that sends tickets without end, if
+ * OpenSSL went on reading until something else comes (SSL_MODE_AUTO_RETRY, which it sets itself).
  *
  * Head and body are gathered: by the kernel on a socket; for TLS, whose calls take one piece, in a
  * buffer as large as a record. Its address never changes, since a write that has to be repeated
@@ -40,7 +41,10 @@
 
 #include "net/curl_error.h"
 
-enum { CHUNKS_PER_WRITE = 16 /* 256 KiB encrypted in one go; the others wait for the next turn */ };
+enum {
+    CHUNKS_PER_WRITE = 16, /* 256 KiB encrypted in one go; the others wait for the next turn */
+    RECORDS_SKIPPED = 8    /* before a connection is used: a server sends two tickets, usually */
+};
 
 static char chunk[DIRECT_STREAM_CHUNK];
 static char openssl_text[256];
@@ -191,6 +195,8 @@ bool direct_stream_open(struct direct_stream *stream, void *easy, bool https, ch
         stream->way = DIRECT_STREAM_SOCKET;
     else
         stream->ssl = session_of(easy);
+    if (stream->ssl)
+        SSL_clear_mode(stream->ssl, SSL_MODE_AUTO_RETRY);
     return true;
 }
 
@@ -277,6 +283,11 @@ bool direct_stream_is_quiet(struct direct_stream *stream)
 bool direct_stream_is_silent(struct direct_stream *stream)
 {
     char byte;
-    ssize_t count = recv(stream->fd, &byte, 1, MSG_PEEK);
-    return (count < 0 && errno == EAGAIN) || direct_stream_is_quiet(stream);
+    for (int i = 0; i < RECORDS_SKIPPED; i++) {
+        if (recv(stream->fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN)
+            return true;
+        if (!direct_stream_is_quiet(stream))
+            return false;
+    }
+    return false;
 }

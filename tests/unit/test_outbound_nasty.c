@@ -335,6 +335,54 @@ static void test_renegotiation(void **state)
     free_tls(tls);
 }
 
+enum { TICKETS = 5000 /* of 250 bytes or so */ };
+
+/* The second answer comes behind more tickets to resume the session by than anybody needs, all of
+ * which are there at once. */
+static void serve_tickets(struct target *target, int fd)
+{
+    char request[4096], *bytes;
+    SSL *ssl = SSL_new(target->tls);
+    SSL_set_fd(ssl, fd);
+    if (SSL_accept(ssl) == 1 && SSL_read(ssl, request, sizeof(request)) > 0) {
+        SSL_write(ssl, GOOD, (int)strlen(GOOD));
+        SSL_read(ssl, request, sizeof(request));
+        SSL_set0_wbio(ssl, BIO_new(BIO_s_mem()));
+        for (int i = 0; i < TICKETS; i++)
+            if (SSL_new_session_ticket(ssl) != 1 || SSL_do_handshake(ssl) != 1)
+                break;
+        SSL_write(ssl, GOOD, (int)strlen(GOOD));
+        long len = BIO_get_mem_data(SSL_get_wbio(ssl), &bytes);
+        write_all(fd, bytes, (size_t)len);
+        wait_for_end(fd);
+    }
+    SSL_free(ssl);
+}
+
+/* A target that does not stop to send what is not an answer does not have the loop for itself. */
+static void test_many_tickets(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct world world;
+        struct target target;
+        SSL_CTX *tls = make_tls(TLS1_3_VERSION);
+        target_start(&target, serve_tickets, tls);
+        world_init(&world, i ? OUTBOUND_TLS_LIBCURL : OUTBOUND_TLS_OPENSSL);
+        struct answer answer = {.world = &world};
+        struct outbound_call call = call_of(&target);
+        exchange(&world, &call, &answer);
+        assert_answer(&answer, OUTBOUND_OK, 200);
+        uint64_t turns = reactor_stats(world.reactor)->turns;
+        exchange(&world, &call, &answer);
+        assert_answer(&answer, OUTBOUND_OK, 200);
+        assert_true(reactor_stats(world.reactor)->turns - turns > TICKETS / 500);
+        world_end(&world);
+        target_stop(&target);
+        free_tls(tls);
+    }
+}
+
 /* ---- Too much ------------------------------------------------------------------------------- */
 
 enum { READ_BYTES = 16384 /* of one read of the direct route */ };
@@ -451,6 +499,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answer_in_advance),
         cmocka_unit_test(test_renegotiation),
+        cmocka_unit_test(test_many_tickets),
         cmocka_unit_test(test_answer_behind_full_read),
         cmocka_unit_test(test_answer_while_loop_is_busy),
         cmocka_unit_test(test_no_user_agent),

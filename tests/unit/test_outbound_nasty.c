@@ -335,7 +335,7 @@ static void test_renegotiation(void **state)
     free_tls(tls);
 }
 
-enum { TICKETS = 5000 /* of 250 bytes or so */ };
+enum { TICKETS = 2500 /* of 250 bytes or so */ };
 
 /* The second answer comes behind more tickets to resume the session by than anybody needs, all of
  * which are there at once. */
@@ -371,6 +371,7 @@ static void test_many_tickets(void **state)
         world_init(&world, i ? OUTBOUND_TLS_LIBCURL : OUTBOUND_TLS_OPENSSL);
         struct answer answer = {.world = &world};
         struct outbound_call call = call_of(&target);
+        call.total_timeout_ms = 60000;
         exchange(&world, &call, &answer);
         assert_answer(&answer, OUTBOUND_OK, 200);
         uint64_t turns = reactor_stats(world.reactor)->turns;

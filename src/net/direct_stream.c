@@ -242,9 +242,9 @@ static size_t gather(struct slice head, struct slice body)
     size_t from_head = head.len < sizeof(chunk) ? head.len : sizeof(chunk);
     size_t room = sizeof(chunk) - from_head;
     size_t from_body = body.len < room ? body.len : room;
-    if (from_head)
+    if (head.ptr)
         memcpy(chunk, head.ptr, from_head);
-    if (from_body)
+    if (body.ptr)
         memcpy(chunk + from_head, body.ptr, from_body);
     return from_head + from_body;
 }
@@ -264,12 +264,11 @@ ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, str
             return fail(stream, OUTBOUND_CONNECTION_RESET, "the connection was closed");
         if (count == DIRECT_STREAM_FAILED)
             return count;
-        if (count == DIRECT_STREAM_AGAIN) {
-            stream->write_waits_to_read = stream->ssl && SSL_want_read(stream->ssl);
+        if (count == DIRECT_STREAM_AGAIN)
             break;
-        }
         written += (size_t)count;
     }
+    stream->write_waits_to_read = stream->ssl && SSL_want_read(stream->ssl);
     return written ? (ssize_t)written : DIRECT_STREAM_AGAIN;
 }
 

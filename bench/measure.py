@@ -2,7 +2,7 @@
 
     with Rig(options) as rig:
         rig.webhook("/ok/0", ["bench"])
-        figures = through(rig, [rig.load_words("--events", 100000)], warmup=5000)
+        figures = through(rig, lambda *words: [rig.load(*words)], warmup=5000)
 
 Figures are of one run and flat: name -> number. Times are in µs; CPU time and Redis's figures are for
 each delivery (for each event, where none are delivered). The names:
@@ -11,6 +11,7 @@ each delivery (for each event, where none are delivered). The names:
     accepted_rate               events answered with 202 a second
     p50_us p99_us p999_us       from the instant an event was meant to be sent to its arrival
     accept_p50_us …             from that instant to the answer
+    late_p99_us                 from when it was due, and a connection free, to the sending
     server_us redis_us …        CPU time, user and kernel, of each process of the bench
     server_mib redis_mib …      the most memory that it had (resident)
     redis_bytes redis_commands  growth of used_memory; commands, those of scripts included
@@ -19,6 +20,7 @@ each delivery (for each event, where none are delivered). The names:
     curve                       not a number: all percentiles of the latency
 """
 
+import statistics
 import time
 
 import machine
@@ -42,10 +44,11 @@ def wait_quiet(bench, timeout=60):
 
 
 class Meter:
-    """What is used from the moment it is made."""
+    """What is used from the moment it is made. Not `quiet`: work may be under way by then."""
 
-    def __init__(self, bench):
-        wait_quiet(bench)
+    def __init__(self, bench, quiet=True):
+        if quiet:
+            wait_quiet(bench)
         self.bench, self.ticks, self.cpu = bench, machine.ticks(), bench.cpu()
         self.memory, self.commands = self._redis()
 
@@ -70,6 +73,11 @@ class Meter:
             figures["redis_bytes"] = (memory - self.memory) / events
             figures["redis_commands"] = (commands - self.commands) / events
         return figures
+
+
+def mean(each):
+    """Of several measurements, figure by figure."""
+    return {name: statistics.fmean(figures[name] for figures in each) for name in each[0]}
 
 
 def latencies(latency, prefix=""):
@@ -103,8 +111,8 @@ def results(loads):
 
 
 def through(bench, load, warmup, per_event=1):
-    """Publishes by what `load(…)` starts, with its arguments, first `warmup` events that do not count;
-    waits until all have arrived, each `per_event` times."""
+    """Publishes and waits until all have arrived, each `per_event` times. `load()` starts the load
+    generators; `load("--events", n)` does for the `warmup` events before, which do not count."""
     if warmup:
         warmed = results(load("--events", warmup))
         arrived(bench, warmed["accepted"] * per_event)
@@ -118,6 +126,8 @@ def through(bench, load, warmup, per_event=1):
     figures = {"rate": published["rate"], "accepted_rate": published["rate"], "events": events,
                **latencies(published["latency_us"], "accept_"), **meter.figures(events),
                "load_us": 1e6 * published["cpu_seconds"] / events}
+    if published["mode"] == "open":
+        figures["late_p99_us"] = published["late_us"]["p99"]
     if per_event:
         figures.update(latencies(seen["latency_us"]), curve=seen["latency_us"],
                        rate=expected / ((seen["last_ns"] - published["start_ns"]) / 1e9),

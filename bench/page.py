@@ -1,7 +1,7 @@
 """Results as an HTML page that needs nothing but itself.
 
-Its plots are SVG, drawn here: bars and lines are all that is wanted, and a plotting program, or a script
-in the page, would be one more thing to install now and to be without in ten years.
+Its plots are SVG, drawn here: bars and lines are all that is wanted, and a plotting program, or a
+script in the page, would be one more thing to install now and to be without in ten years.
 """
 
 import html

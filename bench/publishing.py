@@ -6,7 +6,6 @@ import time
 from rig import CannotMeasure, wait_for
 
 PATIENCE = 120        # seconds for what should come at once
-CALIBRATION = 2000    # events that tell how fast others can be stored
 CALIBRATION_TYPE = "calibration"
 
 
@@ -45,9 +44,9 @@ def fill_until(rig, events, types, endpoints, due, type_="bench"):
 
 
 def due_after(rig, events, lead):
-    """A time by which so many events can be stored that wait for it, and `lead` seconds later. Leaves
-    an endpoint behind that waits for tomorrow."""
-    endpoint = rig.webhook("/ok/calibration", [CALIBRATION_TYPE])
+    """A time by which so many events can be stored that wait for it, and `lead` seconds later: half
+    as late again as a tenth of them says. Leaves an endpoint behind that waits for tomorrow."""
+    endpoint, some = rig.webhook("/ok/calibration", [CALIBRATION_TYPE]), max(events // 10, 500)
     began = time.monotonic()
-    fill_until(rig, CALIBRATION, 1, [endpoint], time.time() + 24 * 3600, CALIBRATION_TYPE)
-    return time.time() + lead + 2 * events * (time.monotonic() - began) / CALIBRATION
+    fill_until(rig, some, 1, [endpoint], time.time() + 24 * 3600, CALIBRATION_TYPE)
+    return time.time() + lead + 1.5 * (time.monotonic() - began) * events / some

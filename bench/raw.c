@@ -19,6 +19,7 @@
  * HTTP/1.1, a status line, Content-Length, nothing behind it, and the connection stays. Anything
  * else ends the program, for no figure is better than a wrong one.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -265,6 +266,7 @@ static struct {
 } total;
 
 static int epoll;
+static struct connection *connections;
 static SSL_CTX *tls;
 
 static void tls_open(void)
@@ -276,11 +278,14 @@ static void tls_open(void)
     SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
-/* Blocking, for the clock does not run yet. */
+/* Blocking, for the clock does not run yet. Server Name Indication is for names (RFC 6066). */
 static void connection_secure(struct connection *connection)
 {
+    struct in_addr numeric;
+    bool named = inet_pton(AF_INET, option.host, &numeric) != 1;
     SSL *ssl = SSL_new(tls);
-    if (!ssl || !SSL_set_fd(ssl, connection->fd) || !SSL_set_tlsext_host_name(ssl, option.host) ||
+    if (!ssl || !SSL_set_fd(ssl, connection->fd) ||
+        (named && !SSL_set_tlsext_host_name(ssl, option.host)) ||
         (option.ca && !SSL_set1_host(ssl, option.host)) || SSL_connect(ssl) != 1)
         die_ssl("the TLS handshake failed");
     connection->ssl = ssl;
@@ -449,7 +454,7 @@ static void connection_receive(struct connection *connection)
 
 /* ---- the run ------------------------------------------------------------------------------- */
 
-static void run(struct connection *connections)
+static void run(void)
 {
     total.start_ns = total.end_ns = now_ns(CLOCK_MONOTONIC);
     for (unsigned i = 0; i < option.connections && total.sent < option.deliveries; i++)
@@ -575,15 +580,16 @@ int main(int argc, char **argv)
     if (option.https)
         tls_open();
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct connection *connections = calloc(option.connections, sizeof *connections);
+    connections = calloc(option.connections, sizeof *connections);
     if (epoll < 0 || !connections)
         die("epoll_create1 or calloc");
-    const char *request = request_render();
+    char *request = request_render();
     for (unsigned i = 0; i < option.connections; i++)
         connection_open(&connections[i], address, request);
+    free(request);
     struct rusage before, after;
     getrusage(RUSAGE_SELF, &before);
-    run(connections);
+    run();
     getrusage(RUSAGE_SELF, &after);
     print_result(&before, &after);
     return 0; /* memory and sockets end with the process */

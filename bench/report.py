@@ -13,6 +13,7 @@ SHOWN = {
     "p999_us": "p99.9",
     "accept_p50_us": "answer p50, µs",
     "accept_p99_us": "p99",
+    "late_p99_us": "load late p99, µs",
     "server_us": "CPU: server, µs",
     "redis_us": "Redis",
     "load_us": "load",
@@ -34,7 +35,7 @@ def number(value):
     """Three digits that matter; whole numbers as they are."""
     if value is None:
         return "–"
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 

@@ -11,6 +11,7 @@ measured does not depend on who happens to run beside whom.
 """
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
@@ -135,6 +136,15 @@ class Sink(Process):
     def summary(self):
         os.kill(self.pid, signal.SIGUSR1)
         return json.loads(self.line())
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """Answers nothing meanwhile; connections are made and requests are taken, by the kernel."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def reset(self):
         """Back to zero; when, tells its next summary."""

@@ -6,15 +6,16 @@ import time
 
 import protection
 from baselines import BullMQ, Nginx, raw_client
-from measure import Meter, arrived, latencies, through, wait_quiet
+from measure import Meter, arrived, latencies, mean, reset, results, through, wait_quiet
 from publishing import due_after, fill_until, register, type_name
 from rig import Bench, CannotMeasure, Rig
 
 CONDITIONS = ["durability=everysec"]
 ENDPOINTS = 100
+V8_WARM_UP = 6000  # events until what is hot has been compiled
 IN_FLIGHT = 512
-EVERY_IN_FLIGHT = [f"outbound.maxInFlight={IN_FLIGHT}", f"outbound.maxInFlightPerEndpoint={IN_FLIGHT}",
-                   "outbound.adaptiveConcurrency=false", "breaker.enabled=false"]
+EVERY_IN_FLIGHT = [f"outbound.maxInFlight={IN_FLIGHT}",
+                   f"outbound.maxInFlightPerEndpoint={IN_FLIGHT}", "outbound.adaptiveConcurrency=false", "breaker.enabled=false"]
 
 
 # ---- end to end -------------------------------------------------------------------------------------
@@ -55,7 +56,8 @@ def e2e_held(o):
     settings = [*CONDITIONS, "outbound.maxInFlight=1100", "outbound.adaptiveConcurrency=false"]
     with Rig(o, settings=settings) as rig:
         register(rig, ENDPOINTS, "/delay/200")
-        return published(o, rig, rig.url, rig.api_key, pace(o, 5000))
+        # A longer warm-up would wait in memory, and that is not what is asked for.
+        return published(o, rig, rig.url, rig.api_key, pace(o, 5000), warmup=1000)
 
 
 def e2e_bullmq(o):
@@ -66,7 +68,7 @@ def e2e_bullmq(o):
         bench.pids.update(server=app.pids, redis=[app.redis_pid])
         for number in range(ENDPOINTS):
             app.webhook(bench.target(f"/ok/{number}"), [type_name(number, ENDPOINTS)])
-        figures = published(o, bench, app.url, app.api_key, pace(o), warmup=4000)
+        figures = published(o, bench, app.url, app.api_key, pace(o), warmup=V8_WARM_UP)
         return {**figures, "version": app.version}
 
 
@@ -145,13 +147,38 @@ def egress(o, path="/ok", events=100_000):
         return drained(o, rig, o.size(events, 500), path)
 
 
+def burst(rig, events):
+    """Deliveries that are in the server's memory because the sink is stopped for a moment; it goes on as
+    soon as all have been accepted, for what waits longer is moved to Redis. (Seconds, figures.)"""
+    reset(rig)
+    with rig.sink.stopped():
+        results([rig.load("--types", ENDPOINTS, "--events", events)])
+        meter, began_ns = Meter(rig, quiet=False), time.monotonic_ns()
+    seen = arrived(rig, events)
+    figures = {**meter.figures(events), "lost": events - seen["unique"],
+               "repeated": seen["received"] - events}
+    return (seen["last_ns"] - began_ns) / 1e9, figures
+
+
+def egress_memory(o):
+    """Bursts of 20,000, which have been accepted and come neither from producers nor out of Redis."""
+    events, bursts = o.size(20_000, 500), o.size(5, 2)
+    settings = [*CONDITIONS, *EVERY_IN_FLIGHT, "outbound.timeout=5m"]
+    with Rig(o, settings=settings) as rig:
+        register(rig, ENDPOINTS)
+        burst(rig, events)  # makes the connections
+        each = [burst(rig, events) for _ in range(bursts)]
+    return {"rate": bursts * events / sum(seconds for seconds, _ in each),
+            "events": bursts * events, **mean([figures for _, figures in each])}
+
+
 def egress_raw(o, path="/ok", events=300_000):
     """The raw client sends as many at once to the same sink."""
     events = o.size(events, 1000)
     with Bench(o) as bench:
         meter = Meter(bench)
-        client = raw_client(o.build, bench.directory, bench.target(f"{path}/0"), "--deliveries", events,
-                            "--connections", IN_FLIGHT, cpu=bench.server_cpu)
+        client = raw_client(o.build, bench.directory, bench.target(f"{path}/0"), "--deliveries",
+                            events, "--connections", IN_FLIGHT, cpu=bench.server_cpu)
         return {**meter.figures(events), "rate": client["rate"], "events": events,
                 "server_us": client["cpu_us_per_delivery"],
                 "server_mib": client["rss_peak_kib"] / 1024,

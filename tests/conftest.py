@@ -61,6 +61,17 @@ def server(tmp_path_factory):
     daemon.finish()
 
 
+@pytest.fixture(scope="module", params=["auto", "plain"])
+def server_on_each_route(request, tmp_path_factory):
+    """For modules that judge the wire: one server for each route that deliveries can take. They call
+    it `server`."""
+    daemon = Daemon(tmp_path_factory.mktemp("server"),
+                    config=f"outbound:\n  route: {request.param}\n")
+    daemon.start()
+    yield daemon
+    daemon.finish()
+
+
 @pytest.fixture
 def client(server):
     with server.client() as client:

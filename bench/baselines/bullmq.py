@@ -17,8 +17,8 @@ MODULES = APP / "node_modules"
 # What Trotline writes for the Redis it starts: see src/net/redis_server.c.
 REDIS = """\
 port 0
-unixsocket redis.sock
-dir .
+unixsocket {directory}/redis.sock
+dir {directory}
 save ""
 appendonly yes
 appendfsync {durability}
@@ -29,7 +29,7 @@ maxmemory-policy noeviction
 
 
 def install():
-    """Fetches the packages that package-lock.json pins, unless they are there; Node is one of them."""
+    """Fetches the packages that package-lock.json pins, Node among them, unless they are there."""
     wanted = hashlib.sha256((APP / "package-lock.json").read_bytes()).hexdigest()
     mark = MODULES / ".trotline-lock"
     if mark.exists() and mark.read_text() == wanted:
@@ -56,7 +56,10 @@ def _version_of(package):
 
 class BullMQ:
     """A running service. `directory` is its own, and new. The application has the CPU `cpu`, Redis
-    `redis_cpu`. `split` makes it two processes, one that answers and one that delivers.
+    `redis_cpu`. The rest has the values it is fastest with when it has one core (variants.py shows
+    that): `split` makes it two processes, one that answers and one that delivers; `concurrency` is
+    deliveries on their way at once; `autopipelining` is ioredis's; `semi_space_mib` is how much V8
+    allocates between its small garbage collections (None: its own choice).
 
     url, api_key  for bench-load
     pids          of the application
@@ -64,8 +67,8 @@ class BullMQ:
     version       of everything
     """
 
-    def __init__(self, directory, cpu=None, redis_cpu=None, split=False, concurrency=200,
-                 durability="everysec", options=()):
+    def __init__(self, directory, cpu=None, redis_cpu=None, durability="everysec", split=False,
+                 concurrency=200, autopipelining=False, semi_space_mib=None):
         install()
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -73,10 +76,12 @@ class BullMQ:
         self.api_key = secrets.token_hex(16)
         try:
             self._start_redis(redis_cpu, durability)
-            roles = ["worker", "api"] if split else ["all"]
-            for role in roles:
-                ready = self._start_app(role, cpu, concurrency, options)
-            self.url = ready.split()[1]
+            flags = [f"--max-semi-space-size={semi_space_mib}"] if semi_space_mib else []
+            options = ["--concurrency", concurrency]
+            options += ["--autopipelining"] if autopipelining else []
+            for role in ["worker", "api"] if split else ["all"]:
+                ready = self._start_app(role, cpu, flags, options)
+            self.url = ready.removeprefix("ready ")
             self.api = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=60)
         except BaseException:
             self.stop()
@@ -89,7 +94,7 @@ class BullMQ:
 
     def _start_redis(self, cpu, durability):
         path = self.directory / "redis.conf"
-        path.write_text(REDIS.format(durability=durability).replace("dir .", f"dir {self.directory}"))
+        path.write_text(REDIS.format(durability=durability, directory=self.directory))
         process = Process(["redis-server", path], cpu, self.directory / "redis.err")
         self.processes.append(process)
         self.socket = self.directory / "redis.sock"
@@ -105,9 +110,9 @@ class BullMQ:
             raise CannotMeasure(f"redis-server does not start: {process.errors()}")
         self.redis_pid = process.pid
 
-    def _start_app(self, role, cpu, concurrency, options):
-        command = ["env", f"API_KEY={self.api_key}", "NODE_ENV=production", _node(), APP / "app.js",
-                   "--redis", self.socket, "--role", role, "--concurrency", concurrency, *options]
+    def _start_app(self, role, cpu, flags, options):
+        command = ["env", f"API_KEY={self.api_key}", "NODE_ENV=production", _node(), *flags,
+                   APP / "app.js", "--redis", self.socket, "--role", role, *options]
         process = Process(command, cpu, self.directory / f"{role}.log")
         self.processes.append(process)
         return process.line()
@@ -128,7 +133,7 @@ class BullMQ:
         return json.loads(body)
 
     def waiting(self):
-        """Deliveries that are not done: waiting, on their way or due later. Those given up are not."""
+        """Deliveries that are not done and not given up: waiting, on their way or due later."""
         return sum(self.redis.call(command, f"bull:deliveries:{key}") for command, key in
                    (("LLEN", "wait"), ("LLEN", "active"), ("ZCARD", "delayed")))
 

@@ -84,8 +84,9 @@ class Nginx:
         self.port = _free_port()
         tls = certificate and "ssl_certificate {}; ssl_certificate_key {};".format(*certificate)
         path = self.directory / "nginx.conf"
-        path.write_text(CONFIGURATION.format(directory=self.directory, port=self.port, status=status,
-                                             tls=tls or "", ssl=" ssl" if tls else ""))
+        path.write_text(CONFIGURATION.format(directory=self.directory, port=self.port,
+                                             status=status, tls=tls or "",
+                                             ssl=" ssl" if tls else ""))
         self.process = Process([program, "-p", self.directory, "-c", path, "-e", "stderr"], cpu,
                                self.directory / "nginx.log")
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"

@@ -6,8 +6,8 @@
  * open loop event i is due at start + i / rate, whatever the server does; when no connection is
  * free it waits, and its latency, here and in bench-sink, counts from the instant it was *due*.
  * Measured from the real sending, a server that stalls would look good for having held up the
- * load ("coordinated omission"). How late the sending itself was is told apart (`late_us`): what is
- * late with connections free is this program's fault or the machine's.
+ * load ("coordinated omission"). How late the sending was, since it was due and a connection was
+ * free, is told apart (`late_us`): that is this program's fault, or the machine's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -67,6 +67,7 @@ static struct addrinfo *address;
 static int epoll;
 static struct connection *connections, **idle;
 static unsigned idle_count;
+static uint64_t idle_since_ns; /* since when there has been an idle one all the time */
 
 static void connection_open(struct connection *connection)
 {
@@ -89,6 +90,8 @@ static void connection_open(struct connection *connection)
 static void connection_idle(struct connection *connection)
 {
     connection->waiting = false;
+    if (idle_count == 0)
+        idle_since_ns = stamp_now_ns();
     idle[idle_count++] = connection;
 }
 
@@ -224,7 +227,8 @@ static void send_due(void)
         uint64_t intended = is_open_loop() ? due_ns(total.sent) : now;
         if (intended > now)
             return;
-        hist_add(&total.late_us, (now - intended) / 1000);
+        uint64_t possible = intended > idle_since_ns ? intended : idle_since_ns;
+        hist_add(&total.late_us, possible < now ? (now - possible) / 1000 : 0);
         connection_send(idle[--idle_count], intended);
     }
 }

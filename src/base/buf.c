@@ -28,6 +28,15 @@ void buf_clear(struct buf *buf)
     buf->error = ST_OK;
 }
 
+void buf_fit(struct buf *buf)
+{
+    char *ptr = buf->len > 0 && buf->len < buf->cap ? realloc(buf->ptr, buf->len) : NULL;
+    if (!ptr)
+        return;
+    buf->ptr = ptr;
+    buf->cap = buf->len;
+}
+
 /* `spare` bytes more are there for the moment, and may lie beyond the maximum. */
 static char *reserve(struct buf *buf, size_t more, size_t spare)
 {

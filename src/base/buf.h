@@ -29,6 +29,9 @@ void buf_free(struct buf *buf);
 /* Empties it, forgets the error, keeps the memory. */
 void buf_clear(struct buf *buf);
 
+/* Gives back what is reserved and not used: nothing more will be added. What it holds may move. */
+void buf_fit(struct buf *buf);
+
 /* Room for `more` bytes behind the content, to be filled by the caller, who then adds to len.
  * Returns the place, or NULL (and the buffer is failed). */
 char *buf_reserve(struct buf *buf, size_t more);

@@ -30,6 +30,7 @@
 #include "core/schedule.h"
 #include "core/settle.h"
 #include "core/takeover.h"
+#include "core/under_way.h"
 
 enum { RELOAD_MS = 1000 };
 
@@ -141,6 +142,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->attempts = attempts_new(core);
     core->settle = settle_new(core);
     core->schedule = schedule_new(core);
+    core->under_way = under_way_new(core);
     core->replica = replica_new(core);
     core->takeover = takeover_new(core);
     core->lane_tell = lane_tell_new(core);
@@ -154,9 +156,9 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->notice = notice_new(core);
     if (!core->lanes || !core->reload || !core->channel || !core->publish || !core->gate ||
         !core->journal || !core->dispatch || !core->attempts || !core->settle || !core->schedule ||
-        !core->replica || !core->takeover || !core->lane_tell || !core->adoption ||
-        !core->mailbox || !core->history || !core->clear || !core->endpoints || !core->jobs ||
-        !core->health || !core->notice) {
+        !core->under_way || !core->replica || !core->takeover || !core->lane_tell ||
+        !core->adoption || !core->mailbox || !core->history || !core->clear || !core->endpoints ||
+        !core->jobs || !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
@@ -181,6 +183,7 @@ void core_free(struct core *core)
     lane_tell_free(core->lane_tell);
     takeover_free(core->takeover);
     replica_free(core->replica);
+    under_way_free(core->under_way);
     schedule_free(core->schedule);
     settle_free(core->settle);
     channel_free(core->channel);

@@ -109,6 +109,7 @@ struct core {
     struct attempts *attempts;
     struct settle *settle;
     struct schedule *schedule;
+    struct under_way *under_way;
     struct replica *replica;
     struct takeover *takeover;
     struct lane_tell *lane_tell;

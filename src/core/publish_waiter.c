@@ -15,6 +15,13 @@ const char *publish_verdict_name(enum publish_verdict verdict)
     return names[verdict];
 }
 
+/* The same in every process and for ever: replicas compare it. SipHash takes eight bytes at a time,
+ * a third of the time of hash_stable(). */
+static uint64_t fingerprint(struct slice raw)
+{
+    return hash_keyed(raw, 0, 0);
+}
+
 enum status publish_waiter_init(struct publish_waiter *waiter, const struct publish_item *item,
                                 publish_fn *fn, void *arg)
 {
@@ -28,7 +35,7 @@ enum status publish_waiter_init(struct publish_waiter *waiter, const struct publ
     if (item->about)
         waiter->about = *item->about;
     if (waiter->has_idempotency) {
-        waiter->fingerprint = hash_stable(item->raw);
+        waiter->fingerprint = fingerprint(item->raw);
         if (publish_key(application, item->idempotency_key, waiter->idempotency) != ST_OK)
             return ST_NOMEM;
     }

@@ -15,8 +15,8 @@
  * A lane names a number of endpoints in one peek, and the next ones in the next: those that are
  * asleep (gate.h) stay due in their lane, and would keep the others from being named.
  *
- * A claimed delivery's lease ends on its own; those in hand are renewed at half time. A lease that
- * was claimed and whose reply was lost simply ends.
+ * A claimed delivery's lease ends on its own; those in hand are renewed at half time (under_way.c).
+ * A lease that was claimed and whose reply was lost simply ends.
  */
 #include "core/schedule.h"
 
@@ -30,26 +30,20 @@
 #include "core/clear.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
-#include "core/gate.h"
 #include "core/lane_tell.h"
 #include "core/notice.h"
 #include "core/replica.h"
-#include "core/settle.h"
 #include "core/store_schedule.h"
 
 #define NEVER UINT64_MAX
 
 enum {
-    LEASE_MS = 10 * 1000,
     LEASE_EVENTS = 4, /* where event ids begin in lease.lua's reply */
     SWEEP_MS = 5 * 1000,
     SWEEP_AMONG_OTHERS_MS = 1000,
-    NAMES_MOST = 256,      /* endpoints a lane names in one peek */
-    NAMES_AGAIN_MS = 200,  /* when it named as many as it may */
-    ROUND_AGAIN_MS = 1000, /* when it has named all in several peeks */
-    TICK_MS = 250,         /* looking after attempts under way */
-    TICKS_A_SECOND = 1000 / TICK_MS,
-    LONG_ATTEMPT_MS = 1000 /* then its batch need not wait for it, and its endpoint is slow */
+    NAMES_MOST = 256,     /* endpoints a lane names in one peek */
+    NAMES_AGAIN_MS = 200, /* when it named as many as it may */
+    ROUND_AGAIN_MS = 1000 /* when it has named all in several peeks */
 };
 
 struct schedule {
@@ -63,8 +57,6 @@ struct schedule {
     size_t peeked_count;
     struct map in_hand; /* leased deliveries, by event and endpoint */
     struct reactor_timer *timer;
-    struct reactor_timer *tick;
-    unsigned ticks;
 };
 
 /* ---- In hand -------------------------------------------------------------------------------- */
@@ -453,8 +445,8 @@ void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t
     *lease = (struct lease){schedule, endpoint_get(endpoint), count};
     attempts_reserve(schedule->core->attempts, count);
     endpoint->claiming += count;
-    if (store_lease(schedule->core->store, endpoint, count, LEASE_MS, not_before_ms, on_leased,
-                    lease) != ST_OK) {
+    if (store_lease(schedule->core->store, endpoint, count, SCHEDULE_LEASE_MS, not_before_ms,
+                    on_leased, lease) != ST_OK) {
         attempts_unreserve(schedule->core->attempts, count);
         endpoint->claiming -= count;
         endpoint_put(endpoint);
@@ -465,83 +457,7 @@ void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t
 bool schedule_lapses(const struct schedule *schedule, const struct delivery *delivery)
 {
     return delivery->lease > 0 &&
-           delivery->lease < store_redis_ms(schedule->core->store) + LEASE_MS / 2;
-}
-
-/* ---- Attempts under way --------------------------------------------------------------------- */
-
-struct renewal {
-    struct schedule *schedule;
-    struct delivery *delivery;
-};
-
-static void on_renewed(void *arg, enum status status, const struct redis_value *reply)
-{
-    struct renewal *renewal = arg;
-    struct delivery *delivery = renewal->delivery;
-    struct core *core = renewal->schedule->core;
-    free(renewal);
-    delivery->renewing = false;
-    if (status == ST_OK && reply_integer(reply, 2) == 1)
-        delivery->lease = (uint64_t)reply_integer(reply, 1);
-    else if (status == ST_OK)
-        delivery->lost = true;
-    settle_release_held(core->settle, delivery);
-}
-
-static void renew(struct schedule *schedule, struct delivery *delivery)
-{
-    struct renewal *renewal = malloc(sizeof(*renewal));
-    if (!renewal)
-        return;
-    *renewal = (struct renewal){schedule, delivery};
-    delivery->renewing = true;
-    if (store_renew(schedule->core->store, delivery->endpoint, delivery->message->id_text,
-                    delivery->lease, LEASE_MS, on_renewed, renewal) != ST_OK) {
-        delivery->renewing = false;
-        free(renewal);
-    }
-}
-
-static void on_tick(void *arg)
-{
-    struct schedule *schedule = arg;
-    struct core *core = schedule->core;
-    reactor_timer_set(schedule->tick, TICK_MS);
-    schedule->ticks++;
-    bool ready = store_ready(core->store);
-    uint64_t now_ms = clock_mono_ms();
-    LIST_FOREACH(node, attempts_sending(core->attempts))
-    {
-        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
-        if (now_ms - delivery->sending_since_ms < LONG_ATTEMPT_MS)
-            break;
-        if (schedule->ticks % TICKS_A_SECOND == 0)
-            gate_hanging(delivery->endpoint, (now_ms - delivery->sending_since_ms) * 1000);
-        if (!ready || delivery->moving || delivery->renewing || delivery->lost)
-            continue;
-        if (delivery->lease == 0) {
-            if (delivery->endpoint->deleted)
-                continue; /* nobody would clear the entry any more */
-            settle_move_leased(core->settle, delivery, LEASE_MS);
-            dispatch_slow(core->dispatch, delivery->endpoint);
-        } else if (schedule_lapses(schedule, delivery)) {
-            renew(schedule, delivery);
-        }
-    }
-}
-
-void schedule_move_leaving(struct schedule *schedule)
-{
-    struct core *core = schedule->core;
-    LIST_FOREACH(node, attempts_sending(core->attempts))
-    {
-        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
-        const struct endpoint *endpoint = delivery->endpoint;
-        if (lanes_state(core->lanes, endpoint->lane) == LANE_LEAVING && !endpoint->deleted &&
-            delivery->lease == 0 && !delivery->moving && !delivery->renewing && !delivery->lost)
-            settle_move_leased(core->settle, delivery, LEASE_MS);
-    }
+           delivery->lease < store_redis_ms(schedule->core->store) + SCHEDULE_LEASE_MS / 2;
 }
 
 /* ---- Start and stop ------------------------------------------------------------------------- */
@@ -565,12 +481,10 @@ struct schedule *schedule_new(struct core *core)
     for (uint32_t lane = 0; lane < LANES; lane++)
         schedule->next_at_ms[lane] = NEVER;
     schedule->timer = reactor_timer_new(core->reactor, on_timer, schedule);
-    schedule->tick = reactor_timer_new(core->reactor, on_tick, schedule);
-    if (!schedule->timer || !schedule->tick) {
+    if (!schedule->timer) {
         schedule_free(schedule);
         return NULL;
     }
-    reactor_timer_set(schedule->tick, TICK_MS);
     return schedule;
 }
 
@@ -579,7 +493,6 @@ void schedule_free(struct schedule *schedule)
     if (!schedule)
         return;
     reactor_timer_free(schedule->timer);
-    reactor_timer_free(schedule->tick);
     map_free(&schedule->in_hand);
     free(schedule);
 }

@@ -1,5 +1,4 @@
-/* schedule.h - brings back what waited: knows when the next delivery is due, leases, renews,
- * clears.
+/* schedule.h - brings back what waited: knows when the next delivery is due, leases, clears.
  *
  * The schedule's two levels (endpoints by time in lanes, deliveries by time in `due`) live in
  * Redis. Here is only the earliest time of each lane, so that one timer fires at the next moment of
@@ -12,6 +11,8 @@
 #include "core/delivery.h"
 
 struct schedule;
+
+enum { SCHEDULE_LEASE_MS = 10 * 1000 }; /* a delivery is in hand, unless that is renewed */
 
 struct schedule *schedule_new(struct core *core);
 void schedule_free(struct schedule *schedule);
@@ -29,9 +30,6 @@ void schedule_told(struct schedule *schedule, uint32_t lane);
 /* The lane is MINE from now on, and looked at; it is not any more. */
 void schedule_lane_mine(struct schedule *schedule, uint32_t lane);
 void schedule_lane_left(struct schedule *schedule, uint32_t lane);
-
-/* Attempts under way of lanes that are LEAVING become deliveries of the schedule. */
-void schedule_move_leaving(struct schedule *schedule);
 
 /* The same for a delivery of this endpoint: what is due already needs no peek. */
 void schedule_note_due(struct schedule *schedule, struct endpoint *endpoint, int64_t due_at_ms);

@@ -81,6 +81,7 @@ static enum status divide(struct shipment *shipment)
 
 enum status shipment_seal(struct shipment *shipment)
 {
+    buf_fit(&shipment->batch->blob);
     enum status status = batch_parse(shipment->batch);
     if (status == ST_OK)
         status = divide(shipment);

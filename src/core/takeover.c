@@ -40,6 +40,7 @@
 #include "core/replica.h"
 #include "core/schedule.h"
 #include "core/store_lanes.h"
+#include "core/under_way.h"
 
 enum {
     AGAIN_MS = 200, /* what failed */
@@ -306,7 +307,7 @@ static void on_tick(void *arg)
     if (lanes_count(core->lanes, LANE_LEAVING) == 0)
         return;
     if (store_ready(core->store) && !takeover->releasing) {
-        schedule_move_leaving(core->schedule);
+        under_way_move_leaving(core->under_way);
         (void)health_store_flush(core->health);
         release_some(takeover);
     }

@@ -58,7 +58,7 @@ static enum outbound_error io_class(const struct curl_failure *failure)
         return strstr(failure->detail, "unexpected eof") ? OUTBOUND_CONNECTION_RESET : OUTBOUND_TLS;
     if (strstr(failure->detail, "chunked-encoding"))
         return OUTBOUND_PROTOCOL;
-    if (strstr(failure->detail, "from proxy after CONNECT"))
+    if (strstr(failure->detail, "CONNECT tunnel failed"))
         return OUTBOUND_UNREACHABLE;
     return curl_io_errno_class(failure->os_errno);
 }

@@ -223,11 +223,9 @@ static void pump_free(struct outbound_route *route)
     struct pump *pump = pump_of(route);
     struct list *node;
     for (size_t i = 0; i < pump->shard_count; i++) {
-        struct shard *shard = &pump->shards[i];
-        while (!list_empty(&shard->running)) {
-            struct request *request = request_at(shard->running.next);
-            detach(request);
-            request_free(request);
+        while ((node = list_pop_front(&pump->shards[i].running))) {
+            detach(request_at(node));
+            request_free(request_at(node));
         }
     }
     while ((node = list_pop_front(&pump->idle)))

@@ -59,11 +59,15 @@ static void take_body(struct direct_exchange *exchange, struct slice body)
 static enum direct_exchange_step complete(struct direct_exchange *exchange,
                                           struct direct_stream *stream)
 {
+    bool whole = exchange->sent == exchange->head.len + exchange->body.len;
+    bool needed = exchange->response.status_code < 300;
     exchange->answered = true;
-    if (direct_exchange_sending(exchange) && exchange->response.status_code < 300)
+    if (!whole && needed && exchange->send_failed)
+        return fail(exchange, OUTBOUND_CONNECTION_RESET,
+                    "the connection was closed before the whole request was taken");
+    if (!whole && needed)
         return DIRECT_EXCHANGE_WAIT;
-    exchange->keep_alive = exchange->response.keep_alive && !direct_exchange_sending(exchange) &&
-                           !exchange->send_failed &&
+    exchange->keep_alive = whole && exchange->response.keep_alive &&
                            (!direct_stream_has_more(stream) || direct_stream_is_quiet(stream));
     return DIRECT_EXCHANGE_DONE;
 }
@@ -130,8 +134,7 @@ static enum direct_exchange_step on_send_failed(struct direct_exchange *exchange
     enum outbound_error error = stream->error;
     exchange->send_failed = true;
     if (exchange->answered)
-        return fail(exchange, error,
-                    "the connection was closed before the whole request was taken");
+        return complete(exchange, stream);
     enum direct_exchange_step step = direct_exchange_receive(exchange, stream);
     return step == DIRECT_EXCHANGE_WAIT && !exchange->response.begun
                ? fail(exchange, error, "the connection does not take the request")

@@ -14,8 +14,10 @@
 struct slice direct_url_origin(const char *url)
 {
     const char *authority = strstr(url, "://");
-    size_t start = authority ? (size_t)(authority - url) + 3 : 0;
-    return slice_of(url, start + strcspn(url + start, "/?#"));
+    const char *end = authority ? authority + 3 : url;
+    while (*end && *end != '/' && *end != '?' && *end != '#')
+        end++;
+    return slice_of(url, (size_t)(end - url));
 }
 
 /* ---- What libcurl reads --------------------------------------------------------------------- */

@@ -1,9 +1,9 @@
 /* direct_route.c - the direct route: libcurl connects, we speak HTTP on the connection and keep it.
  *
- *                  start                 the exchange's end             put back, after done()
- *      spare ----------------> running ---------------------> finished ----------------------->
- * spare (struct and head's      on one       the result is      in the front's buffer are kept)
- * connection     complete           list
+ *                start              the exchange's end          put back, after done()
+ *      spare ---------------> running ------------------> finished ------------------> spare
+ *      (struct and head's     on one      the result      in the front's
+ *       buffer are kept)    connection    is complete     list
  *
  * A request has a connection all the time it runs: there is no queue. It takes the idle one of its
  * origin that was used last, or has one made, and is written to a standing connection in the call
@@ -105,7 +105,9 @@ static void finish(struct direct_request *request, enum outbound_error error, co
 {
     struct outbound_result *result = &request->result;
     uint64_t now_us = clock_mono_us();
-    snprintf(request->detail, sizeof(request->detail), "%s", detail);
+    request->detail[0] = '\0';
+    if (detail[0])
+        snprintf(request->detail, sizeof(request->detail), "%s", detail);
     result->error = error;
     result->detail = request->detail;
     result->duration_us = now_us > request->started_us ? now_us - request->started_us : 0;

@@ -1,20 +1,20 @@
 /* direct_stream.c - three ways to read and write a connection that libcurl made.
  *
  *      not encrypted:  SOCKET
- *      encrypted:      LIBCURL, and from the end of the first answer on OPENSSL (or LIBCURL for
- * good)
+ *      encrypted:      LIBCURL for the first exchange, then OPENSSL (or LIBCURL for good)
  *
  * Why not OPENSSL from the start. Tickets, by which a later connection resumes the session, come in
  * TLS 1.3 after the handshake, before the first answer; libcurl keeps them only when they arrive
  * inside of one of its own calls. So the first answer is read by libcurl.
  *
- * These are rules of memory safety, seen with 7.88, not of taste:
- *   - Right after connecting, curl_easy_recv() of one byte. It makes libcurl take the connection
- * for one in use. Without it the connection counts as idle, and libcurl closes it whenever it
- * thinks it too old; its number may then be somebody else's, to whom we would write.
- *   - SSL_set_fd() before anything is done with the session: libcurl's own transport below it would
- *     call into libcurl without a handle as soon as the peer closes, and crash.
- *   - Both pointers, handle and session, are dead after the handle left its multi.
+ * Three rules are of memory safety, seen with 7.88, not of taste.
+ *
+ *   1. Right after connecting, curl_easy_recv() of one byte. It makes libcurl take the connection
+ *      for one in use. Without it the connection counts as idle, and libcurl closes it whenever it
+ *      thinks it too old; its number may then be somebody else's, to whom we would write.
+ *   2. SSL_set_fd() before anything is done with the session: libcurl's own transport below it
+ *      would call into libcurl without a handle as soon as the peer closes, and crash.
+ *   3. Both pointers, handle and session, are dead after the handle left its multi.
  *
  * What was decrypted, or read ahead, waits in the session, where epoll does not see it: whoever
  * reads asks direct_stream_has_more(). And a write can have to wait for something to read: while a
@@ -24,9 +24,8 @@
  * OpenSSL went on reading until something else comes (SSL_MODE_AUTO_RETRY, which it sets itself).
  *
  * Head and body are gathered: by the kernel on a socket; for TLS, whose calls take one piece, in a
- * buffer as large as a record. Its address never changes, since a write that has to be repeated
- * must be repeated from the same address (OpenSSL would allow otherwise, libcurl does not ask it
- * to).
+ * buffer as large as a record. Its address never changes, since a write that is repeated must come
+ * from the same address (OpenSSL would allow otherwise, libcurl does not ask it to).
  */
 #include "net/direct_stream.h"
 
@@ -200,12 +199,14 @@ bool direct_stream_open(struct direct_stream *stream, void *easy, bool https, ch
     return true;
 }
 
-/* Reading ahead takes one call of the system for a record instead of two. */
+/* libcurl is not told of tickets any more: it could not keep them, having no handle at hand while
+ * it is not called. Reading ahead takes one call of the system for a record instead of two. */
 void direct_stream_take_tls(struct direct_stream *stream)
 {
     if (stream->way != DIRECT_STREAM_LIBCURL || !stream->ssl ||
         SSL_set_fd(stream->ssl, stream->fd) != 1)
         return;
+    SSL_CTX_sess_set_new_cb(SSL_get_SSL_CTX(stream->ssl), NULL); /* the context is its alone */
     SSL_set_mode(stream->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE);
     SSL_set_options(stream->ssl, SSL_OP_NO_RENEGOTIATION);
     SSL_set_read_ahead(stream->ssl, 1);

@@ -2,8 +2,7 @@
  * done() functions are called.
  *
  *                     +--> direct route (direct_*.c) --+
- *     outbound_send --|                                |--> outbound.finished --> done(), in the
- * hook
+ *     outbound_send --|                                |--> finished ----> done(), in the hook
  *                     +--> plain route (curl_*.c) -----+
  *
  * The direct route is a third of the work and takes what it can: all but what goes through a proxy
@@ -111,7 +110,7 @@ static void outbound_turn(void *arg)
 static bool lines_are_clean(const struct outbound_call *call)
 {
     for (size_t i = 0; i < call->header_count; i++)
-        if (strpbrk(call->header_lines[i], "\r\n"))
+        if (strchr(call->header_lines[i], '\n') || strchr(call->header_lines[i], '\r'))
             return false;
     return true;
 }

@@ -75,8 +75,8 @@ struct outbound_options {
     enum outbound_tls direct_tls;
     const struct netguard *guard;   /* borrowed for the outbound's life; changes act at once */
     uint64_t connection_age_max_ms; /* a connection is used no longer than this; 0: no limit */
-    uint64_t idle_age_max_ms;       /* nor after it idled this long; 0: 118 s. Both count in whole
-                                       seconds, at least one */
+    uint64_t idle_age_max_ms;       /* nor after it idled this long; 0: 118 s. On the plain route
+                                       both count in whole seconds, at least one */
 };
 
 /* What to send. All of it stays valid and unchanged until done() is called. */
@@ -92,8 +92,8 @@ struct outbound_call {
     bool insecure_http_allowed;  /* false: only https */
     /* Asked with the call's `arg` when a connection stands, a new one or a kept one, right before
      * the first byte of the request goes out, and again before it is sent anew: a connection may
-     * take long, and meanwhile the right to send may have ended. It must not call outbound. NULL:
-     * yes. */
+     * take long, and meanwhile the right to send may have ended. That may be before outbound_send()
+     * returns. It must not call outbound. NULL: yes. */
     bool (*may_send)(void *arg);
 };
 

@@ -1,4 +1,4 @@
-/* redis_conn.c - the handshake, the timeouts, the callbacks, and beginning again.
+/* redis_conn.c - the states, the timeouts, the callbacks, and beginning again.
  *
  *      WAITING --timer--> DIALING --connected--> HANDSHAKE --PONG--> READY
  *         ^                  |                       |                | "READONLY …"
@@ -7,7 +7,7 @@
  *                                                   any of them --free--> DEAD
  *
  * The commands on their way are in the pipe (redis_pipe.c), which formats, writes and repeats them;
- * here are the states, the times and the callbacks.
+ * what is said in HANDSHAKE is in redis_hello.c; here are the states, the times and the callbacks.
  *
  * Writing happens on the reactor's reap list, which runs at the end of a turn, behind all callbacks
  * and hooks; so a turn's commands make one system call, and the write event is armed only when the
@@ -38,6 +38,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "net/redis_hello.h"
 #include "net/redis_master.h"
 #include "net/redis_pipe.h"
 #include "net/redis_script.h"
@@ -51,8 +52,7 @@ enum {
     READS_PER_TURN = 4,     /* then others have their turn */
     SCRIPT_TRIES = 3,
     REMIND_ATTEMPTS = 30, /* about once a minute */
-    ERROR_BYTES = 256,
-    RUN_ID_BYTES = 64 /* Redis has 40 */
+    ERROR_BYTES = 256
 };
 
 enum conn_state { WAITING, DIALING, HANDSHAKE, READY, RETIRING, DEAD };
@@ -87,7 +87,7 @@ struct redis_conn {
     struct reap death;
     struct redis_conn_stats stats;
     char error[ERROR_BYTES];
-    char run_id[RUN_ID_BYTES]; /* of the server; "": it does not tell */
+    char run_id[REDIS_RUN_ID_BYTES]; /* of the server; "": it does not tell */
 };
 
 static void conn_drop(struct redis_conn *conn, const char *format, ...)
@@ -318,52 +318,20 @@ static void become_ready(struct redis_conn *conn)
     tell_state(conn, true);
 }
 
-/* Each start of a redis-server has another one. */
-static void take_run_id(struct redis_conn *conn, struct slice run_id)
-{
-    if (run_id.len >= sizeof(conn->run_id))
-        run_id = SLICE("");
-    memcpy(conn->run_id, run_id.ptr, run_id.len);
-    conn->run_id[run_id.len] = '\0';
-}
-
 /* A reply to one of our own commands. */
 static void take_own(struct redis_conn *conn, enum redis_op_kind kind,
                      const struct redis_value *reply)
 {
-    struct slice error = SLICE_NULL;
-    if (redis_value_type(reply) == REDIS_ERROR)
-        error = redis_value_text(reply);
-    switch (kind) {
-    case OP_HELLO:
-        if (error.ptr)
-            conn_drop(conn, "the server says %.*s", SLICE_ARGS(error));
-        break;
-    case OP_HELLO_ROLE:
-        if (error.ptr && !redis_value_is_error(reply, "NOPERM"))
-            conn_drop(conn, "the server says %.*s", SLICE_ARGS(error));
-        else if (slice_eq(redis_value_text(redis_value_at(reply, 0)), SLICE("slave")))
-            conn_drop(conn, "the server is a replica");
-        break;
-    case OP_HELLO_FINISHED:
-        if (error.ptr)
-            conn_drop(conn, "the server says %.*s", SLICE_ARGS(error));
-        else
-            become_ready(conn);
-        break;
-    case OP_HELLO_INFO:
-        take_run_id(conn, redis_value_info(reply, "run_id"));
-        break;
-    case OP_HELLO_NAME:
-    case OP_LOAD:
-    case OP_PING:
-        if (error.ptr)
-            log_warn("redis.refused", "conn=%s error=%s", conn_name(conn), log_quote(error));
-        break;
-    case OP_COMMAND:
-    case OP_SCRIPT:
-        break;
-    }
+    char why[ERROR_BYTES];
+    if (kind == OP_HELLO_INFO)
+        redis_hello_run_id(reply, conn->run_id, sizeof(conn->run_id));
+    else if (!redis_hello_accepts(kind, reply, why, sizeof(why)))
+        conn_drop(conn, "%s", why);
+    else if (kind == OP_HELLO_FINISHED)
+        become_ready(conn);
+    else if (redis_value_type(reply) == REDIS_ERROR && kind != OP_HELLO_ROLE)
+        log_warn("redis.refused", "conn=%s error=%s", conn_name(conn),
+                 log_quote(redis_value_text(reply)));
 }
 
 static bool means_not_ready(const struct redis_value *reply)
@@ -475,37 +443,6 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Connecting ----------------------------------------------------------------------------- */
 
-/* Everything the server must agree to, in one go. PING is last: a server that is still loading
- * answers ROLE, but not PING. */
-static bool send_hello(struct redis_conn *conn)
-{
-    const struct redis_options *options = &conn->options;
-    char database[16];
-    int len = snprintf(database, sizeof(database), "%d", options->database);
-    struct slice auth[3] = {SLICE("AUTH"), slice_str(options->username), SLICE_NULL};
-    size_t auth_count = options->username ? 2 : 1;
-    auth[auth_count++] = slice_str(options->password);
-    const struct slice select[] = {SLICE("SELECT"), slice_of(database, (size_t)len)};
-    const struct slice name[] = {SLICE("CLIENT"), SLICE("SETNAME"),
-                                 slice_str(options->client_name)};
-    const struct slice role[] = {SLICE("ROLE")};
-    const struct slice info[] = {SLICE("INFO"), SLICE("server")};
-    const struct slice ping[] = {SLICE("PING")};
-    bool ok = (!options->password || enqueue_own(conn, OP_HELLO, auth, auth_count)) &&
-              (options->database == 0 || enqueue_own(conn, OP_HELLO, select, 2)) &&
-              enqueue_own(conn, OP_HELLO_ROLE, role, 1) &&
-              enqueue_own(conn, OP_HELLO_INFO, info, 2) &&
-              (!options->client_name || enqueue_own(conn, OP_HELLO_NAME, name, 3));
-    size_t scripts = conn->scripts ? redis_scripts_count(conn->scripts) : 0;
-    for (size_t i = 0; ok && i < scripts; i++) {
-        const struct redis_script *script = redis_scripts_at(conn->scripts, i);
-        const struct slice load[] = {SLICE("SCRIPT"), SLICE("LOAD"),
-                                     slice_of(script->text, script->len)};
-        ok = enqueue_own(conn, OP_HELLO, load, 3);
-    }
-    return ok && enqueue_own(conn, OP_HELLO_FINISHED, ping, 1);
-}
-
 static void on_dialed(void *arg, int fd, const char *error)
 {
     struct redis_conn *conn = arg;
@@ -520,8 +457,11 @@ static void on_dialed(void *arg, int fd, const char *error)
     conn->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, conn);
     conn->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
     if (!conn->reader || !conn->readable || !conn->writable ||
-        event_add(conn->readable, NULL) != 0 || !send_hello(conn))
+        event_add(conn->readable, NULL) != 0 ||
+        redis_hello_add(&conn->pipe, &conn->options, conn->scripts) != ST_OK)
         conn_drop(conn, "out of memory");
+    else
+        reactor_reap(conn->reactor, &conn->flush, on_turn_end);
 }
 
 static void conn_begin(struct redis_conn *conn)

@@ -146,7 +146,8 @@ def test_sink_knows_how_many_ran_at_once(sink):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sink.most_running["/slow"] == 5 and sink.running["/slow"] == 0
+    assert sink.most_running["/slow"] == 5
+    wait_until(lambda: sink.running["/slow"] == 0, 5, "the sink to have done with them")
 
 
 def test_sink_says_what_is_missing(sink):

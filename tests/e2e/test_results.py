@@ -4,7 +4,7 @@ import datetime
 import time
 
 import pytest
-from harness import Daemon, Sink, free_port, wait_until
+from harness import Sink, free_port, wait_until
 from harness.certs import Authority
 from harness.sink import (close, delayed, drip, endless, garbage, hang, huge_headers, redirect,
                           reply, reset, retry_after)
@@ -31,13 +31,9 @@ def listed(client, webhook, count):
     return wait_until(there, 10, f"{count} attempts")[::-1]
 
 
-@pytest.fixture(scope="module", params=["auto", "plain"])
-def server(request, tmp_path_factory):
-    """The server of this module's tests, once for each route that deliveries can take."""
-    daemon = Daemon(tmp_path_factory.mktemp("server"), config=f"outbound:\n  route: {request.param}\n")
-    daemon.start()
-    yield daemon
-    daemon.finish()
+@pytest.fixture(scope="module")
+def server(server_on_each_route):
+    return server_on_each_route
 
 
 # ---- success -----------------------------------------------------------------------------------------

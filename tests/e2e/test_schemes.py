@@ -12,6 +12,11 @@ SECRETS = {"standard": "whsec_" + base64.b64encode(bytes(range(100, 132))).decod
            "event": "00ff10ef" * 8, "guide": "gänse und füchse", "basic": "a shared secret word"}
 
 
+@pytest.fixture(scope="module")
+def server(server_on_each_route):
+    return server_on_each_route
+
+
 @pytest.mark.parametrize("given", [False, True], ids=["generated", "given"])
 @pytest.mark.parametrize("scheme", schemes.VERIFY)
 def test_scheme_verifies(client, sink, event_type, scheme, given):

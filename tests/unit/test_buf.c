@@ -210,6 +210,23 @@ static void test_drop_front(void **state)
     buf_free(&buf);
 }
 
+/* Nothing is reserved behind it; what it holds stays, and it still grows. */
+static void test_fit(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, 1000);
+    buf_fit(&buf);
+    assert_int_equal(buf.cap, 0);
+    buf_add_str(&buf, "of five bytes");
+    buf_fit(&buf);
+    assert_int_equal(buf.cap, buf.len);
+    buf_add_str(&buf, " and more");
+    assert_int_equal(buf_status(&buf), ST_OK);
+    assert_true(slice_eq(buf_slice(&buf), SLICE("of five bytes and more")));
+    buf_free(&buf);
+}
+
 /* Against an array that is always large enough: content, length and status agree at every step. */
 static void test_against_an_array(void **state)
 {
@@ -270,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_drop_front),
+        cmocka_unit_test(test_fit),
         cmocka_unit_test(test_against_an_array),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
@@ -22,9 +21,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/log_levels.h"
-#include "http_peer.h"
-#include "net/netguard.h"
-#include "net/outbound.h"
+#include "outbound_fixture.h"
 
 /* ---- A failing libcurl ---------------------------------------------------------------------- */
 
@@ -43,147 +40,23 @@ int curl_multi_socket_action(void *multi, int fd, int ready, int *running)
                                                                  : code;
 }
 
-/* ---- The world of a test -------------------------------------------------------------------- */
+/* ---- Another port -------------------------------------------------------------------------- */
 
-static enum outbound_choice route; /* that the tests run on */
+/* Stands before the system's function: connections go to this port while it is not 0. */
+static int connect_to_port;
 
-struct world {
-    struct reactor *reactor;
-    struct outbound *outbound;
-    struct peer peer;
-    struct netguard guard;
-    size_t pending; /* answers the test waits for */
-    int fds_before;
-};
-
-/* What done() was told, copied. */
-struct answer {
-    struct world *world;
-    int calls;
-    struct outbound_result result;
-    char head[LIMIT_ATTEMPT_BODY_BYTES];
-    char detail[300];
-};
-
-static int count_fds(void)
+int connect(int fd, const struct sockaddr *address, socklen_t len)
 {
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
+    static int (*real)(int, const struct sockaddr *, socklen_t);
+    struct sockaddr_in changed;
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "connect");
+    if (connect_to_port == 0 || address->sa_family != AF_INET)
+        return real(fd, address, len);
+    memcpy(&changed, address, sizeof(changed));
+    changed.sin_port = htons((uint16_t)connect_to_port);
+    return real(fd, (const struct sockaddr *)&changed, sizeof(changed));
 }
-
-static const struct outbound_options default_options = {
-    .in_flight_max = 16,
-    .idle_connections_max = 16,
-    .user_agent = "Trotline/test",
-};
-
-static void world_init(struct world *world, const struct outbound_options *options)
-{
-    struct outbound_options mine = *options;
-    *world = (struct world){.fds_before = count_fds()};
-    mine.route = route;
-    world->guard.allow_private = true;
-    if (!mine.guard)
-        mine.guard = &world->guard;
-    world->reactor = reactor_new();
-    assert_non_null(world->reactor);
-    world->outbound = outbound_new(world->reactor, &mine);
-    assert_non_null(world->outbound);
-    peer_start(&world->peer, world->reactor);
-}
-
-/* Every descriptor must be gone. */
-static void world_end(struct world *world)
-{
-    outbound_free(world->outbound);
-    peer_stop(&world->peer);
-    reactor_free(world->reactor);
-    assert_int_equal(count_fds(), world->fds_before);
-}
-
-static void on_done(void *arg, const struct outbound_result *result)
-{
-    struct answer *answer = arg;
-    answer->calls++;
-    answer->result = *result;
-    memcpy(answer->head, result->body_head.ptr, result->body_head.len);
-    answer->result.body_head.ptr = answer->head;
-    snprintf(answer->detail, sizeof(answer->detail), "%s", result->detail);
-    answer->result.detail = answer->detail;
-    if (--answer->world->pending == 0)
-        reactor_stop(answer->world->reactor);
-}
-
-static struct outbound_call call_of(const char *url)
-{
-    static const char *const lines[] = {"Content-Type: application/json"};
-    return (struct outbound_call){
-        .url = url,
-        .header_lines = lines,
-        .header_count = 1,
-        .body = SLICE("{}"),
-        .connect_timeout_ms = 5000,
-        .total_timeout_ms = 20000,
-        .response_bytes_max = 64 * 1024,
-        .insecure_http_allowed = true,
-    };
-}
-
-/* A URL of the world's peer; static memory. */
-static const char *peer_url(const struct world *world)
-{
-    static char url[64];
-    snprintf(url, sizeof(url), "http://127.0.0.1:%d/hook", world->peer.port);
-    return url;
-}
-
-static struct outbound_request *send_it(struct world *world, const struct outbound_call *call,
-                                        struct answer *answer)
-{
-    struct outbound_request *request = NULL;
-    *answer = (struct answer){.world = world};
-    assert_int_equal(outbound_send(world->outbound, call, on_done, answer, &request), ST_OK);
-    assert_non_null(request);
-    assert_int_equal(answer->calls, 0); /* never before it returns */
-    world->pending++;
-    return request;
-}
-
-static void wait_for_answers(struct world *world)
-{
-    assert_int_equal(reactor_run(world->reactor), ST_OK);
-    assert_int_equal(world->pending, 0);
-}
-
-/* One request to the peer, which answers with one reply. */
-static void exchange(struct world *world, const char *text, enum peer_then then,
-                     const struct outbound_call *call, struct answer *answer)
-{
-    struct peer_reply reply = {.text = text, .then = then};
-    peer_script(&world->peer, &reply, 1);
-    send_it(world, call, answer);
-    wait_for_answers(world);
-    assert_int_equal(answer->calls, 1);
-}
-
-enum { ANY_STATUS = -1 }; /* libcurl gives up inside the header, we at its end */
-
-static void assert_error(const struct answer *answer, enum outbound_error error, int status_code)
-{
-    if (answer->result.error != error ||
-        (status_code != ANY_STATUS && answer->result.status_code != status_code))
-        fail_msg("got '%s' %d (%s), expected '%s' %d", outbound_error_name(answer->result.error),
-                 answer->result.status_code, answer->detail, outbound_error_name(error),
-                 status_code);
-    assert_true(error == OUTBOUND_OK ? answer->detail[0] == '\0' : answer->detail[0] != '\0');
-}
-
-#define OK_REPLY "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 /* ---- What goes out and comes in ------------------------------------------------------------- */
 
@@ -216,6 +89,119 @@ static void test_request_bytes(void **state)
     if (memcmp(world.peer.last, expected, (size_t)header_len) != 0)
         fail_msg("sent:\n%s", world.peer.last);
     assert_memory_equal(world.peer.last + header_len, call.body.ptr, call.body.len);
+    world_end(&world);
+}
+
+/* How URLs are spelled in a request: host and port, the target. libcurl's spelling is the measure.
+ */
+static void test_spelling(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scheme_and_host; /* the port follows */
+        const char *rest;
+        const char *target;
+        const char *host;
+    } cases[] = {
+        {"http://127.0.0.1", "/hook", "/hook", "127.0.0.1"},
+        {"HTTP://127.0.0.1", "", "/", "127.0.0.1"},
+        {"http://LocalHost", "/A%2fb%zz'[x]", "/A%2fb%zz'[x]", "LocalHost"},
+        {"http://127.1", "?x=1", "/?x=1", "127.0.0.1"},
+        {"http://0x7f000001", "/p?", "/p?", "127.0.0.1"},
+        {"http://2130706433", "?", "/?", "127.0.0.1"},
+        {"http://[::ffff:127.0.0.1]", "//a//b", "//a//b", "[::ffff:127.0.0.1]"},
+        {"http://[0:0:0:0:0:ffff:7f00:0001]", "/", "/", "[::ffff:127.0.0.1]"},
+        {"http://127.0.0.1", "/a/../b/./c", "/b/c", "127.0.0.1"},
+        {"http://127.0.0.1", "/a/..", "/", "127.0.0.1"},
+        {"http://127.0.0.1", "/a/%2e%2e/b", "/a/%2e%2e/b", "127.0.0.1"},
+        {"http://127.0.0.1", "/.?x", "/?x", "127.0.0.1"},
+        {"http://127.0.0.1", "/./p?", "/p?", "127.0.0.1"},
+        {"http://127.0.0.1", "/.../..a/.b", "/.../..a/.b", "127.0.0.1"},
+        {"http://127.0.0.1", "/p?a/../b", "/p?a/../b", "127.0.0.1"},
+        {"http://127.0.0.1", "/a?b?c", "/a?b?c", "127.0.0.1"},
+    };
+    struct world world;
+    struct answer answer;
+    char url[128], expected[256];
+    world_init(&world, &default_options);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(url, sizeof(url), "%s:%d%s", cases[i].scheme_and_host, world.peer.port,
+                 cases[i].rest);
+        int len = snprintf(expected, sizeof(expected), "POST %s HTTP/1.1\r\nHost: %s:%d\r\n",
+                           cases[i].target, cases[i].host, world.peer.port);
+        struct outbound_call call = call_of(url);
+        for (int n = 0; n < 2; n++) { /* on a new connection and on a kept one */
+            exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+            assert_error(&answer, OUTBOUND_OK, 200);
+            if (strncmp(world.peer.last, expected, (size_t)len) != 0)
+                fail_msg("%s: sent\n%s", url, world.peer.last);
+        }
+    }
+    world_end(&world);
+}
+
+/* The port of the scheme is not in `Host`. */
+static void test_default_port(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {"http://127.0.0.1/", "http://127.0.0.1:80/",
+                                       "http://127.0.0.1:0080/"};
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        struct outbound_call call = call_of(urls[i]);
+        connect_to_port = world.peer.port;
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+        connect_to_port = 0;
+        assert_error(&answer, OUTBOUND_OK, 200);
+        assert_non_null(strstr(world.peer.last, "\r\nHost: 127.0.0.1\r\n"));
+    }
+    world_end(&world);
+}
+
+/* Lines without a value are not sent; a User-Agent of the caller's goes in place of ours; a line of
+ * the caller's that libcurl would write by itself, too. */
+static void test_lines(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"X-None:", "X-Blank:  ", "Accept: text/plain",
+                                        "User-Agent: mine", "X-Some: thing"};
+    struct world world;
+    struct answer answer;
+    world_init(&world, &default_options);
+    struct outbound_call call = call_of(peer_url(&world));
+    call.header_lines = lines;
+    call.header_count = sizeof(lines) / sizeof(lines[0]);
+    exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+    assert_error(&answer, OUTBOUND_OK, 200);
+    const char *head = world.peer.last;
+    assert_null(strstr(head, "X-None"));
+    assert_null(strstr(head, "X-Blank"));
+    assert_null(strstr(head, "Trotline/test"));
+    assert_non_null(strstr(head, "\r\nAccept: text/plain\r\n"));
+    assert_non_null(strstr(head, "\r\nUser-Agent: mine\r\n"));
+    assert_non_null(strstr(head, "\r\nX-Some: thing\r\n"));
+    world_end(&world);
+}
+
+/* A URL with a user's name, which nobody should have let through, is refused, and so is one that
+ * cannot be read; nothing is connected to. */
+static void test_bad_urls(void **state)
+{
+    (void)state;
+    static const char *const rests[] = {"user@127.0.0.1", "user:pass@127.0.0.1", "", "[::1", "a b"};
+    struct world world;
+    struct answer answer;
+    char url[128];
+    world_init(&world, &default_options);
+    for (size_t i = 0; i < sizeof(rests) / sizeof(rests[0]); i++) {
+        snprintf(url, sizeof(url), "http://%s:%d/", rests[i], world.peer.port);
+        struct outbound_call call = call_of(url);
+        exchange(&world, OK_REPLY, PEER_KEEP, &call, &answer);
+        assert_error(&answer, OUTBOUND_PROTOCOL, 0);
+    }
+    assert_int_equal(world.peer.connections, 0);
     world_end(&world);
 }
 
@@ -1154,6 +1140,10 @@ int main(void)
         cmocka_unit_test(test_error_names),
         cmocka_unit_test(test_retry_after_forms),
         cmocka_unit_test(test_request_bytes),
+        cmocka_unit_test(test_spelling),
+        cmocka_unit_test(test_default_port),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_bad_urls),
         cmocka_unit_test(test_body_sizes),
         cmocka_unit_test(test_responses),
         cmocka_unit_test(test_retry_after),

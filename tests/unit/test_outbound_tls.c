@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +81,12 @@ enum behaviour {
     ANSWER_CLOSE,     /* 200, then the connection ends in order */
     CUT_IN_BODY,      /* half a body, then the end without close_notify */
     RESET_AFTER,      /* reset after the request */
+    SECOND_CUT,       /* half a body for the second request, then the end without close_notify */
+    SECOND_NOTIFIED,  /* the same with close_notify */
+    SECOND_RESET,     /* the same with a reset */
+    SECOND_ENDED,     /* the end in order, in place of an answer to the second request */
+    SECOND_LOST,      /* a reset in place of it */
+    LARGE,            /* reads bodies slowly, and answers with a body of LARGE_ANSWER bytes */
     RESET_BEFORE,     /* reset in place of a handshake */
     CLOSE_BEFORE,     /* closed in place of a handshake */
     PLAIN_HTTP,       /* speaks http on this port */
@@ -100,15 +107,60 @@ static int refuse_client(int ok, X509_STORE_CTX *store)
     return 0;
 }
 
-static void answer_requests(SSL *ssl, enum behaviour behaviour)
+enum { LARGE_ANSWER = 150000 };
+
+/* The end of a connection that behaves badly with its second request. */
+static void break_off(SSL *ssl, enum behaviour behaviour)
 {
     static const char cut[] = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+    if (behaviour == CUT_IN_BODY || behaviour == SECOND_CUT || behaviour == SECOND_NOTIFIED ||
+        behaviour == SECOND_RESET)
+        SSL_write(ssl, cut, sizeof(cut) - 1);
+    if (behaviour == SECOND_NOTIFIED || behaviour == SECOND_ENDED)
+        SSL_shutdown(ssl);
+    if (behaviour == SECOND_RESET || behaviour == SECOND_LOST || behaviour == RESET_AFTER)
+        reset(SSL_get_fd(ssl));
+}
+
+/* Reads the body whose head is in `request` already, with the first of it. */
+static void read_rest(SSL *ssl, const char *request, size_t len)
+{
+    char piece[1000];
+    const char *body = strstr(request, "\r\n\r\n") + 4;
+    size_t left = strtoul(strstr(request, "Content-Length: ") + 16, NULL, 10);
+    left -= len - (size_t)(body - request);
+    for (int count = 1; left > 0 && count > 0; left -= (size_t)count)
+        count = SSL_read(ssl, piece, sizeof(piece));
+}
+
+static void answer_largely(SSL *ssl)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    char chunk[16 + 3000];
+    SSL_write(ssl, head, sizeof(head) - 1);
+    for (int i = 0; i < LARGE_ANSWER / 3000; i++) {
+        int len = snprintf(chunk, sizeof(chunk), "%x\r\n%03000d\r\n", 3000, i);
+        SSL_write(ssl, chunk, len);
+    }
+    SSL_write(ssl, "0\r\n\r\n", 5);
+}
+
+static void answer_requests(SSL *ssl, enum behaviour behaviour)
+{
     char request[4096], answer[128];
-    while (SSL_read(ssl, request, sizeof(request)) > 0) {
-        if (behaviour == CUT_IN_BODY)
-            SSL_write(ssl, cut, sizeof(cut) - 1);
-        if (behaviour == CUT_IN_BODY || behaviour == RESET_AFTER)
+    int count;
+    for (int nth = 0; (count = SSL_read(ssl, request, sizeof(request) - 1)) > 0; nth++) {
+        request[count] = '\0';
+        if (behaviour == CUT_IN_BODY || behaviour == RESET_AFTER ||
+            (behaviour >= SECOND_CUT && behaviour <= SECOND_LOST && nth == 1)) {
+            break_off(ssl, behaviour);
             return;
+        }
+        if (behaviour == LARGE) {
+            read_rest(ssl, request, (size_t)count);
+            answer_largely(ssl);
+            continue;
+        }
         int len = snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d",
                            SSL_session_reused(ssl));
         SSL_write(ssl, answer, len);
@@ -149,10 +201,10 @@ static void serve_one(SSL_CTX *context, int fd, enum behaviour behaviour)
         answer_requests(ssl, behaviour);
     else
         wait_for_end(fd);
-    if (behaviour == RESET_AFTER)
-        reset(fd);
     SSL_free(ssl);
 }
+
+static int newest_version; /* of TLS, for targets */
 
 /* Never returns. */
 static void serve(int listener, const struct identity *identity, enum behaviour behaviour)
@@ -161,6 +213,7 @@ static void serve(int listener, const struct identity *identity, enum behaviour 
     SSL_CTX_use_certificate(context, identity->certificate);
     SSL_CTX_use_PrivateKey(context, identity->key);
     SSL_CTX_set_session_id_context(context, (const unsigned char *)"t", 1);
+    SSL_CTX_set_max_proto_version(context, newest_version);
     if (behaviour == OLD_TLS) {
         SSL_CTX_set_security_level(context, 0);
         SSL_CTX_set_max_proto_version(context, TLS1_1_VERSION);
@@ -182,17 +235,23 @@ struct target {
     int port;
 };
 
-static struct target start_target(const struct identity *identity, enum behaviour behaviour)
+static int listen_somewhere(int *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len = sizeof(address);
-    struct target target;
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(bind(listener, (const struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(listener, 16), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
-    target.port = ntohs(address.sin_port);
+    *port = ntohs(address.sin_port);
+    return listener;
+}
+
+static struct target start_target(const struct identity *identity, enum behaviour behaviour)
+{
+    struct target target;
+    int listener = listen_somewhere(&target.port);
     target.child = fork();
     assert_true(target.child >= 0);
     if (target.child == 0) {
@@ -219,6 +278,7 @@ struct world {
     struct identity authority;
     char ca_file[64];
     struct netguard guard;
+    struct outbound_options options;
     struct reactor *reactor;
     struct outbound *outbound;
 };
@@ -228,6 +288,7 @@ struct answer {
     enum outbound_error error;
     int status_code;
     bool reused;
+    size_t body_bytes;
     char body;
     char detail[300];
 };
@@ -238,6 +299,7 @@ static void on_done(void *arg, const struct outbound_result *result)
     answer->error = result->error;
     answer->status_code = result->status_code;
     answer->reused = result->connection_reused;
+    answer->body_bytes = result->body_bytes;
     answer->body = result->body_head.len ? result->body_head.ptr[0] : '\0';
     snprintf(answer->detail, sizeof(answer->detail), "%s", result->detail);
     reactor_stop(answer->reactor);
@@ -255,15 +317,15 @@ static void world_init(struct world *world, bool trusting)
     assert_non_null(file);
     assert_int_equal(PEM_write_X509(file, world->authority.certificate), 1);
     assert_int_equal(fclose(file), 0);
-    struct outbound_options options = {.in_flight_max = 4,
-                                       .idle_connections_max = 4,
-                                       .ca_file = trusting ? world->ca_file : NULL,
-                                       .route = route,
-                                       .direct_tls = direct_tls,
-                                       .guard = &world->guard};
+    world->options = (struct outbound_options){.in_flight_max = 4,
+                                               .idle_connections_max = 4,
+                                               .ca_file = trusting ? world->ca_file : NULL,
+                                               .route = route,
+                                               .direct_tls = direct_tls,
+                                               .guard = &world->guard};
     world->reactor = reactor_new();
     assert_non_null(world->reactor);
-    world->outbound = outbound_new(world->reactor, &options);
+    world->outbound = outbound_new(world->reactor, &world->options);
     assert_non_null(world->outbound);
 }
 
@@ -275,7 +337,20 @@ static void world_end(struct world *world)
     free_identity(&world->authority);
 }
 
-static struct answer post(struct world *world, const struct target *target, const char *host)
+/* Another outbound in place of the present one. `url` must outlive it. */
+static void world_use_proxy(struct world *world, const char *url)
+{
+    outbound_free(world->outbound);
+    reactor_free(world->reactor);
+    world->options.proxy = url;
+    world->reactor = reactor_new();
+    assert_non_null(world->reactor);
+    world->outbound = outbound_new(world->reactor, &world->options);
+    assert_non_null(world->outbound);
+}
+
+static struct answer post_body(struct world *world, const struct target *target, const char *host,
+                               struct slice body)
 {
     static const char *const lines[] = {"Content-Type: application/json"};
     struct answer answer = {.reactor = world->reactor};
@@ -284,13 +359,18 @@ static struct answer post(struct world *world, const struct target *target, cons
     struct outbound_call call = {.url = url,
                                  .header_lines = lines,
                                  .header_count = 1,
-                                 .body = SLICE("{}"),
+                                 .body = body,
                                  .connect_timeout_ms = 20000,
                                  .total_timeout_ms = 20000,
-                                 .response_bytes_max = 1000};
+                                 .response_bytes_max = 1000000};
     assert_int_equal(outbound_send(world->outbound, &call, on_done, &answer, NULL), ST_OK);
     assert_int_equal(reactor_run(world->reactor), ST_OK);
     return answer;
+}
+
+static struct answer post(struct world *world, const struct target *target, const char *host)
+{
+    return post_body(world, target, host, SLICE("{}"));
 }
 
 static void assert_answer(const struct answer *answer, enum outbound_error error, int status_code)
@@ -389,39 +469,198 @@ static void test_failures(void **state)
     world_end(&world);
 }
 
-/* A connection is used again; a new one to the same target resumes the session. */
-static void test_reuse(void **state)
+/* What goes wrong on a kept connection. When no byte of an answer came the request is sent again,
+ * on a new connection; on the direct route these are OpenSSL's errors, not libcurl's. */
+static void test_failures_on_kept_connections(void **state)
 {
     (void)state;
+    static const struct {
+        enum behaviour behaviour;
+        enum outbound_error error;
+    } cases[] = {
+        {SECOND_CUT, OUTBOUND_CONNECTION_RESET},
+        {SECOND_NOTIFIED, OUTBOUND_CONNECTION_RESET},
+        {SECOND_RESET, OUTBOUND_CONNECTION_RESET},
+        {SECOND_ENDED, OUTBOUND_OK},
+        {SECOND_LOST, OUTBOUND_OK},
+    };
     struct world world;
     world_init(&world, true);
     struct identity identity = make_identity(&world.authority, "DNS:localhost", -60, 60);
-    struct target target = start_target(&identity, ANSWER_KEEP);
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct target target = start_target(&identity, cases[i].behaviour);
         struct answer answer = post(&world, &target, "localhost");
+        assert_answer(&answer, OUTBOUND_OK, 200);
+        answer = post(&world, &target, "localhost");
+        if (answer.error != cases[i].error)
+            print_message("case %zu\n", i);
+        assert_answer(&answer, cases[i].error, 200);
+        assert_int_equal(answer.reused, cases[i].error != OUTBOUND_OK);
+        stop_target(&target);
+    }
+    free_identity(&identity);
+    world_end(&world);
+}
+
+/* Bodies of many records in both directions, again and again on one connection. */
+static void test_large_bodies(void **state)
+{
+    (void)state;
+    static char body[2 * 1024 * 1024];
+    struct world world;
+    world_init(&world, true);
+    struct identity identity = make_identity(&world.authority, "DNS:localhost", -60, 60);
+    struct target target = start_target(&identity, LARGE);
+    for (int i = 0; i < 3; i++) {
+        struct answer answer =
+            post_body(&world, &target, "localhost", slice_of(body, sizeof(body)));
         assert_answer(&answer, OUTBOUND_OK, 200);
         assert_int_equal(answer.reused, i > 0);
-    }
-    stop_target(&target);
-    target = start_target(&identity, ANSWER_CLOSE);
-    for (int i = 0; i < 3; i++) {
-        struct answer answer = post(&world, &target, "localhost");
-        assert_answer(&answer, OUTBOUND_OK, 200);
-        assert_false(answer.reused);
-        assert_int_equal(answer.body, i == 0 ? '0' : '1');
+        assert_int_equal(answer.body_bytes, LARGE_ANSWER);
     }
     stop_target(&target);
     free_identity(&identity);
     world_end(&world);
 }
 
+/* A connection is used again; a new one to the same target resumes the session. So it is with TLS
+ * 1.2, where the session is known after the handshake, and 1.3, where it comes before the answer.
+ */
+static void test_reuse(void **state)
+{
+    (void)state;
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (size_t v = 0; v < 2; v++) {
+        struct world world;
+        newest_version = versions[v];
+        world_init(&world, true);
+        struct identity identity = make_identity(&world.authority, "DNS:localhost", -60, 60);
+        struct target target = start_target(&identity, ANSWER_KEEP);
+        for (int i = 0; i < 3; i++) {
+            struct answer answer = post(&world, &target, "localhost");
+            assert_answer(&answer, OUTBOUND_OK, 200);
+            assert_int_equal(answer.reused, i > 0);
+        }
+        stop_target(&target);
+        target = start_target(&identity, ANSWER_CLOSE);
+        for (int i = 0; i < 3; i++) {
+            struct answer answer = post(&world, &target, "localhost");
+            assert_answer(&answer, OUTBOUND_OK, 200);
+            assert_false(answer.reused);
+            assert_int_equal(answer.body, i == 0 ? '0' : '1');
+        }
+        stop_target(&target);
+        free_identity(&identity);
+        world_end(&world);
+    }
+    newest_version = 0;
+}
+
+/* ---- Proxies -------------------------------------------------------------------------------- */
+
+static void relay(int a, int b)
+{
+    char bytes[4096];
+    struct pollfd fds[2] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}};
+    while (poll(fds, 2, -1) > 0)
+        for (int i = 0; i < 2; i++) {
+            if (fds[i].revents == 0)
+                continue;
+            ssize_t count = read(fds[i].fd, bytes, sizeof(bytes));
+            if (count <= 0 || write(fds[1 - i].fd, bytes, (size_t)count) != count)
+                return;
+        }
+}
+
+/* Reads what a client wants of a proxy: CONNECT, or SOCKS5 with a name; answers with yes or no. */
+static bool greet(int fd, bool refuse)
+{
+    char bytes[1024];
+    ssize_t count = read(fd, bytes, sizeof(bytes) - 1);
+    if (count <= 0)
+        return false;
+    if (bytes[0] == 5) {
+        static const char no_method[] = {5, 0};
+        const char reply[] = {5, refuse ? 2 : 0, 0, 1, 0, 0, 0, 0, 0, 0};
+        (void)!write(fd, no_method, sizeof(no_method));
+        return read(fd, bytes, sizeof(bytes)) > 0 &&
+               write(fd, reply, sizeof(reply)) == sizeof(reply) && !refuse;
+    }
+    bytes[count] = '\0';
+    const char *reply =
+        refuse ? "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n" : "HTTP/1.1 200 OK\r\n\r\n";
+    return strncmp(bytes, "CONNECT proxied.test:443 HTTP/1.1\r\n", 35) == 0 &&
+           write(fd, reply, strlen(reply)) > 0 && !refuse;
+}
+
+/* A proxy that connects to `target_port`, whatever it is asked for. */
+static struct target start_proxy(int target_port, bool refuse)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    struct target proxy;
+    int listener = listen_somewhere(&proxy.port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons((uint16_t)target_port);
+    proxy.child = fork();
+    assert_true(proxy.child >= 0);
+    if (proxy.child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            int fd = accept(listener, NULL, NULL), onward = socket(AF_INET, SOCK_STREAM, 0);
+            if (greet(fd, refuse) &&
+                connect(onward, (const struct sockaddr *)&address, sizeof(address)) == 0)
+                relay(fd, onward);
+            close(fd);
+            close(onward);
+        }
+    }
+    close(listener);
+    return proxy;
+}
+
+/* Through a tunnel the target's certificate is checked as without; the guard, which would refuse
+ * the proxy's address, is not asked; a tunnel that is refused is no answer of the target's. */
+static void test_tunnels(void **state)
+{
+    (void)state;
+    static const char *const schemes[] = {"http", "socks5h"};
+    static const struct {
+        const char *name; /* in the certificate */
+        bool refuse;
+        enum outbound_error error;
+    } cases[] = {{"DNS:proxied.test", false, OUTBOUND_OK},
+                 {"DNS:other.test", false, OUTBOUND_TLS},
+                 {"DNS:proxied.test", true, OUTBOUND_UNREACHABLE}};
+    const struct target nominal = {.port = 443};
+    for (size_t i = 0; i < 6; i++) {
+        struct world world;
+        world_init(&world, true);
+        struct identity identity = make_identity(&world.authority, cases[i / 2].name, -60, 60);
+        struct target target = start_target(&identity, ANSWER_KEEP);
+        struct target proxy = start_proxy(target.port, cases[i / 2].refuse);
+        char url[64];
+        snprintf(url, sizeof(url), "%s://127.0.0.1:%d", schemes[i % 2], proxy.port);
+        world.guard.allow_private = false;
+        world_use_proxy(&world, url);
+        for (int n = 0; n < 3; n++) {
+            struct answer answer = post(&world, &nominal, "proxied.test");
+            assert_answer(&answer, cases[i / 2].error, answer.error == OUTBOUND_OK ? 200 : 0);
+            assert_int_equal(answer.reused, answer.error == OUTBOUND_OK && n > 0);
+        }
+        stop_target(&proxy);
+        stop_target(&target);
+        free_identity(&identity);
+        world_end(&world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_certificates),
-        cmocka_unit_test(test_system_certificates),
-        cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_certificates), cmocka_unit_test(test_system_certificates),
+        cmocka_unit_test(test_failures),     cmocka_unit_test(test_failures_on_kept_connections),
+        cmocka_unit_test(test_large_bodies), cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_tunnels),
     };
     signal(SIGPIPE, SIG_IGN);
     alarm(240);

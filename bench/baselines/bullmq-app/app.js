@@ -1,18 +1,19 @@
 // A webhook service as a team would write it today: BullMQ for the queue, undici for the requests.
 //
 //     API_KEY=… node app.js --redis /path/redis.sock [--role all|api|worker] [--concurrency 200]
+//         [--autopipelining]
 //
-// It does the work bench-load and bench-sink measure of Trotline, with the same requests and answers:
+// It does the work that bench-load and bench-sink measure of Trotline, and answers as that does:
 //
-//     POST /api/webhooks  {"url","events"}                      201 {"id","secret"}
-//     POST /api/events    {"type","data"[,"deliverAt"]}         202 {"id","deliveries"}, once Redis has it
+//     POST /api/webhooks  {"url","events"}               201 {"id","secret",…}
+//     POST /api/events    {"type","data"[,"deliverAt"]}  202 {"id","deliveries"}, once Redis has it
 //
 // and delivers each event to each endpoint of its type, signed as Standard Webhooks says, and again
-// after 1 s, 2 s, 4 s … when it was not answered with 2xx. `api` answers requests, `worker` delivers,
-// `all` does both in one process. Prints `ready URL` (a worker: `ready`).
+// after 1 s, 2 s, 4 s … when it was not answered with 2xx. `api` answers requests, `worker`
+// delivers, `all` does both in one process. Prints `ready URL` (a worker: `ready`).
 //
-// What is left out is left out in its favour: there is no history of attempts, a job that is done is
-// gone (and with it its idempotency key), no limits and no breaker for each endpoint, no guard
+// What is left out is left out in its favour: there is no history of attempts, a job that is done
+// is gone (and with it its idempotency key), no limits and no breaker for each endpoint, no guard
 // against private addresses.
 import { createHmac, createSecretKey, randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
@@ -26,7 +27,7 @@ const { values: options } = parseArgs({
         redis: { type: "string" },
         role: { type: "string", default: "all" },
         concurrency: { type: "string", default: "200" },
-        autopipelining: { type: "string", default: "yes" },
+        autopipelining: { type: "boolean", default: false },
     },
 });
 const concurrency = Number(options.concurrency);
@@ -38,7 +39,7 @@ const connect = () =>
     new Redis({
         path: options.redis,
         maxRetriesPerRequest: null,
-        enableAutoPipelining: options.autopipelining === "yes",
+        enableAutoPipelining: options.autopipelining,
     });
 
 // ---- endpoints: in a Redis hash, and all of those used in memory --------------------------------

@@ -62,11 +62,11 @@ static bool copy_options(struct curl_env *env, const struct outbound_options *op
     env->connection_age_max_s = whole_seconds(options->connection_age_max_ms);
     env->idle_age_max_s =
         options->idle_age_max_ms ? whole_seconds(options->idle_age_max_ms) : IDLE_AGE_DEFAULT_S;
-    env->user_agent = options->user_agent ? strdup(options->user_agent) : NULL;
+    bool named = options->user_agent && options->user_agent[0];
+    env->user_agent = named ? strdup(options->user_agent) : NULL;
     env->ca_file = options->ca_file ? strdup(options->ca_file) : NULL;
     env->proxy = strdup(options->proxy ? options->proxy : "");
-    return env->proxy && (env->user_agent || !options->user_agent) &&
-           (env->ca_file || !options->ca_file);
+    return env->proxy && (env->user_agent || !named) && (env->ca_file || !options->ca_file);
 }
 
 bool curl_env_init(struct curl_env *env, const struct outbound_options *options)

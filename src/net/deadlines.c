@@ -8,6 +8,10 @@
  * in as long as the deadline is away: a thousand requests under way with a timeout of 15 s cost 67
  * looks a second, however many requests that are.
  *
+ * What began together ends together, and to close a connection costs some 30 µs (far more with
+ * TLS). So a turn has room for so many that pass; the others wait for the next, which follows at
+ * once.
+ *
  * Rejected: a libevent timer each (a heap operation and often a timer of the kernel's for each
  * request); a wheel (it ticks, or must be searched for what is next).
  */
@@ -15,6 +19,8 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+
+enum { PASSED_PER_TURN = 64 };
 
 /* Arms the timer for the first deadline, unless it fires before that anyway. */
 static void arm(struct deadlines *deadlines)
@@ -32,14 +38,18 @@ static void on_timer(void *arg)
     struct deadlines *deadlines = arg;
     uint64_t now_ms = clock_mono_ms();
     struct heap_node *first;
+    int passed = 0;
     deadlines->timer_at_ms = DEADLINE_NEVER;
-    while ((first = heap_first(&deadlines->heap)) && first->key <= now_ms) {
+    while (passed < PASSED_PER_TURN && (first = heap_first(&deadlines->heap)) &&
+           first->key <= now_ms) {
         struct deadline *deadline = CONTAINER_OF(first, struct deadline, node);
         heap_remove(&deadlines->heap, first);
-        if (deadline->at_ms <= now_ms)
+        if (deadline->at_ms <= now_ms) {
+            passed++;
             deadlines->fn(deadlines->arg, deadline);
-        else if (deadline->at_ms != DEADLINE_NEVER)
+        } else if (deadline->at_ms != DEADLINE_NEVER) {
             heap_insert(&deadlines->heap, first, deadline->at_ms);
+        }
     }
     arm(deadlines);
 }

@@ -30,7 +30,7 @@ struct deadlines {
 };
 
 /* `fn` is called from the loop, some milliseconds after a deadline at the latest (unless the loop
- * is late), never before it. False when out of memory. */
+ * is late, or very many have passed), never before it. False when out of memory. */
 MUST_CHECK bool deadlines_init(struct deadlines *deadlines, struct reactor *reactor,
                                deadlines_fn *fn, void *arg);
 /* Forgets those that are set. Accepts a zero-initialised struct. */

@@ -18,7 +18,10 @@
  * further away (deadlines.h).
  *
  * An idle connection that becomes readable has been closed by its peer, or is out of step; either
- * way nothing more is sent on it.
+ * way nothing more is sent on it. Since a connection may be used again before the loop has looked
+ * at it, that is asked once more when it is taken, for a call of the system: what is read next
+ * would count as the answer to the new request, and so each answer from then on as that to the
+ * request before it.
  *
  * Nothing here is called by libcurl but on_close(), which takes notes. What libcurl closes by
  * itself (it should not, see direct_stream.c) is not touched any more: its number may belong to
@@ -204,13 +207,13 @@ void direct_conn_keep(struct direct_conn *conn)
 }
 
 /* The deadline of one that idled too long has not been looked at yet in the turn in which it
- * passes. */
+ * passes. Nor has the loop looked at what came since its turn began. */
 struct direct_conn *direct_conn_take(struct direct_origin *origin, struct direct_request *request)
 {
     struct direct_place *place;
     while ((place = direct_pool_last_used(origin))) {
         struct direct_conn *conn = conn_at(place);
-        if (conn->deadline.at_ms > clock_mono_ms()) {
+        if (conn->deadline.at_ms > clock_mono_ms() && direct_stream_is_silent(&conn->stream)) {
             direct_place_busy(place);
             conn->request = request;
             return conn;

@@ -7,7 +7,8 @@
  *
  * A request has a connection all the time it runs: there is no queue. It takes the idle one of its
  * origin that was used last, or has one made, and is written to a standing connection in the call
- * that sends it. In steady state it costs one write, one read and no memory.
+ * that sends it. In steady state it costs one write, two reads (of which one finds nothing) and no
+ * memory.
  *
  * Stale connections. A peer may close an idle connection in the moment we write to it. So a request
  * for which a kept connection ended before one byte of an answer is sent again, on a new one: once,
@@ -166,16 +167,23 @@ static void on_failed(struct direct_conn *conn, enum outbound_error error, const
     fail(conn->request, error, detail);
 }
 
+/* What the exchange waits for. */
+static unsigned wanted(const struct direct_request *request)
+{
+    const struct direct_exchange *exchange = &request->exchange;
+    unsigned want = direct_exchange_receiving(exchange) ? FD_WATCH_READ : 0;
+    if (direct_exchange_sending(exchange))
+        want |= request->conn->stream.write_waits_to_read ? FD_WATCH_READ : FD_WATCH_WRITE;
+    return want;
+}
+
 /* Acts on what an exchange has come to. May end the connection. */
 static void settle(struct direct_request *request, enum direct_exchange_step step)
 {
     const struct direct_exchange *exchange = &request->exchange;
-    unsigned want = 0;
     switch (step) {
     case DIRECT_EXCHANGE_WAIT:
-        want |= direct_exchange_receiving(exchange) ? FD_WATCH_READ : 0;
-        want |= direct_exchange_sending(exchange) ? FD_WATCH_WRITE : 0;
-        if (!direct_conn_want(request->conn, want))
+        if (!direct_conn_want(request->conn, wanted(request)))
             finish(request, OUTBOUND_INTERNAL, "the loop does not take the socket");
         break;
     case DIRECT_EXCHANGE_DONE:
@@ -225,7 +233,8 @@ static void on_ready(struct direct_conn *conn, unsigned ready)
 {
     struct direct_exchange *exchange = &conn->request->exchange;
     enum direct_exchange_step step = DIRECT_EXCHANGE_WAIT;
-    if (ready & FD_WATCH_WRITE && direct_exchange_sending(exchange))
+    bool writable = ready & FD_WATCH_WRITE || conn->stream.write_waits_to_read;
+    if (writable && direct_exchange_sending(exchange))
         step = direct_exchange_send(exchange, &conn->stream);
     if (step == DIRECT_EXCHANGE_WAIT && ready & FD_WATCH_READ &&
         direct_exchange_receiving(exchange))

@@ -16,6 +16,13 @@
  *      would call into libcurl without a handle as soon as the peer closes, and crash.
  *   3. Both pointers, handle and session, are dead after the handle left its multi.
  *
+ * What was decrypted, or read ahead, waits in the session, where epoll does not see it: whoever
+ * reads asks direct_stream_has_more(). And a write can have to wait for something to read: while a
+ * handshake is repeated (TLS 1.2, by libcurl's session), or a message of TLS 1.3's is half there.
+ * Such a write must not be tried again whenever the socket is writable, which it is all the time: a
+ * peer that stops right there would keep us busy. So would one that sends tickets without end, if
+ * OpenSSL went on reading until something else comes (SSL_MODE_AUTO_RETRY, which it sets itself).
+ *
  * Head and body are gathered: by the kernel on a socket; for TLS, whose calls take one piece, in a
  * buffer as large as a record. Its address never changes, since a write that is repeated must come
  * from the same address (OpenSSL would allow otherwise, libcurl does not ask it to).
@@ -33,7 +40,10 @@
 
 #include "net/curl_error.h"
 
-enum { CHUNKS_PER_WRITE = 16 /* 256 KiB encrypted in one go; the others wait for the next turn */ };
+enum {
+    CHUNKS_PER_WRITE = 16, /* 256 KiB encrypted in one go; the others wait for the next turn */
+    RECORDS_SKIPPED = 8    /* before a connection is used: a server sends two tickets, usually */
+};
 
 static char chunk[DIRECT_STREAM_CHUNK];
 static char openssl_text[256];
@@ -184,12 +194,13 @@ bool direct_stream_open(struct direct_stream *stream, void *easy, bool https, ch
         stream->way = DIRECT_STREAM_SOCKET;
     else
         stream->ssl = session_of(easy);
+    if (stream->ssl)
+        SSL_clear_mode(stream->ssl, SSL_MODE_AUTO_RETRY);
     return true;
 }
 
 /* libcurl is not told of tickets any more: it could not keep them, having no handle at hand while
- * it is not called. Renegotiation is what could make a write wait for reading; TLS 1.3 has none.
- * Reading ahead takes one call of the system for a record instead of two. */
+ * it is not called. Reading ahead takes one call of the system for a record instead of two. */
 void direct_stream_take_tls(struct direct_stream *stream)
 {
     if (stream->way != DIRECT_STREAM_LIBCURL || !stream->ssl ||
@@ -204,6 +215,7 @@ void direct_stream_take_tls(struct direct_stream *stream)
 
 ssize_t direct_stream_read(struct direct_stream *stream, char *to, size_t room)
 {
+    stream->write_waits_to_read = false;
     if (stream->early_byte >= 0) {
         *to = (char)stream->early_byte;
         stream->early_byte = -1;
@@ -222,8 +234,7 @@ ssize_t direct_stream_read(struct direct_stream *stream, char *to, size_t room)
 
 bool direct_stream_has_more(const struct direct_stream *stream)
 {
-    return stream->early_byte >= 0 ||
-           (stream->way == DIRECT_STREAM_OPENSSL && SSL_has_pending(stream->ssl));
+    return stream->early_byte >= 0 || (stream->ssl && SSL_has_pending(stream->ssl));
 }
 
 /* The first bytes of both, as many as fit, into the chunk. */
@@ -242,6 +253,7 @@ static size_t gather(struct slice head, struct slice body)
 ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, struct slice body)
 {
     size_t written = 0;
+    stream->write_waits_to_read = false;
     if (stream->way == DIRECT_STREAM_SOCKET)
         return socket_write(stream, head, body);
     for (int i = 0; i < CHUNKS_PER_WRITE && written < head.len + body.len; i++) {
@@ -257,6 +269,7 @@ ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, str
             break;
         written += (size_t)count;
     }
+    stream->write_waits_to_read = stream->ssl && SSL_want_read(stream->ssl);
     return written ? (ssize_t)written : DIRECT_STREAM_AGAIN;
 }
 
@@ -265,4 +278,16 @@ bool direct_stream_is_quiet(struct direct_stream *stream)
     char byte;
     return stream->way != DIRECT_STREAM_SOCKET &&
            direct_stream_read(stream, &byte, 1) == DIRECT_STREAM_AGAIN;
+}
+
+bool direct_stream_is_silent(struct direct_stream *stream)
+{
+    char byte;
+    for (int i = 0; i < RECORDS_SKIPPED; i++) {
+        if (recv(stream->fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN)
+            return true;
+        if (!direct_stream_is_quiet(stream))
+            return false;
+    }
+    return false;
 }

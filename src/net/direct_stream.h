@@ -21,10 +21,12 @@ enum direct_stream_way {
 struct direct_stream {
     enum direct_stream_way way;
     int fd;
-    void *easy;             /* CURL, for the way through libcurl */
-    struct ssl_st *ssl;     /* libcurl's; NULL when not encrypted */
-    int early_byte;         /* came before anything was asked for; -1: none */
-    const char *error_text; /* CURLOPT_ERRORBUFFER */
+    void *easy;               /* CURL, for the way through libcurl */
+    struct ssl_st *ssl;       /* libcurl's; NULL when not encrypted */
+    int early_byte;           /* came before anything was asked for; -1: none */
+    bool write_waits_to_read; /* the last write has to be repeated when the connection is readable,
+                                 not when it is writable; nothing was read since */
+    const char *error_text;   /* CURLOPT_ERRORBUFFER */
     enum outbound_error error;
     const char *detail; /* of the last failure; valid until the next call */
 };
@@ -53,11 +55,15 @@ ssize_t direct_stream_read(struct direct_stream *stream, char *to, size_t room);
 bool direct_stream_has_more(const struct direct_stream *stream);
 
 /* Writes `head` and `body`, one behind the other: how many bytes went, or AGAIN (wait until it is
- * writable, then repeat the call with the same bytes), or FAILED. */
+ * writable, or as write_waits_to_read says, then repeat the call with the same bytes), or FAILED.
+ */
 ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, struct slice body);
 
 /* The connection idles and is readable: is that nothing but TLS's own messages? Else it has ended,
  * or cannot be trusted any more. */
 bool direct_stream_is_quiet(struct direct_stream *stream);
+
+/* The connection idles, and is to be used: has nothing come meanwhile, as above? */
+bool direct_stream_is_silent(struct direct_stream *stream);
 
 #endif

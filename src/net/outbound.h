@@ -66,7 +66,7 @@ struct outbound_options {
     size_t in_flight_max;        /* requests at a time; at least 1 */
     size_t idle_connections_max; /* connections kept, busy ones included, are at most these and
                                     in_flight_max (1.5 times that from 128 on) together */
-    const char *user_agent;      /* NULL: none is sent */
+    const char *user_agent;      /* NULL or "": none is sent */
     const char *ca_file;         /* NULL: the system's */
     const char *proxy; /* NULL or "": none. The environment is never read. With a proxy the
                           guard is not asked: the proxy makes the connections and must

@@ -24,6 +24,8 @@ struct world {
     int expected; /* so many pass before the loop stops */
     struct holder *renewed;
     struct holder *cleared;
+    int passed; /* in this turn */
+    int most_in_a_turn;
 };
 
 static void on_passed(void *arg, struct deadline *passed)
@@ -32,6 +34,7 @@ static void on_passed(void *arg, struct deadline *passed)
     struct holder *holder = CONTAINER_OF(passed, struct holder, deadline);
     assert_true(passed->at_ms <= clock_mono_ms());
     holder->passed++;
+    world->passed++;
     if (holder == world->renewed && holder->passed < 3)
         deadlines_set(&world->deadlines, passed, clock_mono_ms() + 5);
     if (world->cleared)
@@ -40,11 +43,20 @@ static void on_passed(void *arg, struct deadline *passed)
         reactor_stop(world->reactor);
 }
 
+static void on_turn(void *arg)
+{
+    struct world *world = arg;
+    if (world->passed > world->most_in_a_turn)
+        world->most_in_a_turn = world->passed;
+    world->passed = 0;
+}
+
 static struct world *world_new(void)
 {
     static struct world world;
     world = (struct world){.reactor = reactor_new()};
     assert_non_null(world.reactor);
+    reactor_add_hook(world.reactor, "test", on_turn, &world);
     assert_true(deadlines_init(&world.deadlines, world.reactor, on_passed, &world));
     return &world;
 }
@@ -118,12 +130,28 @@ static void test_past_and_again(void **state)
     world_free(world);
 }
 
+/* Many that pass together are spread over turns, so that others have theirs in between. */
+static void test_many_together(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    uint64_t at_ms = clock_mono_ms() + 5;
+    for (int i = 0; i < HOLDERS; i++)
+        deadlines_set(&world->deadlines, &world->holders[i].deadline, at_ms);
+    run(world, HOLDERS);
+    assert_true(world->most_in_a_turn < HOLDERS / 2);
+    for (int i = 0; i < HOLDERS; i++)
+        assert_int_equal(world->holders[i].passed, 1);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_pass),
         cmocka_unit_test(test_clearing_and_renewing),
         cmocka_unit_test(test_past_and_again),
+        cmocka_unit_test(test_many_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

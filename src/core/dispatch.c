@@ -428,7 +428,8 @@ void dispatch_release_batches(struct dispatch *dispatch, struct endpoint *endpoi
         list_remove(node);
         endpoint->queued--;
         endpoint->backlog = true;
-        place(dispatch, delivery);
+        if (!turned_away(dispatch, delivery))
+            settle_postpone(dispatch->core->settle, delivery, 0);
     }
 }
 

@@ -108,7 +108,9 @@ def test_a_job_expires_with_the_history(start_daemon):
 def test_each_filter(client, sink, event_type):
     webhook, early = bury(client, sink, event_type, 4)
     other, _ = bury(client, sink, event_type + "x", 2, "/other")
-    between = rfc3339(now())
+    between = now() + datetime.timedelta(milliseconds=5)
+    wait_until(lambda: now() > between + datetime.timedelta(milliseconds=5), 5, "a moment", interval=0.001)
+    between = rfc3339(between)
     sink.script("/", 500)
     late = [client.event_id(event_type + ".b", {"n": n}) for n in range(3)]
     letters(client, webhook, 7)

@@ -196,17 +196,15 @@ static void serve_slow_reader(struct target *target, int fd, int nth)
     }
 }
 
-/* A large body goes out in as many writes as a small window wants, whole and in order, and the
- * connection is good for the next one. */
-static void test_slow_reader(void **state)
+/* A large body, twice: it arrives whole and in order, and the connection is kept. */
+static void expect_whole_body(void (*serve)(struct target *, int, int))
 {
-    (void)state;
     struct world world;
     struct target target;
     struct answer answer;
     fill_large();
     world_init(&world, &default_options);
-    target_start(&target, serve_slow_reader, 4096);
+    target_start(&target, serve, 4096);
     struct outbound_call call = call_of(target_url(&target));
     call.body = slice_of(large, sizeof(large));
     for (int i = 0; i < 2; i++) {
@@ -221,6 +219,14 @@ static void test_slow_reader(void **state)
     assert_int_equal(target.body_bytes, sizeof(large));
     assert_int_equal(target.body_sum, sum_of(0, large, sizeof(large)));
     world_end(&world);
+}
+
+/* A large body goes out in as many writes as a small window wants, whole and in order, and the
+ * connection is good for the next one. */
+static void test_slow_reader(void **state)
+{
+    (void)state;
+    expect_whole_body(serve_slow_reader);
 }
 
 /* Answers when it has the head, then takes the body. */
@@ -238,26 +244,7 @@ static void serve_200_first(struct target *target, int fd, int nth)
 static void test_accepted_early(void **state)
 {
     (void)state;
-    struct world world;
-    struct target target;
-    struct answer answer;
-    fill_large();
-    world_init(&world, &default_options);
-    target_start(&target, serve_200_first, 4096);
-    struct outbound_call call = call_of(target_url(&target));
-    call.body = slice_of(large, sizeof(large));
-    for (int i = 0; i < 2; i++) {
-        send_it(&world, &call, &answer);
-        wait_for_answers(&world);
-        assert_error(&answer, OUTBOUND_OK, 200);
-        assert_int_equal(answer.result.connection_reused, i > 0);
-    }
-    outbound_free(world.outbound);
-    world.outbound = NULL;
-    target_stop(&target);
-    assert_int_equal(target.body_bytes, sizeof(large));
-    assert_int_equal(target.body_sum, sum_of(0, large, sizeof(large)));
-    world_end(&world);
+    expect_whole_body(serve_200_first);
 }
 
 /* Refuses when it has the head, reads no body, and waits for the client to go. With a reset the

@@ -73,7 +73,7 @@ class Scenario:
     bounds: list
     seconds: int  # that a round takes, about
     rounds_max: int = 10
-    compared: tuple = ("bullmq", "nginx", "raw")  # variants that are not Trotline
+    compared: tuple = ("bullmq", "nginx", "raw", "straight")  # variants that are not Trotline
     plots: tuple = ("rate", "server_us", "redis_us")
 
     def judge(self, rounds):
@@ -89,7 +89,8 @@ class Scenario:
 
 def e2e(rate, bounds=()):
     return Scenario(f"{rate:,} events a second, offered whatever the server does",
-                    {"trotline": lambda o: v.e2e(o, rate=rate)}, list(bounds), 20,
+                    {"trotline": lambda o: v.e2e(o, rate=rate),
+                     "straight": lambda o: v.e2e_straight(o, rate)}, list(bounds), 35,
                     plots=("curve", "server_us", "redis_us"))
 
 

@@ -8,7 +8,7 @@ import protection
 from baselines import BullMQ, Nginx, raw_client
 from measure import Meter, arrived, latencies, mean, reset, results, through, wait_quiet
 from publishing import due_after, fill_until, register, type_name
-from rig import Bench, CannotMeasure, Rig
+from rig import Bench, CannotMeasure, Rig, pin
 
 CONDITIONS = ["durability=everysec"]
 ENDPOINTS = 100
@@ -58,6 +58,15 @@ def e2e_held(o):
         register(rig, ENDPOINTS, "/delay/200")
         # A longer warm-up would wait in memory, and that is not what is asked for.
         return published(o, rig, rig.url, rig.api_key, pace(o, 5000), warmup=1000)
+
+
+def e2e_straight(o, rate):
+    """No server: the load sends to a sink that has the server's CPU and answers 202. How late events
+    arrive and are answered where nothing is done with them."""
+    with Bench(o, sink=["--status", "202"]) as bench:
+        if bench.server_cpu is not None:
+            pin(bench.sink.pid, bench.server_cpu)
+        return published(o, bench, bench.target("/api/events"), "none", pace(o, rate))
 
 
 def e2e_bullmq(o):

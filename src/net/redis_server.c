@@ -135,6 +135,9 @@ static char *find_program(const char *name)
     return NULL;
 }
 
+/* The append-only file is mostly of batches that are long closed. With Redis's own 64 MiB a busy
+ * server would fork every few seconds, and the child compress on the CPU that Redis needs: some
+ * milliseconds of standstill each time, and every page written afterwards copied first. */
 static enum status write_config(const struct redis_server *server,
                                 const struct redis_server_options *options)
 {
@@ -153,6 +156,8 @@ static enum status write_config(const struct redis_server *server,
                        "save \"\"\n"
                        "aof-use-rdb-preamble yes\n"
                        "aof-load-truncated yes\n"
+                       "rdbcompression no\n"
+                       "auto-aof-rewrite-min-size 512mb\n"
                        "latency-tracking no\n"
                        "hash-max-listpack-value 4096\n"
                        "hash-max-listpack-entries 128\n"

@@ -17,7 +17,9 @@
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local lease_end, LEASED = now + ARGV[2], 0.5
+local lease_end = now + ARGV[2]
+-- Made of numbers once: that costs more here than most commands do.
+local lease_score, due_before = string.format('%d.5', lease_end), string.format('(%d', now + 1)
 local FIRST, ARGS = 2, 4
 
 local numbers = {}
@@ -27,27 +29,27 @@ end
 local owners = redis.call('HMGET', KEYS[1], unpack(numbers))
 local reply = {now, lease_end}
 
+local entries = {}
 local function claim(due, count)
-    local claimed = redis.call('ZRANGEBYSCORE', due, '-inf', '(' .. now + 1, 'LIMIT', 0, count)
+    local claimed = redis.call('ZRANGEBYSCORE', due, '-inf', due_before, 'LIMIT', '0', count)
+    for n, event in ipairs(claimed) do
+        entries[2 * n - 1] = lease_score
+        entries[2 * n] = event
+    end
     if #claimed > 0 then
-        local pairs_ = {}
-        for n, event in ipairs(claimed) do
-            pairs_[2 * n - 1] = lease_end + LEASED
-            pairs_[2 * n] = event
-        end
-        redis.call('ZADD', due, unpack(pairs_))
+        redis.call('ZADD', due, unpack(entries, 1, 2 * #claimed))
     end
     return claimed
 end
 
 local function lease(due, lane, endpoint, count, not_before)
-    local claimed = count > 0 and claim(due, count) or {}
-    local head, left = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES'), -1
+    local claimed = count ~= '0' and claim(due, count) or {}
+    local head, left = redis.call('ZRANGE', due, '0', '0', 'WITHSCORES'), -1
     if #head == 0 then
         redis.call('ZREM', lane, endpoint)
     else
         left = math.floor(head[2])
-        redis.call('ZADD', lane, math.max(left, not_before), endpoint)
+        redis.call('ZADD', lane, string.format('%d', math.max(left, not_before)), endpoint)
     end
     reply[#reply + 1] = #claimed
     reply[#reply + 1] = left
@@ -60,7 +62,7 @@ end
 for n = 1, #numbers do
     local at = FIRST + ARGS * (n - 1)
     if owners[n] == ARGV[1] then
-        lease(KEYS[2 * n], KEYS[2 * n + 1], ARGV[at + 1], tonumber(ARGV[at + 3]),
+        lease(KEYS[2 * n], KEYS[2 * n + 1], ARGV[at + 1], ARGV[at + 3],
               tonumber(ARGV[at + 4]))
     else
         for _, word in ipairs({-1, -1, 0}) do

@@ -21,11 +21,12 @@
 --       recovery either sees the bit and the entry or neither. The bitmap is of all parts; the ordinals
 --       of mine are nobody else's as long as my journal has it.
 
-local LEASED, GONE = 0.5, -1 -- of a lease's score: lease.lua
+local LEASED, GONE = '%d.5', -1 -- a lease's score: lease.lua
 local FIRST_BATCH, FIRST_ENDPOINT_KEYS, EVENT_ARGS, DELIVERY_ARGS = 5, 4, 3, 7
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_text = string.format('%d', now) -- words cost less than numbers to be made words of
 local attempts_kept = tonumber(ARGV[1])
 
 -- ---- What is asked for ----------------------------------------------------------------------------
@@ -58,9 +59,8 @@ for first = at + 1, #ARGV, DELIVERY_ARGS do
     asked[#asked + 1] = {number = deliveries, event = event,
                          endpoint = endpoints[tonumber(ARGV[first + 1])], kind = ARGV[first + 3],
                          value = ARGV[first + 4], state = ARGV[first + 5], attempt = ARGV[first + 6]}
-    for _, word in ipairs({'SET', 'u1', ARGV[first + 2], 1}) do
-        bits[#bits + 1] = word
-    end
+    local bit = 4 * #asked
+    bits[bit - 3], bits[bit - 2], bits[bit - 1], bits[bit] = 'SET', 'u1', ARGV[first + 2], '1'
 end
 
 -- ---- Delivery by delivery ---------------------------------------------------------------------------
@@ -74,13 +74,13 @@ local function note(asked)
     fields[#fields + 1] = endpoint.id
     fields[#fields + 1] = asked.state
     if asked.kind == 'dead' then
-        endpoint.letters[#endpoint.letters + 1] = now
+        endpoint.letters[#endpoint.letters + 1] = now_text
         endpoint.letters[#endpoint.letters + 1] = event.id
     else
         score = asked.kind == 'at' and math.max(tonumber(asked.value), now) or now + asked.value
         endpoint.earliest = math.min(endpoint.earliest, score)
         local entries = endpoint.entries
-        entries[#entries + 1] = asked.kind == 'leased' and score + LEASED or score
+        entries[#entries + 1] = string.format(asked.kind == 'leased' and LEASED or '%d', score)
         entries[#entries + 1] = event.id
     end
     endpoint.tried[#endpoint.tried + 1] = asked.attempt ~= '' and asked.attempt or nil
@@ -114,11 +114,12 @@ end
 for _, endpoint in ipairs(endpoints) do
     if #endpoint.entries > 0 then
         redis.call('ZADD', endpoint.due, unpack(endpoint.entries))
-        redis.call('ZADD', endpoint.lane, 'LT', endpoint.earliest, endpoint.id)
+        redis.call('ZADD', endpoint.lane, 'LT', string.format('%d', endpoint.earliest),
+                   endpoint.id)
     end
     if #endpoint.letters > 0 then
         redis.call('ZADD', endpoint.dead, unpack(endpoint.letters))
-        redis.call('ZADD', KEYS[2], 0, endpoint.id)
+        redis.call('ZADD', KEYS[2], '0', endpoint.id)
     end
     if #endpoint.tried > 0 and attempts_kept > 0 then
         if redis.call('LPUSH', endpoint.attempts, unpack(endpoint.tried)) > attempts_kept then

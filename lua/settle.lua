@@ -6,16 +6,14 @@
 --       dead; for each delivery: its event
 -- ARGV  1 my incarnation   2 attempts kept   3 how long history is kept in ms (0: not)
 --       4 number of batches   5 number of endpoints   then for each endpoint: its id, the number of its
---       lane   then for each delivery:
---         number of its endpoint, from 1 on   event id
---         the lease held (its end in ms), or "" to take it whenever it is due (only for the endpoint's
---         owner clearing its schedule)
---         attempt record ("" = none)
---         "done" (sent or cancelled)   log of its attempts ("" = none)   number of its batch
---           offset of its outcome record there ("" = it has no place)   the record   bytes of the
---           event's record
---         or "retry"   delivery state   ms from now
---         or "dead"   delivery state
+--       lane   then for each delivery ten words:
+--         1 number of its endpoint, from 1 on   2 event id   3 the lease held (its end in ms), or "" to
+--         take it whenever it is due (only for the endpoint's owner clearing its schedule)
+--         4 attempt record ("" = none)   5 "done" (sent or cancelled), "retry" or "dead"
+--         6 delivery state (retry, dead), or the log of its attempts ("" = none; done)
+--         7 ms from now (retry), or the number of its batch (done)
+--         8 offset of its outcome record there ("" = it has no place)   9 the record   10 bytes of the
+--         event's record (done)
 -- Reply {now in ms, bytes of all history or -1, then for each delivery: its due time in ms, or 0: it
 --       waits no more; -1 ("stale") when the lease is not held any more (then nothing was written:
 --       another has it, or this call, or an earlier one, has settled it already); without a lease also
@@ -35,243 +33,272 @@
 -- later. What leaves `due` only makes it earlier than it need be, so the lane is written for what
 -- waits anew, and when nothing is left.
 
+-- It takes arguments where they stand, fills the same tables again and again, and makes words of numbers
+-- once: tables and numbers cost more here than the commands do.
+
+local call, unpack, format = redis.call, unpack, string.format
 local LEASED = 0.5 -- of a lease's score: lease.lua
 local STALE, MOVED, IN_HAND = -1, -2, -3
-local BATCH_KEYS, ENDPOINT_KEYS = 2, 4
 local FIRST_BATCH, FIRST_ENDPOINT = 4, 5 -- behind so many keys, and so many arguments
--- What an event takes in Redis besides its record, and a field of it besides its value; measured.
-local EVENT_BYTES, FIELD_BYTES = 360, 100
+local WORDS = 10                         -- of a delivery
+local ENDPOINT, EVENT, LEASE, ATTEMPT, KIND, STATE = 1, 2, 3, 4, 5, 6
+local DELAY, BATCH, OFFSET, OUTCOME, RECORD_BYTES = 7, 7, 8, 9, 10
+-- What an event takes in Redis besides its record, a field of it besides its value, and a byte of its
+-- record, since room is given in steps; measured.
+local EVENT_BYTES, FIELD_BYTES, ROUNDED_UP = 360, 100, 1.1
 
-local time = redis.call('TIME')
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_text = format('%d', now)
 local attempts_kept, keep = tonumber(ARGV[2]), tonumber(ARGV[3])
-local batches, endpoints = tonumber(ARGV[4]), tonumber(ARGV[5])
+local endpoints = tonumber(ARGV[5])
+local endpoint_keys = FIRST_BATCH + 2 * ARGV[4]
+local event_keys = endpoint_keys + 4 * endpoints
+local words = FIRST_ENDPOINT + 2 * endpoints
+local deliveries = (#ARGV - words) / WORDS
 
--- ---- What is asked for ----------------------------------------------------------------------------
-
-local by_endpoint, deliveries = {}, 0
-local key = FIRST_BATCH + BATCH_KEYS * batches
-for n = 1, endpoints do
-    local at = FIRST_ENDPOINT + 2 * n - 1
-    by_endpoint[n] = {id = ARGV[at], lane_number = ARGV[at + 1], due = KEYS[key + 1],
-                      lane = KEYS[key + 2], attempts = KEYS[key + 3], dead = KEYS[key + 4],
-                      asked = {}, events = {}}
-    key = key + ENDPOINT_KEYS
-end
-local at = FIRST_ENDPOINT + 2 * endpoints + 1
-while at <= #ARGV do
-    deliveries = deliveries + 1
-    local endpoint = by_endpoint[tonumber(ARGV[at])]
-    local kind = ARGV[at + 4]
-    local asked = {number = deliveries, event = ARGV[at + 1], lease = ARGV[at + 2],
-                   attempt = ARGV[at + 3], kind = kind, state = ARGV[at + 5],
-                   key = KEYS[key + deliveries], endpoint = endpoint.id}
-    if kind == 'done' then
-        asked.batch, asked.offset, asked.outcome = tonumber(ARGV[at + 6]), ARGV[at + 7], ARGV[at + 8]
-        asked.record_bytes = ARGV[at + 9]
-        at = at + 10
-    elseif kind == 'retry' then
-        -- Never in this very millisecond: the next lease could end with mine, and my repeated call
-        -- take it for mine.
-        asked.due = now + math.max(tonumber(ARGV[at + 6]), 1)
-        at = at + 7
+-- The deliveries of each endpoint, by their numbers: the first one, the one behind each.
+local first, last, behind = {}, {}, {}
+for n = 1, deliveries do
+    local endpoint = tonumber(ARGV[words + WORDS * (n - 1) + ENDPOINT])
+    behind[n] = false
+    if last[endpoint] then
+        behind[last[endpoint]] = n
     else
-        at = at + 6
+        first[endpoint] = n
     end
-    endpoint.asked[#endpoint.asked + 1] = asked
-    endpoint.events[#endpoint.events + 1] = asked.event
+    last[endpoint] = n
 end
 
 -- ---- Endpoint by endpoint: what leaves `due`, or gets another time there ----------------------------
 
-local reply, ended, ended_by_key = {now, -1}, {}, {}
+local reply = {now, -1}
+local settled_for = {} -- event -> the last endpoint for which this call has settled it
+-- The events that ended, and of each, and of each delivery of it, the delivery that ended before.
+local ended, ended_last, ended_before = {}, {}, {}
+local ids, again, gone, dead, attempts = {}, {}, {}, {}, {}
 
 -- 0: it may be settled. `score` is its entry's.
-local function judge(asked, endpoint, score)
-    if asked.lease == '' then
-        if endpoint.mine == nil then
-            endpoint.mine = redis.call('HGET', KEYS[4], endpoint.lane_number) == ARGV[1]
-        end
-        if not endpoint.mine then
-            return MOVED
-        end
+local function judge(lease, score, lane_number)
+    if lease ~= '' then
+        return score and score - lease == LEASED and 0 or STALE
     end
-    if not score or (asked.lease ~= '' and tonumber(score) ~= asked.lease + LEASED) then
+    if call('HGET', KEYS[4], lane_number) ~= ARGV[1] then
+        return MOVED
+    elseif not score then
         return STALE
     end
-    if asked.lease == '' and score % 1 == LEASED and math.floor(score) > now then
-        return IN_HAND
-    end
-    return 0
+    return score % 1 == LEASED and math.floor(score) > now and IN_HAND or 0
 end
 
 -- All of one event are ended together, below.
-local function note_end(asked)
-    local event = ended_by_key[asked.key]
-    if not event then
-        event = {key = asked.key, id = asked.event, batch = asked.batch,
-                 record_bytes = asked.record_bytes, targets = {}}
-        ended_by_key[asked.key] = event
-        ended[#ended + 1] = event
+local function note_end(n)
+    local key = KEYS[event_keys + n]
+    if not ended_last[key] then
+        ended[#ended + 1] = key
     end
-    event[#event + 1] = asked
-    event.targets[#event] = asked.endpoint
+    ended_before[n] = ended_last[key] or false
+    ended_last[key] = n
 end
 
-local function list_attempts(endpoint, attempts)
-    if #attempts == 0 or attempts_kept == 0 then
-        return
+local function list_attempts(key, count)
+    if call('LPUSH', key, unpack(attempts, 1, count)) > attempts_kept then
+        call('LTRIM', key, 0, attempts_kept - 1)
     end
-    if redis.call('LPUSH', endpoint.attempts, unpack(attempts)) > attempts_kept then
-        redis.call('LTRIM', endpoint.attempts, 0, attempts_kept - 1)
-    end
-    redis.call('PEXPIRE', endpoint.attempts, ARGV[3])
+    call('PEXPIRE', key, ARGV[3])
 end
 
 local function settle(endpoint)
-    local scores, seen = redis.call('ZMSCORE', endpoint.due, unpack(endpoint.events)), {}
-    local again, gone, dead, attempts, earliest = {}, {}, {}, {}, math.huge
-    for n, asked in ipairs(endpoint.asked) do
-        local verdict = judge(asked, endpoint, not seen[asked.event] and scores[n])
-        reply[2 + asked.number] = verdict
+    local at = FIRST_ENDPOINT + 2 * endpoint - 1
+    local id, lane_number, count, n = ARGV[at], ARGV[at + 1], 0, first[endpoint]
+    local due, lane = KEYS[endpoint_keys + 4 * endpoint - 3], KEYS[endpoint_keys + 4 * endpoint - 2]
+    while n do
+        count = count + 1
+        ids[count] = ARGV[words + WORDS * (n - 1) + EVENT]
+        n = behind[n]
+    end
+    local scores = call('ZMSCORE', due, unpack(ids, 1, count))
+    local agains, gones, deads, tried, earliest = 0, 0, 0, 0, math.huge
+    n = first[endpoint]
+    for i = 1, count do
+        local word, event = words + WORDS * (n - 1), ids[i]
+        local score = settled_for[event] ~= endpoint and scores[i] -- it may be named twice
+        local verdict = judge(ARGV[word + LEASE], score, lane_number)
+        reply[2 + n] = verdict
         if verdict == 0 then
-            seen[asked.event] = true
-            if asked.kind == 'retry' then
-                reply[2 + asked.number] = asked.due
-                earliest = math.min(earliest, asked.due)
-                again[#again + 1] = asked.due
-                again[#again + 1] = asked.event
-                redis.call('HSET', asked.key, endpoint.id, asked.state)
-            elseif asked.kind == 'dead' then
-                gone[#gone + 1] = asked.event
-                dead[#dead + 1] = now
-                dead[#dead + 1] = asked.event
-                redis.call('HSET', asked.key, endpoint.id, asked.state)
+            settled_for[event] = endpoint
+            local kind = ARGV[word + KIND]
+            if kind == 'retry' then
+                -- Never in this very millisecond: the next lease could end with mine, and my repeated
+                -- call take it for mine.
+                local when = now + math.max(tonumber(ARGV[word + DELAY]), 1)
+                reply[2 + n] = when
+                earliest = math.min(earliest, when)
+                again[agains + 1] = format('%d', when)
+                again[agains + 2] = event
+                agains = agains + 2
             else
-                gone[#gone + 1] = asked.event
-                note_end(asked)
+                gones = gones + 1
+                gone[gones] = event
             end
-            attempts[#attempts + 1] = asked.attempt ~= '' and asked.attempt or nil
+            if kind == 'done' then
+                note_end(n)
+            else
+                call('HSET', KEYS[event_keys + n], id, ARGV[word + STATE])
+            end
+            if kind == 'dead' then
+                dead[deads + 1] = now_text
+                dead[deads + 2] = event
+                deads = deads + 2
+            end
+            if ARGV[word + ATTEMPT] ~= '' then
+                tried = tried + 1
+                attempts[tried] = ARGV[word + ATTEMPT]
+            end
         end
+        n = behind[n]
     end
-    if #gone > 0 then
-        redis.call('ZREM', endpoint.due, unpack(gone))
+    if gones > 0 then
+        call('ZREM', due, unpack(gone, 1, gones))
     end
-    if #again > 0 then
-        redis.call('ZADD', endpoint.due, unpack(again))
-        redis.call('ZADD', endpoint.lane, 'LT', earliest, endpoint.id)
-    elseif #gone > 0 and redis.call('EXISTS', endpoint.due) == 0 then
-        redis.call('ZREM', endpoint.lane, endpoint.id)
+    if agains > 0 then
+        call('ZADD', due, unpack(again, 1, agains))
+        call('ZADD', lane, 'LT', format('%d', earliest), id)
+    elseif gones > 0 and call('EXISTS', due) == 0 then
+        call('ZREM', lane, id)
     end
-    if #dead > 0 then
-        redis.call('ZADD', endpoint.dead, unpack(dead))
-        redis.call('ZADD', KEYS[1], 0, endpoint.id)
+    if deads > 0 then
+        call('ZADD', KEYS[endpoint_keys + 4 * endpoint], unpack(dead, 1, deads))
+        call('ZADD', KEYS[1], '0', id)
     end
-    list_attempts(endpoint, attempts)
+    if tried > 0 and attempts_kept > 0 then
+        list_attempts(KEYS[endpoint_keys + 4 * endpoint - 1], tried)
+    end
 end
 
-for _, endpoint in ipairs(by_endpoint) do
+for endpoint = 1, endpoints do
     settle(endpoint)
 end
 
--- ---- Event by event: what has come to its end -----------------------------------------------------
+-- ---- Event by event: what has come to its end -------------------------------------------------------
 
-local lasts, dropped, members, times = {}, {}, {}, {}
+local lasts, dropped, members, entries = {}, {}, {}, {}
+local targets, names, fields = {}, {}, {}
+local keep_until = format('%d', now + keep)
 
 -- How long the batch is kept: ms, -1 while it is open, -2 when it is gone.
 local function lasting(batch)
-    if not lasts[batch] then
-        lasts[batch] = redis.call('PTTL', KEYS[FIRST_BATCH + BATCH_KEYS * (batch - 1) + 1])
-    end
+    lasts[batch] = lasts[batch] or call('PTTL', KEYS[FIRST_BATCH + 2 * batch - 1])
     return lasts[batch]
 end
 
 -- The outcomes go to their places in the batch while that is kept; without a place, or with attempts
--- to tell of, or when it was finished before and replayed, to fields of the event. Returns these
--- fields and their values, the bytes of both, and the number of finished ones with them.
-local function write_outcomes(event, kept, known, finished)
-    local fields, bytes = {}, 0
-    for n, asked in ipairs(event) do
-        local placed = kept and asked.offset ~= ''
-        local before = known and known[2 + n]
+-- to tell of, or when it was finished before and replayed, to fields of the event. Puts these and
+-- their values into `fields`; returns how many words that is, their bytes, and the number of finished
+-- ones with them.
+local function write_outcomes(n, batch, kept, known, finished)
+    local count, bytes, target = 0, 0, 0
+    while n do
+        local word = words + WORDS * (n - 1)
+        local offset, outcome, log = ARGV[word + OFFSET], ARGV[word + OUTCOME], ARGV[word + STATE]
+        local placed = kept and offset ~= ''
+        target = target + 1
+        local before = known and known[2 + target]
         if placed then
-            redis.call('SETRANGE', KEYS[FIRST_BATCH + BATCH_KEYS * event.batch], asked.offset,
-                       asked.outcome)
+            call('SETRANGE', KEYS[FIRST_BATCH + 2 * batch], offset, outcome)
         end
-        if keep > 0 and asked.outcome ~= '' and (not placed or asked.state ~= '' or before) then
-            fields[#fields + 1] = '=' .. asked.endpoint
-            fields[#fields + 1] = asked.outcome .. asked.state
-            bytes = bytes + FIELD_BYTES + #asked.outcome + #asked.state
+        if keep > 0 and outcome ~= '' and (not placed or log ~= '' or before) then
+            fields[count + 1] = '=' .. targets[target]
+            fields[count + 2] = outcome .. log
+            bytes = bytes + FIELD_BYTES + #fields[count + 2]
+            count = count + 2
             finished = finished + (before and 0 or 1)
         end
+        n = ended_before[n]
     end
-    return fields, bytes, finished
+    return count, bytes, finished
+end
+
+-- What is known of others that finished before: 'f', 'b', and the fields of these targets.
+local function read_finished(key, count)
+    names[1], names[2] = 'f', 'b'
+    for target = 1, count do
+        names[2 + target] = '=' .. targets[target]
+    end
+    return call('HMGET', key, unpack(names, 1, 2 + count))
 end
 
 -- At the last waiting endpoint the event becomes history, without its record if the batch has that.
-local function finish(event)
-    local left = lasting(event.batch)
-    redis.call('HDEL', event.key, unpack(event.targets))
-    local others = redis.call('HLEN', event.key) - 1 -- but for its record
-    local known, before, bytes = false, 0, false
+local function finish(key)
+    local n, count = ended_last[key], 0
+    local word = words + WORDS * (n - 1)
+    local batch = tonumber(ARGV[word + BATCH])
+    local left = lasting(batch)
+    local delivery = n
+    while delivery do
+        count = count + 1
+        targets[count] = ARGV[FIRST_ENDPOINT - 1 + 2 * ARGV[words + WORDS * (delivery - 1) + ENDPOINT]]
+        delivery = ended_before[delivery]
+    end
+    call('HDEL', key, unpack(targets, 1, count))
+    local others, before, bytes, known = call('HLEN', key) - 1, 0, false, false -- but for its record
     if others > 0 then
-        local names = {'f', 'b'}
-        for n, endpoint in ipairs(event.targets) do
-            names[2 + n] = '=' .. endpoint
-        end
-        known = redis.call('HMGET', event.key, unpack(names))
+        known = read_finished(key, count)
         before, bytes = tonumber(known[1] or 0), known[2]
     end
-    local fields, size, finished = write_outcomes(event, left ~= -2, known, before)
-    if finished > before then
-        fields[#fields + 1] = 'f'
-        fields[#fields + 1] = finished
-    end
-    local last = others <= (bytes and 1 or 0) + (before > 0 and 1 or 0) + before
+    local written, size, finished = write_outcomes(n, batch, left ~= -2, known, before)
+    local last_one = others <= (bytes and 1 or 0) + (before > 0 and 1 or 0) + before
     if finished == 0 then
-        dropped[#dropped + 1] = last and event.key or nil
+        dropped[#dropped + 1] = last_one and key or nil
         return
+    end
+    if finished > before then
+        fields[written + 1], fields[written + 2] = 'f', finished == 1 and '1' or finished
+        written = written + 2
     end
     -- One that was history before, and waited again, has its size and maybe its member in `closed`.
-    if last and not bytes and others <= 0 then
-        bytes = EVENT_BYTES + size + (left == -2 and event.record_bytes or 0)
-        fields[#fields + 1] = 'b'
-        fields[#fields + 1] = bytes
+    if others <= 0 then
+        local record_bytes = left == -2 and ARGV[word + RECORD_BYTES] * ROUNDED_UP or 0
+        bytes = format('%d', EVENT_BYTES + size + record_bytes)
+        fields[written + 1], fields[written + 2] = 'b', bytes
+        written = written + 2
     end
-    if #fields > 0 then
-        redis.call('HSET', event.key, unpack(fields))
+    if written > 0 then
+        call('HSET', key, unpack(fields, 1, written))
     end
-    if not last then
+    if not last_one then
         return
     end
-    local stays = keep
+    local stays, stays_until = ARGV[3], keep_until
     if left ~= -2 then
-        redis.call('HDEL', event.key, 'e')
-        stays = left > -1 and math.max(math.min(left, keep), 1) or keep
+        call('HDEL', key, 'e')
     end
-    redis.call('PEXPIRE', event.key, stays)
+    if left > -1 and left < keep then
+        stays = math.max(left, 1)
+        stays_until = format('%d', now + stays)
+    end
+    call('PEXPIRE', key, stays)
     if not bytes then -- others have ended before, and how much they take is not known here
-        bytes = redis.call('MEMORY', 'USAGE', event.key)
-        redis.call('HSET', event.key, 'b', bytes)
+        bytes = call('MEMORY', 'USAGE', key)
+        call('HSET', key, 'b', bytes)
     end
-    members[#members + 1] = event.id .. ':' .. bytes
-    times[#times + 1] = now + stays
+    members[#members + 1] = ARGV[word + EVENT] .. ':' .. bytes
+    entries[2 * #members - 1] = stays_until
+    entries[2 * #members] = members[#members]
 end
 
-for _, event in ipairs(ended) do
-    finish(event)
+for _, key in ipairs(ended) do
+    finish(key)
 end
 if #dropped > 0 then
-    redis.call('UNLINK', unpack(dropped))
+    call('UNLINK', unpack(dropped))
 end
 if #members > 0 then
-    local listed, entries, added = redis.call('ZMSCORE', KEYS[2], unpack(members)), {}, 0
+    local listed, added = call('ZMSCORE', KEYS[2], unpack(members)), 0
     for n, member in ipairs(members) do
-        entries[2 * n - 1] = times[n]
-        entries[2 * n] = member
         added = added + (listed[n] and 0 or tonumber(string.match(member, ':(%d+)$')))
     end
-    redis.call('ZADD', KEYS[2], unpack(entries))
-    reply[2] = redis.call('INCRBY', KEYS[3], added)
+    call('ZADD', KEYS[2], unpack(entries))
+    reply[2] = call('INCRBY', KEYS[3], added)
 end
 return reply

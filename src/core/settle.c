@@ -1,8 +1,10 @@
 /* settle.c - records what became of a delivery, and retries or finishes it.
  *
- * Memory path (the batch is open):    sent, cancelled -> an outcome in the batch, nothing to Redis
- * now anything else   -> move.lua, then the ordinal is moved Schedule path (leased from `due`):
- * everything      -> settle.lua, fenced by the lease
+ *   memory path (the batch is open)     sent, cancelled -> an outcome in the batch, nothing to Redis
+ *                                       anything else   -> move.lua, then the ordinal is moved
+ *   schedule path (leased from `due`)   everything      -> settle.lua, fenced by the lease
+ *
+ * Both scripts are called by entries.c, for many deliveries at once.
  *
  * A delivery that is being moved or renewed while its attempt ends keeps the result (struct
  * settlement) until the answer is there, because the answer brings the fence.
@@ -257,14 +259,17 @@ static void finish_success(struct core *core, struct settlement *settlement)
     log_debug("delivery.sent", "endpoint=%s event=%s attempt=%u status=%u duration_ms=%u",
               delivery->endpoint->id_text, delivery->message->id_text, delivery->attempts,
               record->status_code, record->duration_ms);
-    if (delivery->lease == 0) {
+    bool first_try = delivery->attempts == 1; /* listed once a second; others as failures are */
+    if (first_try)
         history_note_success(core->history, delivery->endpoint, record);
+    if (delivery->lease == 0) {
         finish(core, delivery, &outcome, SLICE(""), SLICE(""));
         return;
     }
     struct buf attempt, log;
     buf_init(&attempt, 4096);
-    attempt_record_write(&attempt, record);
+    if (!first_try)
+        attempt_record_write(&attempt, record);
     write_log(core, &log, delivery, record);
     finish(core, delivery, &outcome, buf_slice(&log), buf_slice(&attempt));
     buf_free(&log);

@@ -131,6 +131,7 @@ static size_t batch_number(struct settling *settling, const struct id *event)
 static void add_settle(struct store_words *words, struct settling *settling,
                        const struct store_settle *settle, size_t batch)
 {
+    enum { DONE_WORDS = 3 /* that only a finished one has */ };
     static const char *const kinds[] = {"done", "retry", "dead"};
     store_words_key(words, "event", settle->event_id);
     store_words_number(words, store_common(&settling->endpoint, settle->endpoint));
@@ -142,10 +143,12 @@ static void add_settle(struct store_words *words, struct settling *settling,
     store_words_arg(words, settle->attempt);
     store_words_arg(words, slice_str(kinds[settle->kind]));
     store_words_arg(words, settle->state);
-    if (settle->kind == STORE_SETTLE_RETRY)
+    if (settle->kind != STORE_SETTLE_DONE) {
         store_words_number(words, settle->delay_ms);
-    if (settle->kind != STORE_SETTLE_DONE)
+        for (int i = 0; i < DONE_WORDS; i++)
+            store_words_arg(words, SLICE(""));
         return;
+    }
     store_words_number(words, batch);
     if (settle->ordinal == ORDINAL_NONE)
         store_words_arg(words, SLICE(""));

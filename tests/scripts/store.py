@@ -324,7 +324,8 @@ class Store:
                               settle.ordinal * OUTCOME_BYTES,
                               pack_outcome("sent") if settle.outcome is None else settle.outcome,
                               settle.record_bytes],
-                     "retry": [state, settle.delay], "dead": [state]}[settle.kind]
+                     "retry": [state, settle.delay, "", "", ""],
+                     "dead": [state, "", "", "", ""]}[settle.kind]
         return Call("settle", keys, args)
 
     @verb

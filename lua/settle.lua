@@ -1,21 +1,26 @@
 #!lua flags=allow-oom
--- settle: finish, postpone or bury one leased delivery of the schedule.
+-- settle: finish, postpone or bury deliveries of the schedule, of any endpoints and events.
 --
--- KEYS  1 due   2 lane   3 event   4 attempts   5 dead   6 endpoints with dead letters
---       7 batch blob   8 outcomes of the batch   9 closed   10 bytes of the closed
---       11 lanes (hash: lane -> its owner)
--- ARGV  1 event id   2 endpoint id   3 the lease held (its end in ms), or "" to take it whenever it is
---         due (only for the endpoint's owner clearing its schedule)
---       4 "done" (sent or cancelled), "retry" or "dead"   5 ms from now (retry)
---       6 delivery state (retry, dead), or the log of its attempts ("" = none; done)
---       7 offset of its outcome record in its batch ("" = it has no place there), 8 the record (done)
---       9 attempt record ("" = none)   10 attempts kept   11 how long history is kept in ms (0: not)
---       12 number of the endpoint's lane   13 my incarnation
--- Reply {status, now in ms, due time in ms or 0, bytes of all history or -1}: "ok", or "stale" when the
---       lease is not held any more (then nothing was written: another has it, or a repeated call has
---       settled it already); without a lease also "moved" when the lane is not mine, and "leased" when
---       somebody has it in hand, who will settle it, or let its lease end: the same.
--- Cost  7-13 commands; 15 for the last delivery of an event that is history from then on.
+-- KEYS  1 endpoints with dead letters   2 closed   3 bytes of the closed   4 lanes (hash: lane -> its
+--       owner)   then for each batch: its blob, its outcomes; for each endpoint: due, lane, attempts,
+--       dead; for each delivery: its event
+-- ARGV  1 my incarnation   2 attempts kept   3 how long history is kept in ms (0: not)
+--       4 number of batches   5 number of endpoints   then for each endpoint: its id, the number of its
+--       lane   then for each delivery ten words:
+--         1 number of its endpoint, from 1 on   2 event id   3 the lease held (its end in ms), or "" to
+--         take it whenever it is due (only for the endpoint's owner clearing its schedule)
+--         4 attempt record ("" = none)   5 "done" (sent or cancelled), "retry" or "dead"
+--         6 delivery state (retry, dead), or the log of its attempts ("" = none; done)
+--         7 ms from now (retry), or the number of its batch (done)
+--         8 offset of its outcome record there ("" = it has no place)   9 the record   10 bytes of the
+--         event's record (done)
+-- Reply {now in ms, bytes of all history or -1, then for each delivery: its due time in ms, or 0: it
+--       waits no more; -1 ("stale") when the lease is not held any more (then nothing was written:
+--       another has it, or this call, or an earlier one, has settled it already); without a lease also
+--       -2 ("moved") when the lane is not mine, and -3 ("leased") when somebody has it in hand, who
+--       will settle it, or let its lease end: the same}.
+-- Cost  1-7 commands, 3-7 for each endpoint, 1 for each batch, and for each delivery 1 (retry, dead) or
+--       4-9 (done: 4 if its event had no other). 128 deliveries take about a millisecond.
 -- Guarantee: the entry in `due` or `dead` and the field in `event` change together. An event without
 --       waiting fields has an expiry and is in `closed`, or is gone. Outcomes of a closed batch have
 --       an expiry from their close, those of an open one will get it there.
@@ -23,87 +28,277 @@
 -- Fields of an event: "e" its record; an endpoint's id = it waits or is dead: its state; "=" and an
 -- endpoint's id = it is finished: outcome record and log of attempts; "f" the number of these; "b" the
 -- bytes of the event as `closed` has them, once it was history.
+--
+-- A lane's score may be earlier than its endpoint's first delivery is due, which costs a look, but not
+-- later. What leaves `due` only makes it earlier than it need be, so the lane is written for what
+-- waits anew, and when nothing is left.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- It takes arguments where they stand, fills the same tables again and again, and makes words of numbers
+-- once: tables and numbers cost more here than the commands do.
 
--- The end of the delivery: the outcome goes to its place in its batch while that is kept; without a
--- place, or with attempts to tell of, or when it was finished before and replayed, to a field of the
--- event. At the last waiting endpoint the event becomes history, without its record if the batch has
--- that. Returns the bytes of all history, or -1.
-local function finish()
-    local left, keep = redis.call('PTTL', KEYS[7]), tonumber(ARGV[11])
-    local placed, field = left ~= -2 and ARGV[7] ~= '', '=' .. ARGV[2]
-    redis.call('HDEL', KEYS[3], ARGV[2])
-    if placed then
-        redis.call('SETRANGE', KEYS[8], ARGV[7], ARGV[8])
-    end
-    if keep > 0 and ARGV[8] ~= '' and
-       (not placed or ARGV[6] ~= '' or redis.call('HEXISTS', KEYS[3], field) == 1) and
-       redis.call('HSET', KEYS[3], field, ARGV[8] .. ARGV[6]) == 1 then
-        redis.call('HINCRBY', KEYS[3], 'f', 1)
-    end
-    local counts = redis.call('HMGET', KEYS[3], 'f', 'b')
-    local finished, bytes = tonumber(counts[1] or 0), counts[2]
-    local others = (bytes and 1 or 0) + (finished > 0 and 1 or 0) + finished
-    if redis.call('HLEN', KEYS[3]) > 1 + others then
-        return -1
-    end
-    if finished == 0 then
-        redis.call('UNLINK', KEYS[3])
-        return -1
-    end
-    if left ~= -2 then
-        redis.call('HDEL', KEYS[3], 'e')
-        keep = left > -1 and math.max(math.min(left, keep), 1) or keep
-    end
-    redis.call('PEXPIRE', KEYS[3], keep)
-    -- One that was history before, and waited again, has its size and maybe its member in `closed`.
-    if not bytes then
-        bytes = redis.call('MEMORY', 'USAGE', KEYS[3])
-        redis.call('HSET', KEYS[3], 'b', bytes)
-    end
-    local added = redis.call('ZADD', KEYS[9], now + keep, ARGV[1] .. ':' .. bytes)
-    return redis.call('INCRBY', KEYS[10], added * bytes)
-end
-
-if ARGV[3] == '' and redis.call('HGET', KEYS[11], ARGV[12]) ~= ARGV[13] then
-    return {'moved', now, 0, -1}
-end
-local held = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local call, unpack, format = redis.call, unpack, string.format
 local LEASED = 0.5 -- of a lease's score: lease.lua
-if not held or (ARGV[3] ~= '' and tonumber(held) ~= ARGV[3] + LEASED) then
-    return {'stale', now, 0, -1}
+local STALE, MOVED, IN_HAND = -1, -2, -3
+local FIRST_BATCH, FIRST_ENDPOINT = 4, 5 -- behind so many keys, and so many arguments
+local WORDS = 10                         -- of a delivery
+local ENDPOINT, EVENT, LEASE, ATTEMPT, KIND, STATE = 1, 2, 3, 4, 5, 6
+local DELAY, BATCH, OFFSET, OUTCOME, RECORD_BYTES = 7, 7, 8, 9, 10
+-- What an event takes in Redis besides its record, a field of it besides its value, and a byte of its
+-- record, since room is given in steps; measured.
+local EVENT_BYTES, FIELD_BYTES, ROUNDED_UP = 360, 100, 1.1
+
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_text = format('%d', now)
+local attempts_kept, keep = tonumber(ARGV[2]), tonumber(ARGV[3])
+local endpoints = tonumber(ARGV[5])
+local endpoint_keys = FIRST_BATCH + 2 * ARGV[4]
+local event_keys = endpoint_keys + 4 * endpoints
+local words = FIRST_ENDPOINT + 2 * endpoints
+local deliveries = (#ARGV - words) / WORDS
+
+-- The deliveries of each endpoint, by their numbers: the first one, the one behind each.
+local first, last, behind = {}, {}, {}
+for n = 1, deliveries do
+    local endpoint = tonumber(ARGV[words + WORDS * (n - 1) + ENDPOINT])
+    behind[n] = false
+    if last[endpoint] then
+        behind[last[endpoint]] = n
+    else
+        first[endpoint] = n
+    end
+    last[endpoint] = n
 end
-if ARGV[3] == '' and held % 1 == LEASED and math.floor(held) > now then
-    return {'leased', now, 0, -1}
+
+-- ---- Endpoint by endpoint: what leaves `due`, or gets another time there ----------------------------
+
+local reply = {now, -1}
+local settled_for = {} -- event -> the last endpoint for which this call has settled it
+-- The events that ended, and of each, and of each delivery of it, the delivery that ended before.
+local ended, ended_last, ended_before = {}, {}, {}
+local ids, again, gone, dead, attempts = {}, {}, {}, {}, {}
+
+-- 0: it may be settled. `score` is its entry's.
+local function judge(lease, score, lane_number)
+    if lease ~= '' then
+        return score and score - lease == LEASED and 0 or STALE
+    end
+    if call('HGET', KEYS[4], lane_number) ~= ARGV[1] then
+        return MOVED
+    elseif not score then
+        return STALE
+    end
+    return score % 1 == LEASED and math.floor(score) > now and IN_HAND or 0
 end
-local score, history = 0, -1
-if ARGV[4] == 'retry' then
-    -- Never in this very millisecond: the next lease could end with mine, and my repeated call take
-    -- it for mine.
-    score = now + math.max(tonumber(ARGV[5]), 1)
-    redis.call('ZADD', KEYS[1], score, ARGV[1])
-    redis.call('HSET', KEYS[3], ARGV[2], ARGV[6])
-elseif ARGV[4] == 'dead' then
-    redis.call('ZREM', KEYS[1], ARGV[1])
-    redis.call('HSET', KEYS[3], ARGV[2], ARGV[6])
-    redis.call('ZADD', KEYS[5], now, ARGV[1])
-    redis.call('ZADD', KEYS[6], 0, ARGV[2])
-else
-    redis.call('ZREM', KEYS[1], ARGV[1])
-    history = finish()
+
+-- All of one event are ended together, below.
+local function note_end(n)
+    local key = KEYS[event_keys + n]
+    if not ended_last[key] then
+        ended[#ended + 1] = key
+    end
+    ended_before[n] = ended_last[key] or false
+    ended_last[key] = n
 end
-local head = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-if #head == 0 then
-    redis.call('ZREM', KEYS[2], ARGV[2])
-else
-    -- Never later than the lane has it: an earlier score only costs a look.
-    redis.call('ZADD', KEYS[2], 'LT', math.floor(head[2]), ARGV[2])
+
+local function list_attempts(key, count)
+    if call('LPUSH', key, unpack(attempts, 1, count)) > attempts_kept then
+        call('LTRIM', key, 0, attempts_kept - 1)
+    end
+    call('PEXPIRE', key, ARGV[3])
 end
-if ARGV[9] ~= '' and tonumber(ARGV[10]) > 0 then
-    redis.call('LPUSH', KEYS[4], ARGV[9])
-    redis.call('LTRIM', KEYS[4], 0, ARGV[10] - 1)
-    redis.call('PEXPIRE', KEYS[4], ARGV[11])
+
+local function settle(endpoint)
+    local at = FIRST_ENDPOINT + 2 * endpoint - 1
+    local id, lane_number, count, n = ARGV[at], ARGV[at + 1], 0, first[endpoint]
+    local due, lane = KEYS[endpoint_keys + 4 * endpoint - 3], KEYS[endpoint_keys + 4 * endpoint - 2]
+    while n do
+        count = count + 1
+        ids[count] = ARGV[words + WORDS * (n - 1) + EVENT]
+        n = behind[n]
+    end
+    local scores = call('ZMSCORE', due, unpack(ids, 1, count))
+    local agains, gones, deads, tried, earliest = 0, 0, 0, 0, math.huge
+    n = first[endpoint]
+    for i = 1, count do
+        local word, event = words + WORDS * (n - 1), ids[i]
+        local score = settled_for[event] ~= endpoint and scores[i] -- it may be named twice
+        local verdict = judge(ARGV[word + LEASE], score, lane_number)
+        reply[2 + n] = verdict
+        if verdict == 0 then
+            settled_for[event] = endpoint
+            local kind = ARGV[word + KIND]
+            if kind == 'retry' then
+                -- Never in this very millisecond: the next lease could end with mine, and my repeated
+                -- call take it for mine.
+                local when = now + math.max(tonumber(ARGV[word + DELAY]), 1)
+                reply[2 + n] = when
+                earliest = math.min(earliest, when)
+                again[agains + 1] = format('%d', when)
+                again[agains + 2] = event
+                agains = agains + 2
+            else
+                gones = gones + 1
+                gone[gones] = event
+            end
+            if kind == 'done' then
+                note_end(n)
+            else
+                call('HSET', KEYS[event_keys + n], id, ARGV[word + STATE])
+            end
+            if kind == 'dead' then
+                dead[deads + 1] = now_text
+                dead[deads + 2] = event
+                deads = deads + 2
+            end
+            if ARGV[word + ATTEMPT] ~= '' then
+                tried = tried + 1
+                attempts[tried] = ARGV[word + ATTEMPT]
+            end
+        end
+        n = behind[n]
+    end
+    if gones > 0 then
+        call('ZREM', due, unpack(gone, 1, gones))
+    end
+    if agains > 0 then
+        call('ZADD', due, unpack(again, 1, agains))
+        call('ZADD', lane, 'LT', format('%d', earliest), id)
+    elseif gones > 0 and call('EXISTS', due) == 0 then
+        call('ZREM', lane, id)
+    end
+    if deads > 0 then
+        call('ZADD', KEYS[endpoint_keys + 4 * endpoint], unpack(dead, 1, deads))
+        call('ZADD', KEYS[1], '0', id)
+    end
+    if tried > 0 and attempts_kept > 0 then
+        list_attempts(KEYS[endpoint_keys + 4 * endpoint - 1], tried)
+    end
 end
-return {'ok', now, score, history}
+
+for endpoint = 1, endpoints do
+    settle(endpoint)
+end
+
+-- ---- Event by event: what has come to its end -------------------------------------------------------
+
+local lasts, dropped, members, entries = {}, {}, {}, {}
+local targets, names, fields = {}, {}, {}
+local keep_until = format('%d', now + keep)
+
+-- How long the batch is kept: ms, -1 while it is open, -2 when it is gone.
+local function lasting(batch)
+    lasts[batch] = lasts[batch] or call('PTTL', KEYS[FIRST_BATCH + 2 * batch - 1])
+    return lasts[batch]
+end
+
+-- The outcomes go to their places in the batch while that is kept; without a place, or with attempts
+-- to tell of, or when it was finished before and replayed, to fields of the event. Puts these and
+-- their values into `fields`; returns how many words that is, their bytes, and the number of finished
+-- ones with them.
+local function write_outcomes(n, batch, kept, known, finished)
+    local count, bytes, target = 0, 0, 0
+    while n do
+        local word = words + WORDS * (n - 1)
+        local offset, outcome, log = ARGV[word + OFFSET], ARGV[word + OUTCOME], ARGV[word + STATE]
+        local placed = kept and offset ~= ''
+        target = target + 1
+        local before = known and known[2 + target]
+        if placed then
+            call('SETRANGE', KEYS[FIRST_BATCH + 2 * batch], offset, outcome)
+        end
+        if keep > 0 and outcome ~= '' and (not placed or log ~= '' or before) then
+            fields[count + 1] = '=' .. targets[target]
+            fields[count + 2] = outcome .. log
+            bytes = bytes + FIELD_BYTES + #fields[count + 2]
+            count = count + 2
+            finished = finished + (before and 0 or 1)
+        end
+        n = ended_before[n]
+    end
+    return count, bytes, finished
+end
+
+-- What is known of others that finished before: 'f', 'b', and the fields of these targets.
+local function read_finished(key, count)
+    names[1], names[2] = 'f', 'b'
+    for target = 1, count do
+        names[2 + target] = '=' .. targets[target]
+    end
+    return call('HMGET', key, unpack(names, 1, 2 + count))
+end
+
+-- At the last waiting endpoint the event becomes history, without its record if the batch has that.
+local function finish(key)
+    local n, count = ended_last[key], 0
+    local word = words + WORDS * (n - 1)
+    local batch = tonumber(ARGV[word + BATCH])
+    local left = lasting(batch)
+    local delivery = n
+    while delivery do
+        count = count + 1
+        targets[count] = ARGV[FIRST_ENDPOINT - 1 + 2 * ARGV[words + WORDS * (delivery - 1) + ENDPOINT]]
+        delivery = ended_before[delivery]
+    end
+    call('HDEL', key, unpack(targets, 1, count))
+    local others, before, bytes, known = call('HLEN', key) - 1, 0, false, false -- but for its record
+    if others > 0 then
+        known = read_finished(key, count)
+        before, bytes = tonumber(known[1] or 0), known[2]
+    end
+    local written, size, finished = write_outcomes(n, batch, left ~= -2, known, before)
+    local last_one = others <= (bytes and 1 or 0) + (before > 0 and 1 or 0) + before
+    if finished == 0 then
+        dropped[#dropped + 1] = last_one and key or nil
+        return
+    end
+    if finished > before then
+        fields[written + 1], fields[written + 2] = 'f', finished == 1 and '1' or finished
+        written = written + 2
+    end
+    -- One that was history before, and waited again, has its size and maybe its member in `closed`.
+    if others <= 0 then
+        local record_bytes = left == -2 and ARGV[word + RECORD_BYTES] * ROUNDED_UP or 0
+        bytes = format('%d', EVENT_BYTES + size + record_bytes)
+        fields[written + 1], fields[written + 2] = 'b', bytes
+        written = written + 2
+    end
+    if written > 0 then
+        call('HSET', key, unpack(fields, 1, written))
+    end
+    if not last_one then
+        return
+    end
+    local stays, stays_until = ARGV[3], keep_until
+    if left ~= -2 then
+        call('HDEL', key, 'e')
+    end
+    if left > -1 and left < keep then
+        stays = math.max(left, 1)
+        stays_until = format('%d', now + stays)
+    end
+    call('PEXPIRE', key, stays)
+    if not bytes then -- others have ended before, and how much they take is not known here
+        bytes = call('MEMORY', 'USAGE', key)
+        call('HSET', key, 'b', bytes)
+    end
+    members[#members + 1] = ARGV[word + EVENT] .. ':' .. bytes
+    entries[2 * #members - 1] = stays_until
+    entries[2 * #members] = members[#members]
+end
+
+for _, key in ipairs(ended) do
+    finish(key)
+end
+if #dropped > 0 then
+    call('UNLINK', unpack(dropped))
+end
+if #members > 0 then
+    local listed, added = call('ZMSCORE', KEYS[2], unpack(members)), 0
+    for n, member in ipairs(members) do
+        added = added + (listed[n] and 0 or tonumber(string.match(member, ':(%d+)$')))
+    end
+    call('ZADD', KEYS[2], unpack(entries))
+    reply[2] = call('INCRBY', KEYS[3], added)
+end
+return reply

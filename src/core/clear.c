@@ -22,6 +22,7 @@
 #include "core/schedule.h"
 #include "core/store_jobs.h"
 #include "core/store_schedule.h"
+#include "core/store_settle.h"
 #include "net/redis_script.h"
 
 enum { PAGE = 64, AGAIN_MS = 1000 };
@@ -129,12 +130,13 @@ static void on_item_done(void *arg, enum status status, const struct redis_value
 {
     struct item *item = arg;
     struct job *job = item->job;
-    if (status == ST_OK && reply_is(reply, 0, "ok")) {
+    bool due = job->step == CLEAR_DUE;
+    if (status == ST_OK && (due ? store_settled(reply, 0) == 0 : reply_is(reply, 0, "ok"))) {
         struct core *core = job->clear->core;
         job->progress++;
         core->stats.deliveries_cancelled += item->record.end.status == ARCHIVE_CANCELLED;
         core->stats.deliveries_dead += item->record.end.status == ARCHIVE_DEAD;
-        history_saw_closed(core->history, reply_integer(reply, job->step == CLEAR_DUE ? 3 : 5));
+        history_saw_closed(core->history, reply_integer(reply, due ? 1 : 5));
         archive_write(core->archive, &item->record);
     }
     free(item);
@@ -165,7 +167,8 @@ static void note_end(struct item *item, const struct delivery_state *state, stru
     };
 }
 
-static enum status cancel_due(struct item *item, const struct delivery_state *state)
+static enum status cancel_due(struct item *item, const struct delivery_state *state,
+                              size_t record_bytes)
 {
     struct core *core = item->job->clear->core;
     bool deleted = item->job->endpoint->deleted;
@@ -184,14 +187,14 @@ static enum status cancel_due(struct item *item, const struct delivery_state *st
         .event_id = item->event_id,
         .endpoint = item->job->endpoint,
         .kind = deleted ? STORE_SETTLE_DONE : STORE_SETTLE_DEAD,
-        .state = buf_slice(&bytes),
+        .state = deleted ? state->log : buf_slice(&bytes),
+        .attempt = SLICE(""),
         .ordinal = state->ordinal,
         .outcome = slice_of(outcome, sizeof(outcome)),
-        .log = state->log,
-        .attempts_kept = core->options.attempts_kept,
-        .history_ttl_ms = core->options.history_ttl_ms,
+        .record_bytes = record_bytes,
     };
-    enum status status = store_settle(core->store, &args, on_item_done, item);
+    struct store_keeping keeping = {core->options.attempts_kept, core->options.history_ttl_ms};
+    enum status status = store_settle(core->store, &args, 1, &keeping, on_item_done, item);
     buf_free(&bytes);
     return status;
 }
@@ -226,7 +229,8 @@ static void on_item_read(void *arg, enum status status, const struct redis_value
     if (status == ST_OK && job->step == CLEAR_DUE)
         note_end(item, &state, reply_text(reply, 0));
     if (status == ST_OK)
-        status = job->step == CLEAR_DUE ? cancel_due(item, &state) : discard_dead(item, &state);
+        status = job->step == CLEAR_DUE ? cancel_due(item, &state, reply_text(reply, 0).len)
+                                        : discard_dead(item, &state);
     if (status != ST_OK) {
         free(item);
         page_answered(job, status == ST_STOPPED);

@@ -12,9 +12,11 @@
 #include "core/adoption.h"
 #include "core/attempt.h"
 #include "core/channel.h"
+#include "core/claims.h"
 #include "core/clear.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
+#include "core/entries.h"
 #include "core/gate.h"
 #include "core/handover.h"
 #include "core/health_store.h"
@@ -141,7 +143,9 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->dispatch = dispatch_new(core);
     core->attempts = attempts_new(core);
     core->settle = settle_new(core);
+    core->entries = entries_new(core);
     core->schedule = schedule_new(core);
+    core->claims = claims_new(core);
     core->under_way = under_way_new(core);
     core->replica = replica_new(core);
     core->takeover = takeover_new(core);
@@ -155,10 +159,10 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->health = health_store_new(core);
     core->notice = notice_new(core);
     if (!core->lanes || !core->reload || !core->channel || !core->publish || !core->gate ||
-        !core->journal || !core->dispatch || !core->attempts || !core->settle || !core->schedule ||
-        !core->under_way || !core->replica || !core->takeover || !core->lane_tell ||
-        !core->adoption || !core->mailbox || !core->history || !core->clear || !core->endpoints ||
-        !core->jobs || !core->health || !core->notice) {
+        !core->journal || !core->dispatch || !core->attempts || !core->settle || !core->entries ||
+        !core->schedule || !core->claims || !core->under_way || !core->replica || !core->takeover ||
+        !core->lane_tell || !core->adoption || !core->mailbox || !core->history || !core->clear ||
+        !core->endpoints || !core->jobs || !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
@@ -170,6 +174,7 @@ void core_free(struct core *core)
 {
     if (!core)
         return;
+    entries_free(core->entries);
     attempts_free(core->attempts);
     publish_free(core->publish);
     dispatch_free(core->dispatch);
@@ -184,6 +189,7 @@ void core_free(struct core *core)
     takeover_free(core->takeover);
     replica_free(core->replica);
     under_way_free(core->under_way);
+    claims_free(core->claims);
     schedule_free(core->schedule);
     settle_free(core->settle);
     channel_free(core->channel);
@@ -207,6 +213,7 @@ void core_stop(struct core *core)
     dispatch_hand_back(core->dispatch);
     replica_drain(core->replica);
     takeover_leave_all(core->takeover);
+    reactor_wake(core->reactor); /* the hooks send what is to be done because of it */
 }
 
 bool core_idle(struct core *core)

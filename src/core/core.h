@@ -108,7 +108,9 @@ struct core {
     struct dispatch *dispatch;
     struct attempts *attempts;
     struct settle *settle;
+    struct entries *entries;
     struct schedule *schedule;
+    struct claims *claims;
     struct under_way *under_way;
     struct replica *replica;
     struct takeover *takeover;

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/attempt.h"
+#include "core/claims.h"
 #include "core/gate.h"
 #include "core/journal.h"
 #include "core/replica.h"
@@ -300,8 +301,8 @@ static void lease_for(struct dispatch *dispatch, struct endpoint *endpoint)
     size_t count = least(slots_for(dispatch, endpoint), LEASE_MOST);
     count = least(count, room > endpoint->queued ? room - endpoint->queued : 0);
     if (count > 0 && endpoint->queued <= room / 2) /* else a lease for each that leaves */
-        schedule_lease(core->schedule, endpoint, count,
-                       limited ? store_redis_ms(core->store) + LEAD_US / 1000 : 0);
+        claims_ask(core->claims, endpoint, count,
+                   limited ? store_redis_ms(core->store) + LEAD_US / 1000 : 0);
 }
 
 static bool wants_lease(const struct dispatch *dispatch, const struct endpoint *endpoint)
@@ -317,8 +318,8 @@ static void wait_for(struct dispatch *dispatch, struct endpoint *endpoint, uint6
     if (gate_closed(endpoint)) {
         clear_queue(dispatch, endpoint);
         if (endpoint->backlog && opens_us != UINT64_MAX) /* peeks need not name it meanwhile */
-            schedule_lease(core->schedule, endpoint, 0,
-                           store_redis_ms(core->store) + (opens_us - now_us) / 1000);
+            claims_ask(core->claims, endpoint, 0,
+                       store_redis_ms(core->store) + (opens_us - now_us) / 1000);
     } else if (wants_lease(dispatch, endpoint) && !gate_waits_for_host(endpoint)) {
         lease_for(dispatch, endpoint);
         if (endpoint->claiming == 0 && endpoint->queued == 0 && opens_us - now_us > LEAD_US)

@@ -2,9 +2,7 @@
  *
  *   timer --> peek(lanes that are due) --> endpoint->backlog, into dispatch's round
  *                                                     |
- *   schedule_lease() <-- its turn, with free slots ---+
- *        |
- *   lease --> read each event --> delivery --> attempt
+ *      claims_ask() <-- its turn, with free slots ----+
  *
  * next_at[lane] is the earliest time worth a peek, in Redis's ms; NEVER when the lane is empty. It
  * is kept by the replies of all scripts that add to a lane, so no polling is needed. Only lanes
@@ -16,29 +14,23 @@
  * asleep (gate.h) stay due in their lane, and would keep the others from being named.
  *
  * A claimed delivery's lease ends on its own; those in hand are renewed at half time (under_way.c).
- * A lease that was claimed and whose reply was lost simply ends.
  */
 #include "core/schedule.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "core/attempt.h"
 #include "core/clear.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
 #include "core/lane_tell.h"
-#include "core/notice.h"
-#include "core/replica.h"
 #include "core/store_schedule.h"
 
 #define NEVER UINT64_MAX
 
 enum {
-    LEASE_EVENTS = 4, /* where event ids begin in lease.lua's reply */
     SWEEP_MS = 5 * 1000,
     SWEEP_AMONG_OTHERS_MS = 1000,
     NAMES_MOST = 256,     /* endpoints a lane names in one peek */
@@ -85,6 +77,15 @@ const struct delivery *schedule_in_hand(const struct schedule *schedule, const s
                                         const struct id *endpoint)
 {
     return find_in_hand(schedule, event, endpoint);
+}
+
+bool schedule_claimed_again(struct schedule *schedule, const struct id *event,
+                            const struct id *endpoint, uint64_t lease)
+{
+    struct delivery *delivery = find_in_hand(schedule, event, endpoint);
+    if (delivery)
+        delivery->lease = lease;
+    return delivery != NULL;
 }
 
 void schedule_hold(struct schedule *schedule, struct delivery *delivery)
@@ -271,196 +272,13 @@ void schedule_store_ready(struct schedule *schedule)
     arm(schedule);
 }
 
-/* ---- Lease ---------------------------------------------------------------------------------- */
-
-struct lease {
-    struct schedule *schedule;
-    struct endpoint *endpoint; /* one reference */
-    size_t slots;              /* reserved */
-};
-
-/* One claimed delivery on its way into memory. */
-struct claim {
-    struct schedule *schedule;
-    struct endpoint *endpoint; /* one reference and one reserved slot */
-    struct id event;
-    char event_id[ID_TEXT_MAX];
-    uint64_t lease;
-};
-
-static void give_slots(struct schedule *schedule, struct endpoint *endpoint, size_t slots)
-{
-    attempts_unreserve(schedule->core->attempts, slots);
-    endpoint->claiming -= slots;
-    dispatch_endpoint_ready(schedule->core->dispatch, endpoint);
-    reactor_wake(schedule->core->reactor); /* others may have waited for these slots */
-}
-
-static void claim_end(struct claim *claim)
-{
-    give_slots(claim->schedule, claim->endpoint, 1);
-    endpoint_put(claim->endpoint);
-    free(claim);
-}
-
-static void on_dropped(void *arg, enum status status, const struct redis_value *reply)
-{
-    (void)arg;
-    (void)status;
-    (void)reply;
-}
-
-/* An entry without its event: takes it out, or it would come up for ever. */
-static void drop_entry(struct claim *claim)
-{
-    struct core *core = claim->schedule->core;
-    log_error("schedule.no_event", "event=%s endpoint=%s", claim->event_id,
-              claim->endpoint->id_text);
-    struct store_settle args = {.event = &claim->event,
-                                .event_id = claim->event_id,
-                                .endpoint = claim->endpoint,
-                                .lease = claim->lease,
-                                .kind = STORE_SETTLE_DONE,
-                                .outcome = SLICE(""),
-                                .attempts_kept = 1,
-                                .history_ttl_ms = core->options.history_ttl_ms};
-    if (store_settle(core->store, &args, on_dropped, NULL) != ST_OK)
-        log_error("schedule.drop_failed", "reason=nomem");
-}
-
-static struct delivery *delivery_of_claim(struct claim *claim, const struct redis_value *reply)
-{
-    struct slice record = reply_text(reply, 0), state_bytes = reply_text(reply, 1);
-    struct delivery_state state;
-    struct message *message;
-    enum status status = record.ptr && state_bytes.ptr ? ST_OK : ST_NOTFOUND;
-    if (status == ST_OK)
-        status = delivery_state_read(state_bytes, &state);
-    if (status == ST_OK)
-        status = message_load(&claim->event, record, &message);
-    if (status == ST_NOTFOUND) {
-        drop_entry(claim);
-        return NULL;
-    }
-    if (status != ST_OK) {
-        /* No memory, or written by a version that knows more: its lease ends, nothing is thrown
-         * away. */
-        log_error("schedule.unread", "event=%s endpoint=%s reason=%s", claim->event_id,
-                  claim->endpoint->id_text, status_name(status));
-        return NULL;
-    }
-    struct delivery *delivery = delivery_new(claim->endpoint, message, state.ordinal);
-    message_put(message);
-    if (!delivery)
-        return NULL; /* its lease ends */
-    delivery->attempts = state.attempts;
-    delivery->replayed_at = state.replayed_at;
-    delivery->accepted_at_ms = state.accepted_at_ms;
-    delivery->lease = claim->lease;
-    delivery->log = state.log.len > 0 ? malloc(state.log.len) : NULL;
-    if (delivery->log) { /* without memory for it they are forgotten */
-        memcpy(delivery->log, state.log.ptr, state.log.len);
-        delivery->log_len = state.log.len;
-    }
-    return delivery;
-}
-
-static void on_event(void *arg, enum status status, const struct redis_value *reply)
-{
-    struct claim *claim = arg;
-    struct schedule *schedule = claim->schedule;
-    struct delivery *delivery = status == ST_OK ? delivery_of_claim(claim, reply) : NULL;
-    claim_end(claim);
-    if (!delivery)
-        return;
-    schedule_hold(schedule, delivery);
-    dispatch_leased(schedule->core->dispatch, delivery);
-}
-
-/* Reads one claimed event. False when its slot was not taken over. */
-static bool read_claim(struct lease *lease, struct slice event_id, uint64_t lease_end)
-{
-    struct schedule *schedule = lease->schedule;
-    struct id event;
-    if (id_parse(event_id, "msg_", &event) != ST_OK)
-        return false;
-    struct delivery *known = find_in_hand(schedule, &event, &lease->endpoint->id);
-    if (known) {
-        known->lease = lease_end; /* it had lapsed; its settle uses the new one */
-        return false;
-    }
-    struct claim *claim = malloc(sizeof(*claim));
-    if (!claim)
-        return false;
-    *claim = (struct claim){.schedule = schedule, .event = event, .lease = lease_end};
-    id_format(claim->event_id, "msg_", &event);
-    claim->endpoint = endpoint_get(lease->endpoint);
-    if (store_event_read(schedule->core->store, claim->event_id, claim->endpoint->id_text, on_event,
-                         claim) != ST_OK) {
-        endpoint_put(claim->endpoint);
-        free(claim);
-        return false;
-    }
-    return true;
-}
-
-static void on_leased(void *arg, enum status status, const struct redis_value *reply)
-{
-    struct lease *lease = arg;
-    struct schedule *schedule = lease->schedule;
-    struct core *core = schedule->core;
-    struct endpoint *endpoint = lease->endpoint;
-    size_t taken = 0;
-    if (status == ST_OK) {
-        int64_t now_ms = reply_integer(reply, 0), left_ms = reply_integer(reply, 2);
-        store_saw_time(core->store, now_ms);
-        bool moved = reply_integer(reply, 1) == 0; /* the lane has another owner */
-        endpoint->backlog = !moved && left_ms >= 0 && left_ms <= now_ms;
-        if (left_ms > now_ms)
-            note(schedule, endpoint->lane, left_ms);
-        size_t count = redis_value_count(reply);
-        for (size_t i = LEASE_EVENTS; i < count; i++)
-            taken += read_claim(lease, reply_text(reply, i), (uint64_t)reply_integer(reply, 1));
-        core->stats.claims += count > LEASE_EVENTS ? count - LEASE_EVENTS : 0;
-        if (moved)
-            replica_beat_soon(core->replica);
-        else
-            notice_backlog(core, endpoint, (uint64_t)reply_integer(reply, 3) + endpoint->queued);
-    } else {
-        note(schedule, endpoint->lane, (int64_t)store_redis_ms(core->store) + 1000);
-        endpoint->backlog = false;
-    }
-    assert(taken <= lease->slots);
-    give_slots(schedule, endpoint, lease->slots - taken);
-    endpoint_put(endpoint);
-    free(lease);
-}
-
-void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t count,
-                    uint64_t not_before_ms)
-{
-    struct lease *lease = malloc(sizeof(*lease));
-    if (!lease)
-        return;
-    *lease = (struct lease){schedule, endpoint_get(endpoint), count};
-    attempts_reserve(schedule->core->attempts, count);
-    endpoint->claiming += count;
-    if (store_lease(schedule->core->store, endpoint, count, SCHEDULE_LEASE_MS, not_before_ms,
-                    on_leased, lease) != ST_OK) {
-        attempts_unreserve(schedule->core->attempts, count);
-        endpoint->claiming -= count;
-        endpoint_put(endpoint);
-        free(lease);
-    }
-}
+/* ---- Times ---------------------------------------------------------------------------------- */
 
 bool schedule_lapses(const struct schedule *schedule, const struct delivery *delivery)
 {
     return delivery->lease > 0 &&
            delivery->lease < store_redis_ms(schedule->core->store) + SCHEDULE_LEASE_MS / 2;
 }
-
-/* ---- Start and stop ------------------------------------------------------------------------- */
 
 uint64_t schedule_lag_ms(const struct schedule *schedule)
 {
@@ -470,6 +288,8 @@ uint64_t schedule_lag_ms(const struct schedule *schedule)
             earliest_ms = schedule->next_at_ms[lane];
     return earliest_ms < now_ms ? now_ms - earliest_ms : 0;
 }
+
+/* ---- Start and stop ------------------------------------------------------------------------- */
 
 struct schedule *schedule_new(struct core *core)
 {

@@ -1,4 +1,4 @@
-/* schedule.h - brings back what waited: knows when the next delivery is due, leases, clears.
+/* schedule.h - knows when the next delivery is due and which are in hand.
  *
  * The schedule's two levels (endpoints by time in lanes, deliveries by time in `due`) live in
  * Redis. Here is only the earliest time of each lane, so that one timer fires at the next moment of
@@ -34,12 +34,6 @@ void schedule_lane_left(struct schedule *schedule, uint32_t lane);
 /* The same for a delivery of this endpoint: what is due already needs no peek. */
 void schedule_note_due(struct schedule *schedule, struct endpoint *endpoint, int64_t due_at_ms);
 
-/* Leases up to `count` due deliveries of the endpoint for dispatch; slots are reserved meanwhile.
- * Before `not_before_ms` (Redis's ms; 0: no such wish) peeks need not name the endpoint again; with
- * a count of 0 that is all that is done. */
-void schedule_lease(struct schedule *schedule, struct endpoint *endpoint, size_t count,
-                    uint64_t not_before_ms);
-
 /* The delivery is leased, and more than half of the lease has gone: it must be renewed, or go
  * back. */
 bool schedule_lapses(const struct schedule *schedule, const struct delivery *delivery);
@@ -54,6 +48,12 @@ void schedule_hold(struct schedule *schedule, struct delivery *delivery);
 /* The leased delivery of that event to that endpoint, if it is in hand; else NULL. */
 const struct delivery *schedule_in_hand(const struct schedule *schedule, const struct id *event,
                                         const struct id *endpoint);
+
+/* The same was claimed: if it is in hand, because its lease had lapsed, its settle uses the new
+ * one.
+ */
+bool schedule_claimed_again(struct schedule *schedule, const struct id *event,
+                            const struct id *endpoint, uint64_t lease);
 
 /* Milliseconds by which the earliest due delivery is late; 0 when none is. */
 uint64_t schedule_lag_ms(const struct schedule *schedule);

@@ -1,8 +1,10 @@
 /* settle.c - records what became of a delivery, and retries or finishes it.
  *
- * Memory path (the batch is open):    sent, cancelled -> an outcome in the batch, nothing to Redis
- * now anything else   -> move.lua, then the ordinal is moved Schedule path (leased from `due`):
- * everything      -> settle.lua, fenced by the lease
+ *   memory path (the batch is open)     sent, cancelled -> an outcome in the batch, nothing to Redis
+ *                                       anything else   -> move.lua, then the ordinal is moved
+ *   schedule path (leased from `due`)   everything      -> settle.lua, fenced by the lease
+ *
+ * Both scripts are called by entries.c, for many deliveries at once.
  *
  * A delivery that is being moved or renewed while its attempt ends keeps the result (struct
  * settlement) until the answer is there, because the answer brings the fence.
@@ -21,16 +23,15 @@
 #include "core/attempt.h"
 #include "core/attempt_log.h"
 #include "core/dispatch.h"
+#include "core/entries.h"
 #include "core/gate.h"
 #include "core/history.h"
 #include "core/journal.h"
 #include "core/schedule.h"
-#include "core/store_schedule.h"
 #include "core/watch.h"
 
 struct settle {
     struct core *core;
-    size_t pending;
 };
 
 /* What an attempt's end means for its delivery. */
@@ -46,75 +47,48 @@ struct settlement {
 
 /* ---- After Redis's answer ------------------------------------------------------------------- */
 
-/* A delivery that waits for the answer to a move or a settle. */
-struct waiting {
-    struct core *core;
-    struct delivery *delivery;
-    bool to_schedule; /* it goes on in the schedule: its due time is noted */
-    struct archive_end end;
-};
-
-static struct waiting *waiting_new(struct core *core, struct delivery *delivery, bool to_schedule,
-                                   const struct archive_end *end)
-{
-    struct waiting *waiting = malloc(sizeof(*waiting));
-    if (!waiting)
-        return NULL;
-    *waiting = (struct waiting){core, delivery, to_schedule, *end};
-    core->settle->pending++;
-    return waiting;
-}
-
 static void drop(struct core *core, struct delivery *delivery)
 {
     schedule_forget(core->schedule, delivery);
     dispatch_release(core->dispatch, delivery);
 }
 
-static void on_moved(void *arg, enum status status, const struct redis_value *reply)
+static void on_moved(struct core *core, struct delivery *delivery, enum status status,
+                     int64_t due_ms, const struct archive_end *end)
 {
-    struct waiting *waiting = arg;
-    struct core *core = waiting->core;
-    struct delivery *delivery = waiting->delivery;
-    core->settle->pending--;
+    if (status == ST_NOMEM)
+        log_error("settle.failed", "reason=nomem");
     if (status == ST_OK) {
-        store_saw_time(core->store, reply_integer(reply, 1));
         core->stats.deliveries_moved++;
-        if (reply_is(reply, 0, "gone")) { /* whoever has adopted the batch delivers it again */
+        if (due_ms == STORE_GONE) { /* whoever has adopted the batch delivers it again */
             journal_lost(core->journal, delivery->message->batch, delivery->ordinal);
         } else {
-            archive_delivery(core->archive, delivery, &waiting->end);
-            if (waiting->to_schedule)
-                schedule_note_due(core->schedule, delivery->endpoint, reply_integer(reply, 2));
+            archive_delivery(core->archive, delivery, end);
+            if (end->status != ARCHIVE_DEAD)
+                schedule_note_due(core->schedule, delivery->endpoint, due_ms);
             journal_moved(core->journal, delivery->message->batch, delivery->ordinal);
         }
     }
     drop(core, delivery);
-    free(waiting);
 }
 
-static void on_settled(void *arg, enum status status, const struct redis_value *reply)
+static void on_settled(struct core *core, struct delivery *delivery, enum status status,
+                       int64_t due_ms, const struct archive_end *end)
 {
-    struct waiting *waiting = arg;
-    struct core *core = waiting->core;
-    struct delivery *delivery = waiting->delivery;
-    core->settle->pending--;
+    if (status == ST_NOMEM)
+        log_error("settle.failed", "reason=nomem");
     if (status == ST_OK) {
-        store_saw_time(core->store, reply_integer(reply, 1));
-        history_saw_closed(core->history, reply_integer(reply, 3));
-        bool stale = reply_is(reply, 0, "stale");
-        if (!stale || waiting->end.status == ARCHIVE_SENT) /* it was, though others go on with it */
-            archive_delivery(core->archive, delivery, &waiting->end);
-        if (stale)
-            core->stats.leases_lost++;
-        else if (waiting->to_schedule)
-            schedule_note_due(core->schedule, delivery->endpoint, reply_integer(reply, 2));
+        bool stale = due_ms == STORE_STALE;
+        if (!stale || end->status == ARCHIVE_SENT) /* it was, though others go on with it */
+            archive_delivery(core->archive, delivery, end);
+        core->stats.leases_lost += stale;
+        if (due_ms > 0)
+            schedule_note_due(core->schedule, delivery->endpoint, due_ms);
     }
     drop(core, delivery);
-    free(waiting);
 }
 
-/* ---- Calls to Redis ------------------------------------------------------------------------- */
+/* ---- What is written ------------------------------------------------------------------------ */
 
 static struct slice log_of(const struct delivery *delivery)
 {
@@ -149,62 +123,19 @@ static void write_state(struct buf *buf, const struct delivery *delivery, bool d
 
 /* Moves a delivery of the memory path. */
 static void move(struct core *core, struct delivery *delivery, enum store_move_kind kind,
-                 uint64_t value, struct slice state, const struct archive_end *end,
-                 struct slice attempt)
+                 const struct entry_change *change)
 {
-    struct message *message = delivery->message;
-    struct waiting *waiting = waiting_new(core, delivery, kind != STORE_MOVE_DEAD, end);
-    struct store_move args = {
-        .batch = message->batch,
-        .ordinal = delivery->ordinal,
-        .event_id = message->id_text,
-        .endpoint = delivery->endpoint,
-        .record = message->raw,
-        .state = state,
-        .kind = kind,
-        .value = value,
-        .attempt = attempt,
-        .attempts_kept = core->options.attempts_kept,
-        .history_ttl_ms = core->options.history_ttl_ms,
-    };
-    if (waiting && store_move(core->store, &args, on_moved, waiting) == ST_OK)
-        return;
-    if (waiting)
-        on_moved(waiting, ST_NOMEM, NULL);
-    else
-        drop(core, delivery);
-    log_error("settle.failed", "reason=nomem");
+    delivery->phase = DELIVERY_SETTLING;
+    if (entries_move(core->entries, delivery, kind, change, on_moved) != ST_OK)
+        on_moved(core, delivery, ST_NOMEM, 0, &change->end);
 }
 
-/* Settles a leased delivery. */
 static void settle_leased(struct core *core, struct delivery *delivery, enum store_settle_kind kind,
-                          uint64_t delay_ms, struct slice state, struct slice outcome,
-                          const struct archive_end *end, struct slice log, struct slice attempt)
+                          const struct entry_change *change)
 {
-    struct message *message = delivery->message;
-    struct waiting *waiting = waiting_new(core, delivery, kind == STORE_SETTLE_RETRY, end);
-    struct store_settle args = {
-        .event = &message->id,
-        .event_id = message->id_text,
-        .endpoint = delivery->endpoint,
-        .lease = delivery->lease,
-        .kind = kind,
-        .delay_ms = delay_ms,
-        .state = state,
-        .ordinal = delivery->ordinal,
-        .outcome = outcome,
-        .log = log,
-        .attempt = attempt,
-        .attempts_kept = core->options.attempts_kept,
-        .history_ttl_ms = core->options.history_ttl_ms,
-    };
-    if (waiting && store_settle(core->store, &args, on_settled, waiting) == ST_OK)
-        return;
-    if (waiting)
-        on_settled(waiting, ST_NOMEM, NULL);
-    else
-        drop(core, delivery);
-    log_error("settle.failed", "reason=nomem");
+    delivery->phase = DELIVERY_SETTLING;
+    if (entries_settle(core->entries, delivery, kind, change, on_settled) != ST_OK)
+        on_settled(core, delivery, ST_NOMEM, 0, &change->end);
 }
 
 /* ---- The three ends ------------------------------------------------------------------------- */
@@ -222,14 +153,17 @@ static void finish(struct core *core, struct delivery *delivery, const struct ou
         core->stats.deliveries_sent++;
     else
         core->stats.deliveries_cancelled++;
-    delivery->phase = DELIVERY_SETTLING;
     if (delivery->lease) {
         uint8_t bytes[OUTCOME_BYTES];
         outcome_write(bytes, outcome);
-        settle_leased(core, delivery, STORE_SETTLE_DONE, 0, SLICE(""),
-                      slice_of(bytes, sizeof(bytes)), &end, log, attempt);
+        settle_leased(core, delivery, STORE_SETTLE_DONE,
+                      &(struct entry_change){.state = log,
+                                             .attempt = attempt,
+                                             .outcome = slice_of(bytes, sizeof(bytes)),
+                                             .end = end});
         return;
     }
+    delivery->phase = DELIVERY_SETTLING;
     archive_delivery(core->archive, delivery, &end);
     struct batch *batch = delivery->message->batch;
     batch_get(batch);
@@ -247,15 +181,16 @@ static void postpone(struct core *core, struct delivery *delivery, enum store_mo
     struct buf state;
     buf_init(&state, 512 + LIMIT_EVENT_LOG_BYTES);
     write_state(&state, delivery, kind == STORE_MOVE_DEAD, end->error, end->status_code, log);
-    delivery->phase = DELIVERY_SETTLING;
+    struct entry_change change = {
+        .state = buf_slice(&state), .attempt = attempt, .value = value, .end = *end};
     if (delivery->lease == 0) {
-        move(core, delivery, kind, value, buf_slice(&state), end, attempt);
+        move(core, delivery, kind, &change);
     } else {
         uint64_t now_ms = store_redis_ms(core->store);
-        uint64_t in_ms = kind == STORE_MOVE_AT ? (value > now_ms ? value - now_ms : 0) : value;
+        if (kind == STORE_MOVE_AT)
+            change.value = value > now_ms ? value - now_ms : 0;
         settle_leased(core, delivery,
-                      kind == STORE_MOVE_DEAD ? STORE_SETTLE_DEAD : STORE_SETTLE_RETRY, in_ms,
-                      buf_slice(&state), SLICE(""), end, SLICE(""), attempt);
+                      kind == STORE_MOVE_DEAD ? STORE_SETTLE_DEAD : STORE_SETTLE_RETRY, &change);
     }
     buf_free(&state);
 }
@@ -324,14 +259,17 @@ static void finish_success(struct core *core, struct settlement *settlement)
     log_debug("delivery.sent", "endpoint=%s event=%s attempt=%u status=%u duration_ms=%u",
               delivery->endpoint->id_text, delivery->message->id_text, delivery->attempts,
               record->status_code, record->duration_ms);
-    if (delivery->lease == 0) {
+    bool first_try = delivery->attempts == 1; /* listed once a second; others as failures are */
+    if (first_try)
         history_note_success(core->history, delivery->endpoint, record);
+    if (delivery->lease == 0) {
         finish(core, delivery, &outcome, SLICE(""), SLICE(""));
         return;
     }
     struct buf attempt, log;
     buf_init(&attempt, 4096);
-    attempt_record_write(&attempt, record);
+    if (!first_try)
+        attempt_record_write(&attempt, record);
     write_log(core, &log, delivery, record);
     finish(core, delivery, &outcome, buf_slice(&log), buf_slice(&attempt));
     buf_free(&log);
@@ -458,7 +396,6 @@ void settle_attempt(struct settle *settle, struct delivery *delivery,
     }
     *delivery->held = settlement;
     delivery->held->record.body.ptr = delivery->held->body;
-    settle->pending++;
 }
 
 void settle_release_held(struct settle *settle, struct delivery *delivery)
@@ -471,34 +408,42 @@ void settle_release_held(struct settle *settle, struct delivery *delivery)
         drop(settle->core, delivery);
         return;
     }
-    settle->pending--;
     conclude(settle->core, held);
     free(held);
 }
 
 /* ---- Long attempts -------------------------------------------------------------------------- */
 
-static void on_moved_leased(void *arg, enum status status, const struct redis_value *reply)
+/* The process ends: what became of the attempt is forgotten with it. */
+static void forget_held(struct core *core, struct delivery *delivery)
 {
-    struct waiting *waiting = arg;
-    struct core *core = waiting->core;
-    struct delivery *delivery = waiting->delivery;
-    free(waiting);
-    core->settle->pending--;
+    if (delivery->phase != DELIVERY_SETTLING)
+        return;
+    free(delivery->held);
+    delivery->held = NULL;
+    drop(core, delivery);
+}
+
+static void on_moved_leased(struct core *core, struct delivery *delivery, enum status status,
+                            int64_t lease_ms, const struct archive_end *end)
+{
+    (void)end;
     delivery->moving = false;
-    if (status == ST_OK && reply_is(reply, 0, "gone")) {
+    if (status == ST_STOPPED) {
+        forget_held(core, delivery);
+        return;
+    }
+    if (status == ST_OK && lease_ms == STORE_GONE) {
         delivery->lost = true; /* whoever has adopted the batch delivers it again */
         dispatch_moved(core->dispatch, delivery);
         journal_lost(core->journal, delivery->message->batch, delivery->ordinal);
     } else if (status == ST_OK) {
-        store_saw_time(core->store, reply_integer(reply, 1));
-        int64_t score = reply_integer(reply, 2);
         /* 0: a repeated call, and another has finished the delivery since. No score is ever 1, so
          * its settle will be stale. */
-        delivery->lease = score > 0 ? (uint64_t)score : 1;
-        delivery->lost = score == 0;
+        delivery->lease = lease_ms > 0 ? (uint64_t)lease_ms : 1;
+        delivery->lost = lease_ms == 0;
         dispatch_moved(core->dispatch, delivery);
-        schedule_note(core->schedule, delivery->endpoint->lane, score);
+        schedule_note(core->schedule, delivery->endpoint->lane, lease_ms);
         schedule_hold(core->schedule, delivery);
         core->stats.deliveries_moved++;
         journal_moved(core->journal, delivery->message->batch, delivery->ordinal);
@@ -509,32 +454,13 @@ static void on_moved_leased(void *arg, enum status status, const struct redis_va
 void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64_t lease_ms)
 {
     struct core *core = settle->core;
-    struct message *message = delivery->message;
-    struct waiting *waiting = waiting_new(core, delivery, true, &(struct archive_end){.error = ""});
-    if (!waiting)
-        return; /* the next tick tries again */
     struct buf state;
     buf_init(&state, 512);
     write_state(&state, delivery, false, "", 0, SLICE(""));
-    struct store_move args = {
-        .batch = message->batch,
-        .ordinal = delivery->ordinal,
-        .event_id = message->id_text,
-        .endpoint = delivery->endpoint,
-        .record = message->raw,
-        .state = buf_slice(&state),
-        .kind = STORE_MOVE_LEASED,
-        .value = lease_ms,
-        .attempt = SLICE(""),
-        .attempts_kept = core->options.attempts_kept,
-        .history_ttl_ms = core->options.history_ttl_ms,
-    };
-    delivery->moving = true;
-    if (store_move(core->store, &args, on_moved_leased, waiting) != ST_OK) {
-        delivery->moving = false;
-        core->settle->pending--;
-        free(waiting);
-    }
+    struct entry_change change = {
+        .state = buf_slice(&state), .value = lease_ms, .end = {.error = ""}};
+    delivery->moving = entries_move(core->entries, delivery, STORE_MOVE_LEASED, &change,
+                                    on_moved_leased) == ST_OK; /* else the next tick tries again */
     buf_free(&state);
 }
 

@@ -31,7 +31,6 @@
 #include "core/store.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -528,13 +527,29 @@ uint64_t store_redis_latest_ms(const struct store *store)
 
 /* ---- Keys, numbers, replies ----------------------------------------------------------------- */
 
+size_t store_key_max(const struct store *store)
+{
+    return strlen(store->options.key_prefix) + STORE_KEY_REST_MAX;
+}
+
+/* Some are made for each delivery: without printf. */
+size_t store_key_write(const struct store *store, char *out, const char *kind, const char *name)
+{
+    const char *parts[] = {store->options.key_prefix, ":{0}:", kind, name ? ":" : "", name};
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && parts[i]; i++) {
+        size_t part = strlen(parts[i]);
+        assert(len + part <= store_key_max(store));
+        memcpy(out + len, parts[i], part);
+        len += part;
+    }
+    return len;
+}
+
 struct slice store_key(const struct store *store, struct store_key *key, const char *kind,
                        const char *name)
 {
-    int len = snprintf(key->text, sizeof(key->text), "%s:{0}:%s%s%s", store->options.key_prefix,
-                       kind, name ? ":" : "", name ? name : "");
-    assert(len > 0 && (size_t)len < sizeof(key->text));
-    key->len = (size_t)len;
+    key->len = store_key_write(store, key->text, kind, name);
     return slice_of(key->text, key->len);
 }
 

@@ -24,7 +24,8 @@
 
 struct store;
 
-enum { STORE_KEY_MAX = 160 };
+/* A prefix has 32 bytes at most; the rest of a key is a kind and an id, or a short name. */
+enum { STORE_KEY_REST_MAX = 64, STORE_KEY_MAX = 32 + STORE_KEY_REST_MAX };
 
 /* What Redis's replicas must have before something counts as done (store_confirm.h). */
 struct store_confirm_options {
@@ -113,6 +114,9 @@ struct store_key {
 struct slice store_key(const struct store *store, struct store_key *key, const char *kind,
                        const char *name);
 struct slice store_key_lane(const struct store *store, struct store_key *key, uint32_t lane);
+/* The same to a place with room for store_key_max() bytes; returns how many it took. */
+size_t store_key_write(const struct store *store, char *out, const char *kind, const char *name);
+size_t store_key_max(const struct store *store);
 
 /* A number as an argument. */
 struct store_number {

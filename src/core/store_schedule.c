@@ -8,82 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/store_words.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-enum status store_move(struct store *store, const struct store_move *move, store_reply_fn *fn,
-                       void *arg)
-{
-    static const char *const kinds[] = {"in", "at", "leased", "dead"};
-    const char *endpoint = move->endpoint->id_text;
-    struct store_key text[8];
-    struct slice keys[] = {
-        store_key(store, &text[0], "journal", store_incarnation(store)),
-        store_key(store, &text[1], "progress", move->batch->id_text),
-        store_key(store, &text[2], "event", move->event_id),
-        store_key(store, &text[3], "due", endpoint),
-        store_key_lane(store, &text[4], move->endpoint->lane),
-        store_key(store, &text[5], "attempts", endpoint),
-        store_key(store, &text[6], "dead", endpoint),
-        store_key(store, &text[7], "dead", NULL),
-    };
-    struct store_number ordinal, value, kept, keep;
-    struct slice args[] = {
-        slice_str(move->batch->member),
-        store_u64(&ordinal, move->ordinal),
-        slice_str(move->event_id),
-        slice_str(endpoint),
-        move->record,
-        move->state,
-        slice_str(kinds[move->kind]),
-        store_u64(&value, move->value),
-        move->attempt,
-        store_u64(&kept, move->attempts_kept),
-        store_u64(&keep, move->history_ttl_ms),
-    };
-    return store_call_kept(store, store_script(store, "move"), keys, COUNT(keys), args, COUNT(args),
-                           fn, arg);
-}
-
-enum status store_settle(struct store *store, const struct store_settle *settle, store_reply_fn *fn,
-                         void *arg)
-{
-    static const char *const kinds[] = {"done", "retry", "dead"};
-    const char *endpoint = settle->endpoint->id_text;
-    char batch[BATCH_ID_TEXT];
-    batch_name_of(settle->event, batch);
-    struct store_key text[11];
-    struct slice keys[] = {
-        store_key(store, &text[0], "due", endpoint),
-        store_key_lane(store, &text[1], settle->endpoint->lane),
-        store_key(store, &text[2], "event", settle->event_id),
-        store_key(store, &text[3], "attempts", endpoint),
-        store_key(store, &text[4], "dead", endpoint),
-        store_key(store, &text[5], "dead", NULL),
-        store_key(store, &text[6], "batch", batch),
-        store_key(store, &text[7], "outcome", batch),
-        store_key(store, &text[8], "closed", NULL),
-        store_key(store, &text[9], "closed", "bytes"),
-        store_key(store, &text[10], "lanes", NULL),
-    };
-    struct store_number lease, delay, offset, kept, keep, lane;
-    struct slice args[] = {
-        slice_str(settle->event_id),
-        slice_str(endpoint),
-        settle->lease ? store_u64(&lease, settle->lease) : SLICE(""),
-        slice_str(kinds[settle->kind]),
-        store_u64(&delay, settle->delay_ms),
-        settle->kind == STORE_SETTLE_DONE ? settle->log : settle->state,
-        store_outcome_offset(&offset, settle->ordinal),
-        settle->outcome,
-        settle->attempt,
-        store_u64(&kept, settle->attempts_kept),
-        store_u64(&keep, settle->history_ttl_ms),
-        store_u64(&lane, settle->endpoint->lane),
-        slice_str(store_incarnation(store)),
-    };
-    return store_call(store, store_script(store, "settle"), keys, COUNT(keys), args, COUNT(args),
-                      fn, arg);
-}
 
 enum status store_peek(struct store *store, const uint32_t *lanes, const uint32_t *skip,
                        size_t count, size_t most, store_reply_fn *fn, void *arg)
@@ -100,19 +27,30 @@ enum status store_peek(struct store *store, const uint32_t *lanes, const uint32_
                               arg);
 }
 
-enum status store_lease(struct store *store, const struct endpoint *endpoint, size_t count,
-                        uint64_t lease_ms, uint64_t not_before_ms, store_reply_fn *fn, void *arg)
+enum status store_lease(struct store *store, const struct store_lease *leases, size_t count,
+                        uint64_t lease_ms, store_reply_fn *fn, void *arg)
 {
-    struct store_key text[3];
-    struct slice keys[] = {store_key(store, &text[0], "due", endpoint->id_text),
-                           store_key_lane(store, &text[1], endpoint->lane),
-                           store_key(store, &text[2], "lanes", NULL)};
-    struct store_number most, length, not_before, lane;
-    struct slice args[] = {slice_str(endpoint->id_text),     store_u64(&most, count),
-                           store_u64(&length, lease_ms),     store_u64(&not_before, not_before_ms),
-                           store_u64(&lane, endpoint->lane), slice_str(store_incarnation(store))};
-    return store_query_script(store, store_script(store, "lease"), keys, COUNT(keys), args,
-                              COUNT(args), fn, arg);
+    struct store_words words;
+    enum status status =
+        store_words_begin(&words, store, 1 + 2 * count, 2 + 4 * count, 1 + 3 * count);
+    if (status != ST_OK)
+        return status;
+    store_words_key(&words, "lanes", NULL);
+    store_words_arg(&words, slice_str(store_incarnation(store)));
+    store_words_number(&words, lease_ms);
+    for (size_t i = 0; i < count; i++) {
+        const struct endpoint *endpoint = leases[i].endpoint;
+        store_words_key(&words, "due", endpoint->id_text);
+        store_words_key_lane(&words, endpoint->lane);
+        store_words_arg(&words, slice_str(endpoint->id_text));
+        store_words_number(&words, endpoint->lane);
+        store_words_number(&words, leases[i].count);
+        store_words_number(&words, leases[i].not_before_ms);
+    }
+    status = store_query_script(store, store_script(store, "lease"), words.keys, words.key_count,
+                                words.args, words.arg_count, fn, arg);
+    store_words_end(&words);
+    return status;
 }
 
 enum status store_renew(struct store *store, const struct endpoint *endpoint, const char *event_id,

@@ -9,12 +9,13 @@ from collections import defaultdict
 from harness import RedisError
 from harness.formats import (OUTCOMES, bits, lane_of, member_of, pack_log, pack_outcome, read_batch,
                              read_state)
-from store import MOVED, Batch, Beat, Read, Store, answer
+from store import MOVED, Batch, Beat, Move, Read, Settle, Store, answer
 
 DOCUMENT, TOMBSTONE = "{}", '{"deleted":true}'
 LIVE_MS, LEASE_MS, KEEP_MS = 60, 40, 60_000
 LONG_MS = 600_000
 ATTEMPTS_KEPT = 5
+GONE = -1  # of a part that is not in my journal
 
 
 class Waiting:
@@ -157,7 +158,19 @@ class Replica:
     # ---- batches in memory ---------------------------------------------------------------------
 
     def work(self):
-        """One delivery of an open batch."""
+        """Some deliveries of open batches; those that are moved go in one call."""
+        moves = []
+        for _ in range(self.rng.choice((1, 1, 2, 4))):
+            self.work_one(moves)
+        if not moves:
+            return
+
+        def answered(reply):
+            for (_, moved), due in zip(moves, reply[1:]):
+                moved(due)
+        self.call(self.store.moves.later([move for move, _ in moves], ATTEMPTS_KEPT), answered)
+
+    def work_one(self, moves):
         if not self.open:
             return
         opened = self.rng.choice(self.open)
@@ -169,35 +182,36 @@ class Replica:
         if endpoint in self.world.deleted:
             opened.slots[ordinal] = "cancelled"
         elif lane_of(endpoint) not in self.lanes:
-            self.move(opened, ordinal, "foreign")
+            moves.append(self.move(opened, ordinal, "foreign"))
         elif not self.world.endpoints[endpoint]:
-            self.move(opened, ordinal, "dead")
+            moves.append(self.move(opened, ordinal, "dead"))
         else:
             what = self.world.attempt(self.rng)
             if what == "sent":
                 self.world.sent[event, endpoint] += 1
                 opened.slots[ordinal] = "sent"
             else:
-                self.move(opened, ordinal, what)
+                moves.append(self.move(opened, ordinal, what))
 
     def move(self, opened, ordinal, what):
+        """(what is asked for, what is done with the answer)."""
         event, endpoint = opened.deliveries[ordinal]
         opened.slots[ordinal] = "busy"
 
-        def moved(reply):
-            if what == "long" and reply[0] == b"gone":
+        def moved(due):
+            if what == "long" and due == GONE:
                 opened.slots[ordinal] = "pending"  # goes on as it is
                 return
             opened.slots[ordinal] = "moved"
             opened.marked.add(ordinal)
-            opened.taken_away |= reply[0] == b"gone"
-            if what == "long" and reply[2] > 0:
-                self.hand[event, endpoint] = (reply[2], ordinal)
+            opened.taken_away |= due == GONE
+            if what == "long" and due > 0:
+                self.hand[event, endpoint] = (due, ordinal)
 
         kind = {"long": "leased", "retry": "in", "foreign": "in", "dead": "dead"}[what]
         value = self.world.lease_ms if what == "long" else self.rng.choice((0, 5, 50))
-        self.call(self.store.move.later(event, endpoint, ordinal, kind, value, opened.record,
-                                        attempt=b"x", kept=ATTEMPTS_KEPT, part=opened.part), moved)
+        return Move(event, endpoint, ordinal, kind, value, opened.record, attempt=b"x",
+                    part=opened.part), moved
 
     def mark(self):
         for opened in self.open:
@@ -323,31 +337,47 @@ class Replica:
             self.clear(endpoint)
             return
 
-        def claimed(reply):
-            if reply and reply[1] == 0:
-                self.lanes.discard(lane_of(endpoint))
-            for event in reply[4:] if reply else ():
-                state = self.store.redis.call("HGET", self.store.key("event", event.decode()),
-                                              endpoint)
-                assert state is not None, f"{event} is due for {endpoint} and has no state"
-                self.hand[event.decode(), endpoint] = (reply[1], read_state(state)["ordinal"])
+        some = self.rng.sample([name.decode() for name in names], self.rng.randint(1, len(names)))
+        some = [endpoint] + [other for other in some
+                             if other != endpoint and self.world.endpoints[other]]
 
-        self.call(self.store.lease.later(endpoint, self.rng.randint(1, 3), self.world.lease_ms),
-                  claimed, once=True)
+        def claimed(reply):
+            at = 2
+            for wished in some if reply else ():
+                count, events = reply[at], reply[at + 3:at + 3 + max(reply[at], 0)]
+                at += 3 + len(events)
+                if count < 0:
+                    self.lanes.discard(lane_of(wished))
+                for event in events:
+                    state = self.store.redis.call("HGET", self.store.key("event", event.decode()),
+                                                  wished)
+                    assert state is not None, f"{event} is due for {wished} and has no state"
+                    self.hand[event.decode(), wished] = (reply[1], read_state(state)["ordinal"])
+
+        self.call(self.store.leases.later([(wished, self.rng.randint(1, 3), 0) for wished in some],
+                                          self.world.lease_ms), claimed, once=True)
 
     def finish(self):
-        """One delivery in hand: sent, failed, renewed or put back."""
+        """Some deliveries in hand, in one call: sent, failed or put back; or one is renewed."""
         if not self.hand:
             return
-        (event, endpoint), (lease, ordinal) = self.rng.choice(sorted(self.hand.items()))
         if not self.world.calm and self.rng.random() < 0.1:
+            (event, endpoint), (lease, ordinal) = self.rng.choice(sorted(self.hand.items()))
+
             def renewed(reply):
                 if reply and reply[2] == 1 and (event, endpoint) in self.hand:
                     self.hand[event, endpoint] = (reply[1], ordinal)
             self.call(self.store.renew.later(endpoint, lease, event, length=self.world.lease_ms),
                       renewed, once=True)
             return
-        del self.hand[event, endpoint]
+        count = min(self.rng.choice((1, 1, 2, 4, 8)), len(self.hand))
+        settles = [self.settle(*key) for key in self.rng.sample(sorted(self.hand), count)]
+        if self.rng.random() < 0.1:
+            settles.append(self.rng.choice(settles))
+        self.call(self.store.settles.later(settles, ATTEMPTS_KEPT))
+
+    def settle(self, event, endpoint):
+        lease, ordinal = self.hand.pop((event, endpoint))
         what, outcome = self.world.attempt(self.rng), "sent"
         if endpoint in self.world.deleted:
             what, outcome = "sent", "cancelled"
@@ -356,9 +386,8 @@ class Replica:
         elif what == "sent":
             self.world.sent[event, endpoint] += 1
         kind = {"sent": "done", "long": "retry"}.get(what, what)
-        self.call(self.store.settle.later(event, endpoint, lease, kind, self.rng.choice((0, 5, 50)),
-                                          ordinal, outcome=pack_outcome(outcome), log=self.log(),
-                                          attempt=b"x", kept=ATTEMPTS_KEPT))
+        return Settle(event, endpoint, lease, kind, self.rng.choice((0, 5, 50)), ordinal,
+                      outcome=pack_outcome(outcome), log=self.log(), attempt=b"x")
 
     def log(self):
         return self.rng.choice((b"", pack_log(1), pack_log(2, 3)))

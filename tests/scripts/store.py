@@ -8,6 +8,7 @@ import functools
 import hashlib
 import itertools
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import RedisError, wait_until
@@ -25,10 +26,11 @@ MEMBERS = ["journals", "lanes", "membership", "replicas", "replicas:info"]
 
 
 class Call:
-    """One script call. `before`: commands sent in front of it the first time (a batch's SET)."""
+    """One script call. `before`: commands sent in front of it the first time (a batch's SET). `read`: what
+    is made of the reply."""
 
-    def __init__(self, verb, keys, args, before=()):
-        self.verb, self.keys, self.args, self.before = verb, keys, args, before
+    def __init__(self, verb, keys, args, before=(), read=lambda reply: reply):
+        self.verb, self.keys, self.args, self.before, self.read = verb, keys, args, before, read
 
     def __repr__(self):
         return f"{self.verb} {self.args[:4]!r}"
@@ -45,6 +47,43 @@ class Read(Call):
 
     def words(self):
         return (self.verb, *self.args)
+
+
+class Numbers(dict):
+    """What several have in common, with its number from 1 on."""
+
+    def __init__(self, things):
+        super().__init__((thing, n) for n, thing in enumerate(dict.fromkeys(things), 1))
+
+
+@dataclass
+class Move:
+    """One delivery to be moved."""
+    event: str
+    endpoint: str
+    ordinal: int
+    kind: str = "in"
+    value: int = 0
+    record: bytes = b""
+    state: bytes = b""
+    attempt: bytes = b""
+    part: int = 0
+
+
+@dataclass
+class Settle:
+    """One delivery to be settled."""
+    event: str
+    endpoint: str
+    lease: object  # "": none
+    kind: str = "done"
+    delay: int = 0
+    ordinal: object = 0  # "": none
+    state: bytes = b""
+    outcome: bytes = None
+    log: bytes = b""
+    attempt: bytes = b""
+    record_bytes: int = 1000
 
 
 def verb(function):
@@ -72,12 +111,12 @@ class Store:
         for command in call.before if first else ():
             self.redis.call(*command)
         try:
-            return self.redis.call(*call.words())
+            return call.read(self.redis.call(*call.words()))
         except RedisError as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
         self.redis.call("SCRIPT", "LOAD", SCRIPTS[call.verb])
-        return self.redis.call(*call.words())
+        return call.read(self.redis.call(*call.words()))
 
     def wait(self, ms):
         """Until Redis's clock has gone on by so much: what ends at a time has ended then."""
@@ -188,17 +227,41 @@ class Store:
     # ---- the schedule --------------------------------------------------------------------------
 
     @verb
-    def move(self, event, endpoint, ordinal, kind="in", value=0, record=None, state=None,
-             attempt=b"", kept=100, keep=60_000, part=0):
-        batch = batch_of(event)[0]
-        keys = [self.key("journal", self.me), self.key("progress", batch),
-                self.key("event", event), self.key("due", endpoint),
-                self.key("lane", lane_of(endpoint)), self.key("attempts", endpoint),
-                self.key("dead", endpoint), self.key("dead")]
-        state = state or pack_state(ordinal, dead=kind == "dead")
-        return Call("move", keys, [member_name(batch, part), ordinal, event, endpoint,
-                                   record or pack_record("a.b", b"{}"), state, kind, value, attempt,
-                                   kept, keep])
+    def move(self, event, endpoint, *args, kept=100, keep=60_000, **options):
+        """One of them: (status, now, due time in ms)."""
+        def read(reply):
+            now, due = reply
+            return [b"gone" if due < 0 else b"ok", now, max(due, 0)]
+        call = self.moves.later([Move(event, endpoint, *args, **options)], kept, keep)
+        call.read = read
+        return call
+
+    @verb
+    def moves(self, moves, kept=100, keep=60_000):
+        """Of any events, batches and endpoints: [now, due time of each, or -1]."""
+        batches = Numbers((batch_of(move.event)[0], move.part) for move in moves)
+        records = {move.event: move.record for move in moves}
+        events = Numbers((move.event, batch_of(move.event)[0], move.part) for move in moves)
+        endpoints = Numbers(move.endpoint for move in moves)
+        keys = [self.key("journal", self.me), self.key("dead")]
+        keys += [self.key("progress", name) for name, _ in batches]
+        keys += [self.key("event", event) for event, _, _ in events]
+        args = [kept, keep, len(batches), len(events), len(endpoints)]
+        args += [member_name(*batch) for batch in batches]
+        for event, *batch in events:
+            args += [event, records[event] or pack_record("a.b", b"{}"), batches[tuple(batch)]]
+        for endpoint in endpoints:
+            keys += self.of_endpoint(endpoint)
+            args.append(endpoint)
+        for move in moves:
+            state = move.state or pack_state(move.ordinal, dead=move.kind == "dead")
+            args += [events[move.event, batch_of(move.event)[0], move.part],
+                     endpoints[move.endpoint], move.ordinal, move.kind, move.value, state, move.attempt]
+        return Call("move", keys, args)
+
+    def of_endpoint(self, endpoint):
+        return [self.key("due", endpoint), self.key("lane", lane_of(endpoint)),
+                self.key("attempts", endpoint), self.key("dead", endpoint)]
 
     @verb
     def peek(self, lanes, most=100, skip=0):
@@ -207,9 +270,22 @@ class Store:
 
     @verb
     def lease(self, endpoint, count=10, length=10_000, not_before=0):
-        keys = [self.key("due", endpoint), self.key("lane", lane_of(endpoint)), self.key("lanes")]
-        return Call("lease", keys, [endpoint, count, length, not_before, lane_of(endpoint),
-                                    self.me])
+        """Of one endpoint: [now, end of the lease or 0, earliest score left, how many are left, event …]."""
+        def read(reply):
+            now, end, claimed, *rest = reply
+            return [now, end if claimed >= 0 else 0, *rest]
+        call = self.leases.later([(endpoint, count, not_before)], length)
+        call.read = read
+        return call
+
+    @verb
+    def leases(self, wishes, length=10_000):
+        """`wishes`: (endpoint, how many, not before)."""
+        keys, args = [self.key("lanes")], [self.me, length]
+        for endpoint, count, not_before in wishes:
+            keys += [self.key("due", endpoint), self.key("lane", lane_of(endpoint))]
+            args += [endpoint, lane_of(endpoint), count, not_before]
+        return Call("lease", keys, args)
 
     @verb
     def renew(self, endpoint, *held, length=10_000):
@@ -217,19 +293,40 @@ class Store:
         return Call("renew", [self.key("due", endpoint)], [length, *held])
 
     @verb
-    def settle(self, event, endpoint, lease, kind="done", delay=0, ordinal=0, state=None,
-               outcome=None, log=b"", attempt=b"", kept=100, keep=60_000):
-        batch = batch_of(event)[0]
-        keys = [self.key("due", endpoint), self.key("lane", lane_of(endpoint)),
-                self.key("event", event), self.key("attempts", endpoint),
-                self.key("dead", endpoint), self.key("dead"), self.key("batch", batch),
-                self.key("outcome", batch), self.key("closed"), self.key("closed", "bytes"),
-                self.key("lanes")]
-        state = log if kind == "done" else state or pack_state(ordinal, dead=kind == "dead", log=log)
-        outcome = pack_outcome("sent") if outcome is None else outcome
-        return Call("settle", keys, [event, endpoint, lease, kind, delay, state,
-                                     ordinal * OUTCOME_BYTES, outcome, attempt, kept, keep,
-                                     lane_of(endpoint), self.me])
+    def settle(self, event, endpoint, *args, kept=100, keep=60_000, **options):
+        """One of them: [status, now, due time in ms or 0, bytes of all history or -1]."""
+        def read(reply):
+            now, history, due = reply
+            status = {-1: b"stale", -2: b"moved", -3: b"leased"}.get(due, b"ok")
+            return [status, now, max(due, 0), history]
+        call = self.settles.later([Settle(event, endpoint, *args, **options)], kept, keep)
+        call.read = read
+        return call
+
+    @verb
+    def settles(self, settles, kept=100, keep=60_000):
+        """Of any events and endpoints: [now, bytes of all history or -1, due time of each or why not]."""
+        batches = Numbers(batch_of(settle.event)[0] for settle in settles if settle.kind == "done")
+        endpoints = Numbers(settle.endpoint for settle in settles)
+        keys = [self.key("dead"), self.key("closed"), self.key("closed", "bytes"), self.key("lanes")]
+        args = [self.me, kept, keep, len(batches), len(endpoints)]
+        for batch in batches:
+            keys += [self.key("batch", batch), self.key("outcome", batch)]
+        for endpoint in endpoints:
+            keys += self.of_endpoint(endpoint)
+            args += [endpoint, lane_of(endpoint)]
+        for settle in settles:
+            keys.append(self.key("event", settle.event))
+            args += [endpoints[settle.endpoint], settle.event, settle.lease, settle.attempt, settle.kind]
+            state = settle.state or pack_state(settle.ordinal, dead=settle.kind == "dead",
+                                               log=settle.log)
+            args += {"done": [settle.log, batches.get(batch_of(settle.event)[0]),
+                              settle.ordinal * OUTCOME_BYTES,
+                              pack_outcome("sent") if settle.outcome is None else settle.outcome,
+                              settle.record_bytes],
+                     "retry": [state, settle.delay, "", "", ""],
+                     "dead": [state, "", "", "", ""]}[settle.kind]
+        return Call("settle", keys, args)
 
     @verb
     def dead_replay(self, event, endpoint, what="replay", ordinal=0, state=None, log=b"",

@@ -4,7 +4,7 @@ import pytest
 from harness.formats import (FormatError, batch_of, hash_stable, id_bytes, id_text, lane_of, pack,
                              pack_log, pack_outcome, pack_state, read_batch, unpack)
 from harness.invariants import Broken, Snapshot, check, deliveries, problems
-from store import MOVED, Batch, Store, endpoint_ids
+from store import MOVED, Batch, Store, endpoint_ids, member
 
 ONE, TWO = endpoint_ids(2)
 
@@ -152,8 +152,10 @@ WRONG = {
     "too_many_attempts": ("LPUSH attempts:{ONE} y", "D8 {ONE} has 2 attempts"),
     "unknown_key": ("SET strange:key x", "K1 unknown key"),
     "key_of_another_type": ("SET idem x", "K1 "),
-    "answer_without_index": ("HSET idem:ids x y", "K2 78 is in idem:ids"),
-    "index_without_answer": ("ZADD uid 1 x", "K2 78 is in uid and"),
+    "key_of_no_batch": ("HSET idem:ids x y", "K2 78 is in idem:ids and not in its batch's list"),
+    "key_that_is_not_listed": ("HSET uid:ids {entry} x", "K2 {u} is in uid:ids and not in its"),
+    "list_that_is_not_indexed": ("ZREM uid {entry}", "K2 {entry_hex} is in uid:ids and not in uid"),
+    "index_without_a_list": ("HDEL uid:ids {entry}", "K2 {entry_hex} is in uid and not in uid:ids"),
 }
 
 
@@ -191,9 +193,11 @@ def test_what_is_not_in_order_is_told(redis, batches, what):
     opened, closed = batches
     names = {"open": opened.name, "closed": closed.name, "E": opened.events[0], "ONE": ONE,
              "TWO": TWO, "lane": lane_of(ONE), "lane2": lane_of(TWO),
-             "member": redis.call("ZRANGE", "tl:{0}:closed", 0, 0)[0].decode()}
+             "member": redis.call("ZRANGE", "tl:{0}:closed", 0, 0)[0].decode(),
+             "u": member("u").hex(), "entry_hex": opened.entry.hex()}
+    raw = {"{alive}": pack_state(1), "{entry}": opened.entry}
     verb, key, *words = command.split(" ")
-    words = [pack_state(1) if word == "{alive}" else word.format(**names) for word in words]
+    words = [raw.get(word) or word.format(**names) for word in words]
     if key == "idem":
         redis.call("DEL", "tl:{0}:idem", "tl:{0}:idem:ids")
     redis.call(verb, "tl:{0}:" + key.format(**names), *words)

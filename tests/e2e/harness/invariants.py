@@ -48,7 +48,8 @@ Lanes
 
 Keys
   K1  Every key is one that is known here, of its type.
-  K2  `idem` and `idem:ids` have the same members; `uid` and `uid:ids` too.
+  K2  Each batch in `idem` has a list of members in `idem:ids`, and none is there without. Each key there
+      is in the list of its answer's batch. The same for `uid`.
   K3  `jobs` lists every job. One that is not finished has the score "inf", no expiry and an owner; one
       that is finished expires at its score.
   K4  Each version in `config:changes` is that of one change, above the floor and up to the present one.
@@ -63,6 +64,7 @@ from .formats import (LANES, OUTCOME_BYTES, FormatError, batch_of, bits, lane_of
 ORPHAN_MS = 600_000
 ORDINAL_NONE = 2**32 - 1
 TOMBSTONE = b"\0"
+KEY_BYTES, ENTRY_BYTES = 16, 15  # of a key's member, of a batch's name in the indexes of keys
 SLACK_MS = 1000  # between an expiry and the score that repeats it
 
 # kind -> type, of keys with a name behind it, and of those without
@@ -433,10 +435,15 @@ def _json(text):
 
 def _keys(snapshot, say):
     for index in ("idem", "uid"):
-        members, answers = set(snapshot.one(index)), set(snapshot.one(f"{index}:ids"))
-        for member in members ^ answers:
-            has, lacks = (index, f"{index}:ids") if member in members else (f"{index}:ids", index)
-            say(f"K2 {member.hex()} is in {has} and not in {lacks}")
+        fields = snapshot.one(f"{index}:ids")
+        batches, listed = set(snapshot.one(index)), {name for name in fields if len(name) == ENTRY_BYTES}
+        for name in batches ^ listed:
+            has, lacks = (index, f"{index}:ids") if name in batches else (f"{index}:ids", index)
+            say(f"K2 {name.hex()} is in {has} and not in {lacks}")
+        for member in fields.keys() - listed:
+            members = fields.get(fields[member][:ENTRY_BYTES], b"")
+            if member not in (members[at:at + KEY_BYTES] for at in range(0, len(members), KEY_BYTES)):
+                say(f"K2 {member.hex()} is in {index}:ids and not in its batch's list")
 
 
 def _jobs(snapshot, say):

@@ -138,6 +138,9 @@ else
 end
 
 local reply = {'ok', 0, table.concat(mine, ',')}
+if whole and #ARGV == arg then
+    return reply -- as most do: what follows would take time to define
+end
 
 -- ---- keys ------------------------------------------------------------------------------------------
 

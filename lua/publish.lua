@@ -10,8 +10,9 @@
 -- KEYS  1 batch blob   2 journal of the owner   3 outcomes of the batch
 --       4 journals (zset of every incarnation that has a journal)   5 configuration (hash)
 --       of a batch in parts: how many parts are open, replicas, then the journal of each part
---       of one with keys: its progress bitmap, index of idempotency keys (zset), the keys (hash)
---       of one with uids: index of uids, the uids
+--       of one with keys: its progress bitmap; index of idempotency keys (zset, score = expiry), the keys
+--         (hash), lists of keys (hash)
+--       of one with uids: the same three for them
 -- ARGV  1 batch id   2 sequence (the score in a journal)   3 most batches a journal may hold
 --       4 the owner's incarnation
 --       5 version of the configuration that its events were matched by; "": new enough
@@ -33,18 +34,18 @@
 --       or "" (all are others', adopted or closed). No verdicts: all events are new. Else there is one for
 --       each event with a key: 0 = it is new, "d<answer>" = duplicate of that event, "u<answer>" = its uid
 --       belongs to that event, "f" = no room for its key.
--- Cost  without keys 6-7 commands a batch. With idempotency keys 6 more, with uids 5, however many; 5 for
---       each batch of which expired keys are dropped. When a key is not new: 1-2, and 2-15 for each event
---       that is refused. 4-5 for each part of another, and 1.
+-- Cost  without keys 6-7 commands a batch. With idempotency keys 6-7 more, with uids 5-6, however many; 5
+--       for each batch of which expired keys are dropped. When a key is not new: 1-2, and 2-16 for each
+--       event that is refused. 4-5 for each part of another, and 1.
 -- Guarantee: either nothing counts ("noblob", "journal_full", "stale", an error reply), or each part is in
 --       one journal, whose owner is among those who have one, the blob has no expiry, its new keys
 --       are taken, and the ordinals of refused events are marked, so that nobody delivers them.
 --
 -- Keys of a kind are fields of one hash: member -> answer. All that a batch has taken expire together, so
--- the index by expiry has one entry for them, named as the batch: 15 bytes that its answers start with.
--- The hash has a field of that name with their members. So a key leads to its expiry by way of its
--- answer, and what has expired to its keys; one that a later event has taken since is not its own any
--- more and stays. The hash has as many keys as fields less entries of the index.
+-- the index by expiry has one entry for them, named as the batch: 15 bytes that its answers start with;
+-- under that name there is the list of their members. A batch that has one key needs no list: its entry
+-- is the member. So a key leads to its expiry, by way of its answer, and what has expired to its keys.
+-- A later event may have taken one since: such a key is not of the old batch any more, and stays.
 --
 -- A part for a replica that is buried, or whose journal is full, falls to the owner: beyond the most
 -- its journal may hold by the parts of one batch. One that dies behind this look is adopted from. Its
@@ -155,27 +156,40 @@ end
 -- Drops keys that have expired, batch by batch until they were `most`.
 local function trim(kind, now, most)
     while most > 0 do
-        local batch = redis.call('ZRANGEBYSCORE', kind.index, '-inf', now, 'LIMIT', 0, 1)[1]
-        if not batch then
+        local entry = redis.call('ZRANGEBYSCORE', kind.index, '-inf', now, 'LIMIT', 0, 1)[1]
+        if not entry then
             return
         end
-        local gone, members = {batch}, split(redis.call('HGET', kind.fields, batch) or '', MEMBER)
+        local listed = #entry == BATCH
+        local members, gone = {entry}, {}
+        if listed then
+            members = split(redis.call('HGET', kind.lists, entry) or '', MEMBER)
+            redis.call('HDEL', kind.lists, entry)
+        end
         local answers = members[1] and redis.call('HMGET', kind.fields, unpack(members)) or {}
         for i, answer in ipairs(answers) do
-            if answer and string.sub(answer, 1, BATCH) == batch then
+            local batch = answer and string.sub(answer, 1, BATCH)
+            if batch and (batch == entry or not listed and not redis.call('ZSCORE', kind.index, batch)) then
                 gone[#gone + 1] = members[i]
             end
         end
-        redis.call('HDEL', kind.fields, unpack(gone))
-        redis.call('ZREM', kind.index, batch)
+        if gone[1] then
+            redis.call('HDEL', kind.fields, unpack(gone))
+        end
+        redis.call('ZREM', kind.index, entry)
         most = most - #members - 1
     end
 end
 
 -- Enters keys of this batch: their members one behind the other, and members and answers by turns.
 local function enter(kind, members, pairs)
-    redis.call('HSET', kind.fields, kind.batch, members, unpack(pairs))
-    redis.call('ZADD', kind.index, kind.expiry, kind.batch)
+    redis.call('HSET', kind.fields, unpack(pairs))
+    if #members == MEMBER then
+        redis.call('ZADD', kind.index, kind.expiry, members)
+    else
+        redis.call('HSET', kind.lists, kind.batch, members)
+        redis.call('ZADD', kind.index, kind.expiry, kind.batch)
+    end
 end
 
 -- The verdicts on a batch that has keys which are known, or known to be too many; or of which nothing is
@@ -211,7 +225,8 @@ local function judge(idem, uid, numbers, progress, now)
         if kind.taken[kind.member] or not known then
             return kind.taken[kind.member]
         end
-        local expiry = redis.call('ZSCORE', kind.index, string.sub(known, 1, BATCH))
+        local expiry = redis.call('ZSCORE', kind.index, string.sub(known, 1, BATCH)) or
+                       redis.call('ZSCORE', kind.index, kind.member)
         return expiry and tonumber(expiry) > now and known
     end
 
@@ -276,8 +291,6 @@ local function judge(idem, uid, numbers, progress, now)
     local verdicts, refused_any = {}, false
     for _, kind in ipairs({idem, uid}) do
         kind.at, kind.taken, kind.list, kind.pairs = 0, {}, {}, {}
-        kind.room = not repeated and kind.members[1] and
-                    kind.most - redis.call('HLEN', kind.fields) + redis.call('ZCARD', kind.index)
     end
     for at = 1, #numbers, NUMBERS do
         local has, first, ordinals, refused = struct.unpack('<BI4I4I4', numbers, at)
@@ -307,7 +320,7 @@ if #ARGV > arg then
     for n = 1, (#ARGV - arg - 1) / 4 do
         local at = arg + 4 * n - 2
         local members = split(ARGV[at + 2], MEMBER)
-        local kind = {index = KEYS[key + 2 * n], fields = KEYS[key + 2 * n + 1], most = tonumber(ARGV[at]),
+        local kind = {index = KEYS[key + 3 * n - 1], fields = KEYS[key + 3 * n], lists = KEYS[key + 3 * n + 1],
                       expiry = string.format('%d', now + ARGV[at + 1]), members = members,
                       answers = split(ARGV[at + 3], ANSWER), batch = string.sub(ARGV[at + 3], 1, BATCH),
                       all_known = {}}
@@ -322,8 +335,8 @@ if #ARGV > arg then
                 here[members[i]] = true
             end
             kind.all_known = known
-            -- Fields are no fewer than keys.
-            all_new = all_new and redis.call('HLEN', kind.fields) + #members <= kind.most
+            kind.room = ARGV[at] - redis.call('HLEN', kind.fields)
+            all_new = all_new and #members <= kind.room
         end
     end
     reply[2] = now

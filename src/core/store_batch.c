@@ -32,7 +32,7 @@ static enum status send_blob(struct store *store, const struct batch *batch, sto
 
 enum {
     PUBLISH_PARTS = BATCH_PARTS_MAX + 1,
-    PUBLISH_KEYS = 5 + 2 + PUBLISH_PARTS + 3 + 2, /* always, parts', keys', uids' */
+    PUBLISH_KEYS = 5 + 2 + PUBLISH_PARTS + 4 + 3, /* always, parts', keys', uids' */
     PUBLISH_ARGS = 6 + 1 + 2 * PUBLISH_PARTS + 5 + 4
 };
 
@@ -86,6 +86,7 @@ static void publish_add_kind(struct publish_words *words, const struct store *st
 {
     publish_key_word(words, store, name, NULL);
     publish_key_word(words, store, name, "ids");
+    publish_key_word(words, store, name, "batches");
     publish_number(words, most);
     publish_number(words, ttl_ms);
     publish_word(words, key_claims_members(claims, kind));

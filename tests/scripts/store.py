@@ -70,6 +70,10 @@ class Store:
     def key(self, *names):
         return ":".join((self.prefix, "{0}", *map(str, names)))
 
+    def key_names(self, kind):
+        """What is kept of a kind of keys: index, answers, lists."""
+        return [self.key(kind), self.key(kind, "ids"), self.key(kind, "batches")]
+
     def make(self, call, first=True):
         """Sends it; a server that does not know the script is given it, as redis_conn.c does."""
         for command in call.before if first else ():
@@ -110,12 +114,12 @@ class Store:
             args += [self.key("to", "")]
             args += itertools.chain.from_iterable((part, owners[part]) for part in parts)
         if claims:
-            keys += [self.key("progress", batch.name), self.key("idem"), self.key("idem", "ids")]
+            keys += [self.key("progress", batch.name), *self.key_names("idem")]
             args += [b"".join(struct.pack("<BIII", bool(idem) + 2 * bool(uid), *numbers)
                               for idem, uid, _, *numbers in claims),
                      idem_max, idem_ttl, *key_lists(claims, 0)]
         if any(claim[1] for claim in claims):
-            keys += [self.key("uid"), self.key("uid", "ids")]
+            keys += self.key_names("uid")
             args += [uid_max, uid_ttl, *key_lists(claims, 1)]
 
         def complete(reply):

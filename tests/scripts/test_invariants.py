@@ -74,7 +74,7 @@ def batches(redis):
     for endpoint in (ONE, TWO):
         store.endpoint_put(endpoint, "{}")
     opened, closed = Batch([ONE, TWO], [ONE], [TWO]), Batch([ONE], [ONE, TWO])
-    store.publish(opened, [opened.claim(1, "k", "u")])
+    store.publish(opened, [opened.claim(1, "k", "u"), opened.claim(2, "l")])
     store.publish(closed)
     store.move(opened.events[0], ONE, 0, attempt=b"x")
     store.move(opened.events[0], TWO, 1, "dead")
@@ -152,10 +152,11 @@ WRONG = {
     "too_many_attempts": ("LPUSH attempts:{ONE} y", "D8 {ONE} has 2 attempts"),
     "unknown_key": ("SET strange:key x", "K1 unknown key"),
     "key_of_another_type": ("SET idem x", "K1 "),
-    "key_of_no_batch": ("HSET idem:ids x y", "K2 78 is in idem:ids and not in its batch's list"),
-    "key_that_is_not_listed": ("HSET uid:ids {entry} x", "K2 {u} is in uid:ids and not in its"),
-    "list_that_is_not_indexed": ("ZREM uid {entry}", "K2 {entry_hex} is in uid:ids and not in uid"),
-    "index_without_a_list": ("HDEL uid:ids {entry}", "K2 {entry_hex} is in uid and not in uid:ids"),
+    "key_of_no_batch": ("HSET idem:ids x y", "K2 78 is in idem:ids and nothing of it in idem"),
+    "key_that_is_not_indexed": ("ZREM uid {u_raw}", "K2 {u} is in uid:ids and nothing of it in uid"),
+    "key_that_is_not_listed": ("HSET idem:batches {entry} x", "K2 {k} is in idem:ids and nothing of it"),
+    "list_that_is_not_indexed": ("ZREM idem {entry}", "K2 {entry_hex} is in idem:batches and not in idem"),
+    "batch_without_a_list": ("HDEL idem:batches {entry}", "K2 {entry_hex} is in idem and not in idem:"),
 }
 
 
@@ -194,11 +195,11 @@ def test_what_is_not_in_order_is_told(redis, batches, what):
     names = {"open": opened.name, "closed": closed.name, "E": opened.events[0], "ONE": ONE,
              "TWO": TWO, "lane": lane_of(ONE), "lane2": lane_of(TWO),
              "member": redis.call("ZRANGE", "tl:{0}:closed", 0, 0)[0].decode(),
-             "u": member("u").hex(), "entry_hex": opened.entry.hex()}
-    raw = {"{alive}": pack_state(1), "{entry}": opened.entry}
+             "u": member("u").hex(), "k": member("k").hex(), "entry_hex": opened.entry.hex()}
+    raw = {"{alive}": pack_state(1), "{entry}": opened.entry, "{u_raw}": member("u")}
     verb, key, *words = command.split(" ")
     words = [raw.get(word) or word.format(**names) for word in words]
-    if key == "idem":
+    if what == "key_of_another_type":
         redis.call("DEL", "tl:{0}:idem", "tl:{0}:idem:ids")
     redis.call(verb, "tl:{0}:" + key.format(**names), *words)
     found = problems(Snapshot(redis), attempts_kept=1)

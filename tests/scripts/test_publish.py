@@ -2,7 +2,7 @@
 
 import pytest
 from harness.formats import lane_of
-from harness.invariants import KEY_BYTES, Snapshot, check
+from harness.invariants import Snapshot, check
 from store import ORPHAN_SECONDS, Batch, Store, answer, endpoint_ids, member
 
 ONE, TWO = endpoint_ids(2)
@@ -20,14 +20,17 @@ def progress(store, batch):
 def expire(store, *batches):
     """The keys that these batches have taken have expired, one batch after the other."""
     for kind in ("idem", "uid"):
+        fields = store.redis.call("HGETALL", store.key(kind, "ids"))
         for score, batch in enumerate(batches, 1):
-            store.redis.call("ZADD", store.key(kind), "XX", score, batch.entry)
+            mine = [member for member, kept in zip(fields[::2], fields[1::2])
+                    if kept.startswith(batch.entry)]
+            for entry in (batch.entry, *mine):
+                store.redis.call("ZADD", store.key(kind), "XX", score, entry)
 
 
 def keys(store, kind="idem"):
     """All keys of a kind that are there, expired or not."""
-    fields = store.redis.call("HKEYS", store.key(kind, "ids"))
-    return {field for field in fields if len(field) == KEY_BYTES}
+    return set(store.redis.call("HKEYS", store.key(kind, "ids")))
 
 
 def test_a_stored_batch_is_in_the_journal_and_stays(a, redis):
@@ -204,23 +207,28 @@ def test_expired_keys_make_room_at_a_bounded_pace(a, redis):
         check(redis)
 
 
-def test_an_expired_key_that_was_taken_again_is_not_dropped_with_the_old(a, redis):
-    """It had not been dropped yet when a later event took it; the old batch still lists it."""
-    old = [Batch([ONE], [ONE]) for _ in range(5)]
-    for number, batch in enumerate(old):
-        a.publish(batch, [batch.claim(0, f"{number}"), batch.claim(1, uid=f"{number}")])
-    expire(a, *old)
-    first, second = Batch([ONE]), Batch([ONE], [ONE])
-    assert a.publish(first, [first.claim(0, "4", "4")])[3:] == [0]
-    assert member("3") in keys(a) and member("3") in keys(a, "uid"), "not all were dropped yet"
-    for number in range(9):
-        batch = Batch([ONE], [ONE])
-        a.publish(batch, [batch.claim(0, f"new{number}"), batch.claim(1, uid=f"new{number}")])
+@pytest.mark.parametrize("then", [1, 2], ids=["one", "two"])
+@pytest.mark.parametrize("now", [1, 2], ids=["by one", "by two"])
+def test_an_expired_key_that_was_taken_again_is_not_dropped_with_the_old(a, redis, then, now):
+    """It had not been dropped yet when a later event took it. A batch of one key has no list of them."""
+    def take(*names):
+        batch = Batch(*[[ONE]] * len(names))
+        assert set(a.publish(batch, [batch.claim(n, *[name] * 2)
+                                     for n, name in enumerate(names)])[3:]) == {0}
+        return batch
+
+    expire(a, *[take(*(f"{n}", f"{n}+")[:then]) for n in range(5)])
+    first, second = take(*("4", "another")[:now]), Batch([ONE], [ONE])
+    assert {member("3"), member("4")} <= keys(a) & keys(a, "uid"), "not all were dropped yet"
+    for n in range(9):
+        take(f"new{n}")
     assert redis.call("ZCOUNT", a.key("idem"), 0, 10**6) == 0, "now they were"
-    assert member("3") not in keys(a)
+    assert not (keys(a) | keys(a, "uid")) & {member("3"), member("4+")}
     assert a.publish(second, [second.claim(0, "4"), second.claim(1, uid="4")])[3:] == [
         letter + answer(first.events[0]) for letter in (b"d", b"u")]
-    check(redis)
+    expire(a, first)
+    take("last")
+    assert not (keys(a) | keys(a, "uid")) & {member("4"), member("another")}
 
 
 def test_a_key_that_expired_needs_no_room_to_be_taken_again(a, redis):
@@ -253,12 +261,13 @@ def test_of_many_keys_none_is_lost_or_mixed_up(a, redis):
 
 def test_when_the_list_of_a_batch_is_lost_others_are_stored_all_the_same(a, redis):
     """A Redis that evicts keys may lose one of the two."""
-    first, second = Batch([ONE]), Batch([ONE])
-    a.publish(first, [first.claim(0, "k")])
+    first, second = Batch([ONE], [ONE]), Batch([ONE])
+    a.publish(first, [first.claim(0, "k"), first.claim(1, "l")])
     expire(a, first)
-    redis.call("DEL", a.key("idem", "ids"))
+    redis.call("DEL", a.key("idem", "batches"))
     assert a.publish(second, [second.claim(0, "k")])[3:] == [0]
-    check(redis)
+    assert not redis.call("ZSCORE", a.key("idem"), first.entry)
+    redis.call("HDEL", a.key("idem", "ids"), member("l"))  # nobody knows of it any more
 
 
 def test_a_repeated_call_says_no_room_where_the_first_did(a):
@@ -283,7 +292,7 @@ def test_a_refused_event_stays_refused_when_the_key_expires_before_the_repeated_
     assert refused[1:] == answer(first.events[0]) and accepted == 0
     expire(a, first, second)
     if gone:
-        redis.call("DEL", *(a.key(*name) for kind in ("idem", "uid") for name in ((kind,), (kind, "ids"))))
+        redis.call("DEL", *a.key_names("idem"), *a.key_names("uid"))
     before = dump()
     assert a.make(call, first=False)[3:] == [b"f" if gone else refused, 0]
     assert dump() == before
@@ -486,7 +495,7 @@ def test_what_another_has_delivered_is_not_taken_for_refused(a, b, redis):
     verdicts = a.make(call)[3:]
     assert b.progress(batch.member(1), 0)[0] == b"ok"
     assert b.move(batch.events[0], TWO, 0, part=1)[0] == b"already"
-    redis.call("DEL", *(a.key(*name) for name in (("idem",), ("idem", "ids"))))
+    redis.call("DEL", *a.key_names("idem"))
     assert a.make(call, first=False)[3:] == [0, b"f"] and verdicts[1][:1] == b"d"
     assert Snapshot(redis).refused(batch.name) == {1}
 

@@ -48,8 +48,8 @@ Lanes
 
 Keys
   K1  Every key is one that is known here, of its type.
-  K2  Each batch in `idem` has a list of members in `idem:ids`, and none is there without. Each key there
-      is in the list of its answer's batch. The same for `uid`.
+  K2  Each batch in `idem` has a list of keys in `idem:batches`, and none is there without. Each key of
+      `idem:ids` is in the list of its answer's batch, or itself in `idem`. The same for `uid`.
   K3  `jobs` lists every job. One that is not finished has the score "inf", no expiry and an owner; one
       that is finished expires at its score.
   K4  Each version in `config:changes` is that of one change, above the floor and up to the present one.
@@ -72,7 +72,8 @@ NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": 
          "open": "string", "event": "hash", "due": "zset", "dead": "zset", "lane": "zset", "attempts": "list",
          "job": "hash"}
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
-          "dead": "zset", "idem": "zset", "idem:ids": "hash", "uid": "zset", "uid:ids": "hash",
+          "dead": "zset", "idem": "zset", "idem:ids": "hash", "idem:batches": "hash",
+          "uid": "zset", "uid:ids": "hash", "uid:batches": "hash",
           "config": "hash", "config:endpoints": "hash", "config:changes": "zset",
           "config:deleted": "set", "health": "hash", "jobs": "zset", "lanes": "hash",
           "membership": "hash", "replicas:info": "hash", "handover": "hash"}
@@ -145,7 +146,7 @@ class Snapshot:
             value = dict(zip(value[::2], value[1::2]))
         elif kind == "zset":
             value = {member: float(score) for member, score in zip(value[::2], value[1::2])}
-        if kind in ("hash", "zset") and rest not in ("idem", "idem:ids", "uid", "uid:ids"):
+        if kind in ("hash", "zset") and rest.partition(":")[0] not in ("idem", "uid"):
             value = {member.decode(errors="replace"): rest for member, rest in value.items()}
         self.ttl[rest] = ttl
         if rest in SINGLE:
@@ -435,15 +436,16 @@ def _json(text):
 
 def _keys(snapshot, say):
     for index in ("idem", "uid"):
-        fields = snapshot.one(f"{index}:ids")
-        batches, listed = set(snapshot.one(index)), {name for name in fields if len(name) == ENTRY_BYTES}
-        for name in batches ^ listed:
-            has, lacks = (index, f"{index}:ids") if name in batches else (f"{index}:ids", index)
-            say(f"K2 {name.hex()} is in {has} and not in {lacks}")
-        for member in fields.keys() - listed:
-            members = fields.get(fields[member][:ENTRY_BYTES], b"")
-            if member not in (members[at:at + KEY_BYTES] for at in range(0, len(members), KEY_BYTES)):
-                say(f"K2 {member.hex()} is in {index}:ids and not in its batch's list")
+        entries, answers, lists = (snapshot.one(index + name) for name in ("", ":ids", ":batches"))
+        batches = {entry for entry in entries if len(entry) == ENTRY_BYTES}
+        for batch in batches ^ lists.keys():
+            has, lacks = (index, f"{index}:batches") if batch in batches else (f"{index}:batches", index)
+            say(f"K2 {batch.hex()} is in {has} and not in {lacks}")
+        for member, answer in answers.items():
+            keys = lists.get(answer[:ENTRY_BYTES], b"")
+            if member not in entries and member not in (keys[at:at + KEY_BYTES] for at
+                                                        in range(0, len(keys), KEY_BYTES)):
+                say(f"K2 {member.hex()} is in {index}:ids and nothing of it in {index}")
 
 
 def _jobs(snapshot, say):

@@ -7,34 +7,45 @@
 -- reply: it then changes nothing and answers the same, even when others have adopted or closed parts
 -- of it meanwhile.
 --
--- KEYS  1 batch blob   2 journal of the owner   3 progress bitmap of the batch
---       4 idempotency index (zset, score = expiry)   5 idempotency answers (hash)
---       6 uid index (zset)                           7 uid answers (hash)
---       8 outcomes of the batch   9 journals (zset of every incarnation that has a journal)
---       10 configuration (hash)
---       of a batch in parts: 11 how many parts are open   12 replicas   then the journal of each part
+-- KEYS  1 batch blob   2 journal of the owner   3 outcomes of the batch
+--       4 journals (zset of every incarnation that has a journal)   5 configuration (hash)
+--       of a batch in parts: how many parts are open, replicas, then the journal of each part
+--       of one with keys: its progress bitmap; index of idempotency keys (zset, score = expiry), the keys
+--         (hash), lists of keys (hash)
+--       of one with uids: the same three for them
 -- ARGV  1 batch id   2 sequence (the score in a journal)   3 most batches a journal may hold
---       4 most idempotency keys   5 their time to live in ms   6 most uids   7 their time to live in ms
---       8 the owner's incarnation   9 number of parts; 0: the batch is one whole, part 0 of the owner
---       10 version of the configuration that its events were matched by; "": new enough
---       of a batch in parts: 11 what channels begin with   then for each part that has ordinals: its
+--       4 the owner's incarnation
+--       5 version of the configuration that its events were matched by; "": new enough
+--       6 number of parts; 0: the batch is one whole, part 0 of the owner
+--       of a batch in parts: what channels begin with, then for each part that has ordinals: its
 --         number, the incarnation it is for
---       then for each event with a key or uid, six values:
---         idempotency member ("" = none), uid member ("" = none), answer, first ordinal, ordinals, and
---         the bit of the progress bitmap that says that it was refused: they are behind the ordinals
---       A member is a fixed-size hash of (application, key). An answer starts with the event's id
---       (31 bytes); the rest belongs to the caller.
--- Reply {"noblob" or "journal_full", now in ms}; {"stale", now in ms, version of the configuration}: there
---       is a newer one, and the blob is gone; or {"ok", now in ms, parts, verdict, verdict, ...}:
---       parts are the numbers of those that are in the owner's journal now, "0", "0,2" or "" (all are
---       others', adopted or closed); one verdict for each event with a key: 0 = it is new,
---       "d<answer>" = duplicate of that event, "u<answer>" = its uid belongs to that event, "f" = no
---       room for its key.
--- Cost  without keys 7-8 commands a batch; 4-5 commands an event with a key, 2-16 more for a refused
---       one; 4-5 for each part of another, and 1.
+--       of one with keys, that is with idempotency keys or uids:
+--         of each event with a key 13 bytes: what it has (1 an idempotency key, 2 a uid, 3 both), its
+--         first ordinal, ordinals, and the bit of the progress bitmap that says that it was refused: they
+--         are behind the ordinals
+--         most idempotency keys, their time to live in ms, the members for those that events have, and
+--         the answers for these; the last two may be empty
+--       of one with uids: the same four for them
+--       A member is a hash of (application, key), 16 bytes. An answer, 30 bytes, starts with the event's
+--       id, whose first 15 bytes name its batch; the rest belongs to the caller (key_claims.h).
+-- Reply {"noblob" or "journal_full", 0}; {"stale", 0, version of the configuration}: there is a newer
+--       one, and the blob is gone; or {"ok", now in ms, parts, verdict, verdict, ...}: the time is 0 when
+--       there are no keys; parts are the numbers of those that are in the owner's journal now, "0", "0,2"
+--       or "" (all are others', adopted or closed). No verdicts: all events are new. Else there is one for
+--       each event with a key: 0 = it is new, "d<answer>" = duplicate of that event, "u<answer>" = its uid
+--       belongs to that event, "f" = no room for its key.
+-- Cost  without keys 6-7 commands a batch. With idempotency keys 6-7 more, with uids 5-6, however many; 5
+--       for each batch of which expired keys are dropped. When a key is not new: 1-2, and 2-16 for each
+--       event that is refused. 4-5 for each part of another, and 1.
 -- Guarantee: either nothing counts ("noblob", "journal_full", "stale", an error reply), or each part is in
 --       one journal, whose owner is among those who have one, the blob has no expiry, its new keys
 --       are taken, and the ordinals of refused events are marked, so that nobody delivers them.
+--
+-- Keys of a kind are fields of one hash: member -> answer. All that a batch has taken expire together, so
+-- the index by expiry has one entry for them, named as the batch: 15 bytes that its answers start with;
+-- under that name there is the list of their members. A batch that has one key needs no list: its entry
+-- is the member. So a key leads to its expiry, by way of its answer, and what has expired to its keys.
+-- A later event may have taken one since: such a key is not of the old batch any more, and stays.
 --
 -- A part for a replica that is buried, or whose journal is full, falls to the owner: beyond the most
 -- its journal may hold by the parts of one batch. One that dies behind this look is adopted from. Its
@@ -46,31 +57,37 @@
 -- One without is refused at its first write, if that may take memory. So the first write is an
 -- entry in a journal: trimming before it would make Redis let everything behind it pass.
 
-local ID_BYTES, FIXED, FIXED_KEYS, TOMBSTONE_BYTES = 31, 10, 12, 1
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local KEYS_FIXED, ARGS_FIXED, TOMBSTONE_BYTES = 5, 6, 1
+local MEMBER, ANSWER, EVENT, BATCH, NUMBERS = 16, 30, 20, 15, 13 -- bytes
 
 -- Only publish takes a blob's expiry away: without one the batch is open. Only a batch that was closed
 -- has outcomes beside an expiry. Of one that left no blob there is a tombstone (close.lua) as long as a
 -- copy of this call may be on its way, maybe beside a blob that came with the copy.
 local left = redis.call('PTTL', KEYS[1])
 local open = left == -1
-local outcomes = open and 0 or redis.call('STRLEN', KEYS[8])
+local outcomes = open and 0 or redis.call('STRLEN', KEYS[3])
 if left == -2 and outcomes == 0 then
-    return {'noblob', now}
+    return {'noblob', 0}
 end
 local repeated = open or outcomes > 0
 if not open and left ~= -2 and outcomes == TOMBSTONE_BYTES then
     redis.call('UNLINK', KEYS[1])
 end
 
-local whole, me = ARGV[9] == '0', ARGV[8]
-local claims = whole and FIXED or FIXED + 1 + 2 * tonumber(ARGV[9]) -- they begin behind this
+local me, count = ARGV[4], tonumber(ARGV[6])
+local whole = count == 0
+local key, arg = KEYS_FIXED, ARGS_FIXED -- what comes next is behind these
+local open_parts, replicas, channel
 local parts, mine = {}, {} -- mine: numbers of those in the owner's journal
-for i = 1, tonumber(ARGV[9]) do
-    local number = ARGV[FIXED + 2 * i]
+if not whole then
+    open_parts, replicas, channel = KEYS[key + 1], KEYS[key + 2], ARGV[arg + 1]
+    key, arg = key + 2, arg + 1
+end
+for i = 1, count do
+    local number = ARGV[arg + 1]
     parts[i] = {number = number, member = number == '0' and ARGV[1] or ARGV[1] .. '.' .. number,
-                owner = ARGV[FIXED + 2 * i + 1], journal = KEYS[FIXED_KEYS + i]}
+                owner = ARGV[arg + 2], journal = KEYS[key + 1]}
+    key, arg = key + 1, arg + 2
 end
 
 if repeated then
@@ -83,14 +100,14 @@ if repeated then
         end
     end
 else
-    local version = ARGV[10] ~= '' and tonumber(redis.call('HGET', KEYS[10], 'version') or 0)
-    if version and version > tonumber(ARGV[10]) then
+    local version = ARGV[5] ~= '' and tonumber(redis.call('HGET', KEYS[5], 'version') or 0)
+    if version and version > tonumber(ARGV[5]) then
         redis.call('UNLINK', KEYS[1])
-        return {'stale', now, version}
+        return {'stale', 0, version}
     end
     local most, batches = tonumber(ARGV[3]), redis.call('ZCARD', KEYS[2])
     if batches >= most then
-        return {'journal_full', now}
+        return {'journal_full', 0}
     end
     if whole then
         mine[1] = '0'
@@ -99,7 +116,7 @@ else
     for _, part in ipairs(parts) do -- whose is it?
         part.batches = part.owner == me and batches or redis.call('ZCARD', part.journal)
         if part.owner ~= me and
-           (part.batches >= most or not redis.call('ZSCORE', KEYS[12], part.owner)) then
+           (part.batches >= most or not redis.call('ZSCORE', replicas, part.owner)) then
             part.owner, part.journal, part.batches = me, KEYS[2], batches
         end
         if part.owner == me then
@@ -109,141 +126,242 @@ else
     for _, part in ipairs(parts) do
         redis.call('ZADD', part.journal, ARGV[2], part.member)
         if part.batches == 0 and part.owner ~= me then
-            redis.call('ZADD', KEYS[9], 0, part.owner)
+            redis.call('ZADD', KEYS[4], 0, part.owner)
         end
     end
     redis.call('PERSIST', KEYS[1])
     if #parts > 1 then
-        redis.call('SET', KEYS[11], #parts)
+        redis.call('SET', open_parts, #parts)
     end
     if batches == 0 and mine[1] then -- the owner may have been buried while it was away
-        redis.call('ZADD', KEYS[9], 0, me)
+        redis.call('ZADD', KEYS[4], 0, me)
     end
 end
 
--- Removes some entries that have expired, so that room is made at the pace it is used.
-local function trim(index, answers, most)
-    local expired = redis.call('ZRANGEBYSCORE', index, '-inf', now, 'LIMIT', 0, most)
-    if #expired > 0 then
-        redis.call('ZREM', index, unpack(expired))
-        redis.call('HDEL', answers, unpack(expired))
+local reply = {'ok', 0, table.concat(mine, ',')}
+if whole and #ARGV == arg then
+    return reply -- as most do: what follows would take time to define
+end
+
+-- ---- keys ------------------------------------------------------------------------------------------
+
+-- The pieces of that many bytes that `text` consists of.
+local function split(text, bytes)
+    local pieces = #text / bytes
+    local list = {struct.unpack(string.rep('c' .. bytes, pieces), text)}
+    list[pieces + 1] = nil -- where it ended
+    return list
+end
+
+-- Drops keys that have expired, batch by batch until they were `most`.
+local function trim(kind, now, most)
+    while most > 0 do
+        local entry = redis.call('ZRANGEBYSCORE', kind.index, '-inf', now, 'LIMIT', 0, 1)[1]
+        if not entry then
+            return
+        end
+        local listed = #entry == BATCH
+        local members, gone = {entry}, {}
+        if listed then
+            members = split(redis.call('HGET', kind.lists, entry) or '', MEMBER)
+            redis.call('HDEL', kind.lists, entry)
+        end
+        local answers = members[1] and redis.call('HMGET', kind.fields, unpack(members)) or {}
+        for i, answer in ipairs(answers) do
+            local batch = answer and string.sub(answer, 1, BATCH)
+            if batch and (batch == entry or not listed and not redis.call('ZSCORE', kind.index, batch)) then
+                gone[#gone + 1] = members[i]
+            end
+        end
+        if gone[1] then
+            redis.call('HDEL', kind.fields, unpack(gone))
+        end
+        redis.call('ZREM', kind.index, entry)
+        most = most - #members - 1
     end
 end
 
--- The answer stored for a member, unless there is none or it is this very event.
-local function other(answers, member, answer)
-    local stored = member ~= '' and redis.call('HGET', answers, member)
-    if stored and string.sub(stored, 1, ID_BYTES) ~= string.sub(answer, 1, ID_BYTES) then
-        return stored
-    end
-end
-
--- The same, unless it has expired.
-local function holder(index, answers, member, answer)
-    local stored = other(answers, member, answer)
-    local expiry = stored and redis.call('ZSCORE', index, member)
-    if expiry and tonumber(expiry) > now then
-        return stored
-    end
-end
-
--- Sets the bits of `count` ordinals: whole bytes at once, the rest one by one.
-local function mark(first, count)
-    local behind = first + count
-    while first < behind and first % 8 > 0 do
-        redis.call('SETBIT', KEYS[3], first, 1)
-        first = first + 1
-    end
-    local bytes = math.floor((behind - first) / 8)
-    if bytes > 0 then
-        redis.call('SETRANGE', KEYS[3], first / 8, string.rep('\255', bytes))
-    end
-    for ordinal = first + 8 * bytes, behind - 1 do
-        redis.call('SETBIT', KEYS[3], ordinal, 1)
-    end
-end
-
-local idem_max, uid_max = tonumber(ARGV[4]), tonumber(ARGV[6])
-local idem_until, uid_until = now + ARGV[5], now + ARGV[7]
-local idem_count, uid_count -- of a first call
-
--- The verdict on an event, whose keys are taken if it is new.
-local function judge(idem, uid, answer)
-    local stored = holder(KEYS[4], KEYS[5], idem, answer)
-    if stored then
-        return 'd' .. stored
-    end
-    stored = holder(KEYS[6], KEYS[7], uid, answer)
-    if stored then
-        return 'u' .. stored
-    end
-    if (idem ~= '' and idem_count >= idem_max) or (uid ~= '' and uid_count >= uid_max) then
-        return 'f'
-    end
-    if idem ~= '' then
-        idem_count = idem_count + redis.call('ZADD', KEYS[4], idem_until, idem)
-        redis.call('HSET', KEYS[5], idem, answer)
-    end
-    if uid ~= '' then
-        uid_count = uid_count + redis.call('ZADD', KEYS[6], uid_until, uid)
-        redis.call('HSET', KEYS[7], uid, answer)
-    end
-    return 0
-end
-
--- The verdict of the first call, from what that has left. The bit of the refused decides as long as the
--- batch is open (those of ordinals would not tell: others mark what they have delivered), because keys
--- expire: an event that was refused and is called new now would be taken for delivered, and be lost; one
--- that is delivered must not be called refused. When all is closed nothing depends on it but the answer,
--- and keys live longer than anybody waits for that.
-local function recall(idem, uid, answer, refused)
-    local marked = open and redis.call('GETBIT', KEYS[3], refused)
-    if marked == 0 then
-        return 0
-    end
-    local stored = other(KEYS[5], idem, answer)
-    if stored then
-        return 'd' .. stored
-    end
-    stored = other(KEYS[7], uid, answer)
-    if stored then
-        return 'u' .. stored
-    end
-    if marked == 1 or (idem ~= '' and not redis.call('HGET', KEYS[5], idem)) or
-       (uid ~= '' and not redis.call('HGET', KEYS[7], uid)) then
-        return 'f'
-    end
-    return 0
-end
-
-local reply = {'ok', now, table.concat(mine, ',')}
-local items = (#ARGV - claims) / 6
-if items > 0 and not repeated then
-    local most = math.min(2 * items + 16, 1000)
-    trim(KEYS[4], KEYS[5], most)
-    trim(KEYS[6], KEYS[7], most)
-    idem_count, uid_count = redis.call('ZCARD', KEYS[4]), redis.call('ZCARD', KEYS[6])
-end
-for i = 1, items do
-    local at = claims + 6 * (i - 1)
-    local idem, uid, answer = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-    local verdict
-    if repeated then
-        verdict = recall(idem, uid, answer, ARGV[at + 6])
+-- Enters keys of this batch: their members one behind the other, and members and answers by turns.
+local function enter(kind, members, pairs)
+    redis.call('HSET', kind.fields, unpack(pairs))
+    if #members == MEMBER then
+        redis.call('ZADD', kind.index, kind.expiry, members)
     else
-        verdict = judge(idem, uid, answer)
-        if verdict ~= 0 then
-            mark(tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
-            redis.call('SETBIT', KEYS[3], ARGV[at + 6], 1)
+        redis.call('HSET', kind.lists, kind.batch, members)
+        redis.call('ZADD', kind.index, kind.expiry, kind.batch)
+    end
+end
+
+-- The verdicts on a batch that has keys which are known, or known to be too many; or of which nothing is
+-- known because the call is a repeated one. The keys of new events are taken. nil: all are new.
+local function judge(idem, uid, numbers, progress, now)
+    -- Sets the bits of `count` ordinals: whole bytes at once, the rest one by one.
+    local function mark(first, count)
+        local behind = first + count
+        while first < behind and first % 8 > 0 do
+            redis.call('SETBIT', progress, first, 1)
+            first = first + 1
+        end
+        local bytes = math.floor((behind - first) / 8)
+        if bytes > 0 then
+            redis.call('SETRANGE', progress, first / 8, string.rep('\255', bytes))
+        end
+        for ordinal = first + 8 * bytes, behind - 1 do
+            redis.call('SETBIT', progress, ordinal, 1)
         end
     end
-    reply[#reply + 1] = verdict
+
+    -- Turns to the next event, which may have a key of this kind.
+    local function turn(kind, has)
+        local at = has and kind.at + 1
+        kind.at = at or kind.at
+        kind.member, kind.answer = at and kind.members[at], at and kind.answers[at]
+        kind.known = at and kind.all_known[at]
+    end
+
+    -- The answer of who has the key now: an earlier event of this batch, or one that has not expired.
+    local function holder(kind)
+        local known = kind.known
+        if kind.taken[kind.member] or not known then
+            return kind.taken[kind.member]
+        end
+        local expiry = redis.call('ZSCORE', kind.index, string.sub(known, 1, BATCH)) or
+                       redis.call('ZSCORE', kind.index, kind.member)
+        return expiry and tonumber(expiry) > now and known
+    end
+
+    -- Takes the key. One that has expired and was not dropped yet has its room already.
+    local function take(kind)
+        kind.taken[kind.member] = kind.answer
+        kind.list[#kind.list + 1] = kind.member
+        kind.pairs[#kind.pairs + 1] = kind.member
+        kind.pairs[#kind.pairs + 1] = kind.answer
+        kind.room = kind.room - (kind.known and 0 or 1)
+    end
+
+    -- The verdict on an event, whose keys are taken if it is new.
+    local function first_verdict()
+        local stored = idem.member and holder(idem)
+        if stored then
+            return 'd' .. stored
+        end
+        stored = uid.member and holder(uid)
+        if stored then
+            return 'u' .. stored
+        end
+        if (idem.member and idem.room <= 0) or (uid.member and uid.room <= 0) then
+            return 'f'
+        end
+        if idem.member then
+            take(idem)
+        end
+        if uid.member then
+            take(uid)
+        end
+        return 0
+    end
+
+    -- Is that known of another event than the one whose key it is?
+    local function others(kind)
+        return kind.known and string.sub(kind.known, 1, EVENT) ~= string.sub(kind.answer, 1, EVENT)
+    end
+
+    -- The verdict of the first call, from what that has left. The bit of the refused decides as long as
+    -- the batch is open (those of ordinals would not tell: others mark what they have delivered), because
+    -- keys expire: an event that was refused and is called new now would be taken for delivered, and be
+    -- lost; one that is delivered must not be called refused. When all is closed nothing depends on it
+    -- but the answer, and keys live longer than anybody waits for that.
+    local function same_verdict(refused)
+        local marked = open and redis.call('GETBIT', progress, refused)
+        if marked == 0 then
+            return 0
+        end
+        if others(idem) then
+            return 'd' .. idem.known
+        end
+        if others(uid) then
+            return 'u' .. uid.known
+        end
+        if marked == 1 or (idem.member and not idem.known) or (uid.member and not uid.known) then
+            return 'f'
+        end
+        return 0
+    end
+
+    local verdicts, refused_any = {}, false
+    for _, kind in ipairs({idem, uid}) do
+        kind.at, kind.taken, kind.list, kind.pairs = 0, {}, {}, {}
+    end
+    for at = 1, #numbers, NUMBERS do
+        local has, first, ordinals, refused = struct.unpack('<BI4I4I4', numbers, at)
+        turn(idem, has ~= 2)
+        turn(uid, has ~= 1)
+        local verdict = repeated and same_verdict(refused) or not repeated and first_verdict()
+        if verdict ~= 0 and not repeated then
+            mark(first, ordinals)
+            redis.call('SETBIT', progress, refused, 1)
+        end
+        refused_any = refused_any or verdict ~= 0
+        verdicts[#verdicts + 1] = verdict
+    end
+    for _, kind in ipairs({idem, uid}) do
+        if kind.pairs[1] then
+            enter(kind, table.concat(kind.list), kind.pairs)
+        end
+    end
+    return refused_any and verdicts
+end
+
+if #ARGV > arg then
+    local time, numbers = redis.call('TIME'), ARGV[arg + 1]
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    local now_text = string.format('%d', now) -- costs Redis half as much as the number
+    local kinds, all_new = {}, not repeated
+    for n = 1, (#ARGV - arg - 1) / 4 do
+        local at = arg + 4 * n - 2
+        local members = split(ARGV[at + 2], MEMBER)
+        local kind = {index = KEYS[key + 3 * n - 1], fields = KEYS[key + 3 * n], lists = KEYS[key + 3 * n + 1],
+                      expiry = string.format('%d', now + ARGV[at + 1]), members = members,
+                      answers = split(ARGV[at + 3], ANSWER), batch = string.sub(ARGV[at + 3], 1, BATCH),
+                      all_known = {}}
+        kinds[n] = kind
+        if members[1] then
+            if not repeated then -- at the pace that room is used
+                trim(kind, now_text, 2 * #numbers / NUMBERS + 2)
+            end
+            local known, here = redis.call('HMGET', kind.fields, unpack(members)), {}
+            for i = 1, #members do
+                all_new = all_new and not known[i] and not here[members[i]]
+                here[members[i]] = true
+            end
+            kind.all_known = known
+            kind.room = ARGV[at] - redis.call('HLEN', kind.fields)
+            all_new = all_new and #members <= kind.room
+        end
+    end
+    reply[2] = now
+    if all_new then -- as nearly always
+        for n = 1, #kinds do
+            local kind, pairs = kinds[n], {}
+            for i = 1, #kind.members do
+                pairs[2 * i - 1], pairs[2 * i] = kind.members[i], kind.answers[i]
+            end
+            if pairs[1] then
+                enter(kind, ARGV[arg + 4 * n], pairs)
+            end
+        end
+    else
+        local none = {members = {}}
+        for i, verdict in ipairs(judge(kinds[1], kinds[2] or none, numbers, KEYS[key + 1], now) or {}) do
+            reply[3 + i] = verdict
+        end
+    end
 end
 
 -- Last, when all is written. A right to publish that is missing must not undo what the reply says.
 for _, part in ipairs(not repeated and parts or {}) do
     if part.owner ~= me then
-        redis.pcall('PUBLISH', ARGV[11] .. part.owner, 'b' .. part.member)
+        redis.pcall('PUBLISH', channel .. part.owner, 'b' .. part.member)
     end
 end
 return reply

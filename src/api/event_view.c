@@ -17,6 +17,7 @@
 #include "api/reply.h"
 #include "core/delivery.h"
 #include "core/journal.h"
+#include "core/key_claims.h"
 #include "core/publish_key.h"
 #include "core/schedule.h"
 #include "core/store_read.h"
@@ -322,18 +323,17 @@ static void read_hash(struct event_view *view)
 
 static void on_uid(void *arg, enum status status, const struct redis_value *reply)
 {
-    enum { ID_TEXT_LEN = 31 };
     struct event_view *view = arg;
-    struct slice answer = SLICE_NULL;
-    if (status == ST_OK && redis_value_type(reply) == REDIS_STRING)
-        answer = redis_value_text(reply);
-    if (status == ST_OK && (answer.len < ID_TEXT_LEN || id_parse(slice_of(answer.ptr, ID_TEXT_LEN),
-                                                                 "msg_", &view->id) != ST_OK))
+    struct key_answer answer;
+    if (status == ST_OK && (redis_value_type(reply) != REDIS_STRING ||
+                            key_answer_read(redis_value_text(reply), &answer) != ST_OK))
         status = ST_NOTFOUND;
-    if (status != ST_OK)
+    if (status != ST_OK) {
         fail(view, status);
-    else
-        read_hash(view);
+        return;
+    }
+    view->id = answer.event;
+    read_hash(view);
 }
 
 void event_view_read(struct api *api, struct http_request *request, struct slice id, uint64_t limit,

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "core/job.h"
+#include "core/key_claims.h"
 #include "core/publish_key.h"
 #include "core/store_read.h"
 #include "core/store_schedule.h"
@@ -299,18 +300,17 @@ static void read_states(struct lookup *lookup)
 
 static void on_uid(void *arg, enum status status, const struct redis_value *reply)
 {
-    enum { ID_TEXT_LEN = 31 };
     struct lookup *lookup = arg;
-    struct slice answer = SLICE_NULL;
-    if (status == ST_OK && redis_value_type(reply) == REDIS_STRING)
-        answer = redis_value_text(reply);
-    if (status == ST_OK && (answer.len < ID_TEXT_LEN || id_parse(slice_of(answer.ptr, ID_TEXT_LEN),
-                                                                 "msg_", &lookup->event) != ST_OK))
+    struct key_answer answer;
+    if (status == ST_OK && (redis_value_type(reply) != REDIS_STRING ||
+                            key_answer_read(redis_value_text(reply), &answer) != ST_OK))
         status = ST_NOTFOUND;
-    if (status == ST_OK)
-        read_states(lookup);
-    else
+    if (status != ST_OK) {
         lookup_end(lookup, status);
+        return;
+    }
+    lookup->event = answer.event;
+    read_states(lookup);
 }
 
 static void read_event(struct job *job)

@@ -22,7 +22,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/log.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
@@ -30,7 +29,7 @@
 #include "core/journal.h"
 #include "core/mailbox.h"
 
-enum { STORING_MAX = 2, ID_TEXT_LEN = 31, ANSWER_BYTES = ID_TEXT_LEN + 8 + 4 };
+enum { STORING_MAX = 2 };
 
 struct shipping {
     struct core *core;
@@ -78,6 +77,11 @@ static void refuse_list(struct list *shipments, enum publish_verdict verdict)
         shipment_refuse(CONTAINER_OF(node, struct shipment, node), verdict);
 }
 
+static bool has_key(const struct publish_waiter *waiter)
+{
+    return waiter->has_idempotency || waiter->has_uid;
+}
+
 /* ---- What the script says ------------------------------------------------------------------- */
 
 static void answer_verdict(struct shipment *shipment, uint32_t index, struct slice verdict,
@@ -92,21 +96,17 @@ static void answer_verdict(struct shipment *shipment, uint32_t index, struct sli
         return;
     }
     journal_skip(message);
-    if (verdict.ptr[0] == 'f' || verdict.len != 1 + ANSWER_BYTES) {
+    struct key_answer first;
+    if (verdict.ptr[0] == 'f' || key_answer_read(slice_from(verdict, 1), &first) != ST_OK) {
         publish_waiter_answer(waiter, stats, PUBLISH_IDEMPOTENCY_FULL, "", 0);
         return;
     }
-    char event_id[ID_TEXT_LEN + 1];
-    uint64_t fingerprint;
-    uint32_t deliveries;
-    memcpy(event_id, verdict.ptr + 1, ID_TEXT_LEN);
-    event_id[ID_TEXT_LEN] = '\0';
-    memcpy(&fingerprint, verdict.ptr + 1 + ID_TEXT_LEN, sizeof(fingerprint));
-    memcpy(&deliveries, verdict.ptr + 1 + ID_TEXT_LEN + 8, sizeof(deliveries));
-    enum publish_verdict what = verdict.ptr[0] == 'u'                ? PUBLISH_UID_TAKEN
-                                : fingerprint == waiter->fingerprint ? PUBLISH_DUPLICATE
-                                                                     : PUBLISH_KEY_REUSED;
-    publish_waiter_answer(waiter, stats, what, event_id, deliveries);
+    char event_id[ID_TEXT_MAX];
+    id_format(event_id, "msg_", &first.event);
+    enum publish_verdict what = verdict.ptr[0] == 'u'                      ? PUBLISH_UID_TAKEN
+                                : first.fingerprint == waiter->fingerprint ? PUBLISH_DUPLICATE
+                                                                           : PUBLISH_KEY_REUSED;
+    publish_waiter_answer(waiter, stats, what, event_id, first.deliveries);
 }
 
 /* `numbers`: the parts that are in my journal, "0,2". True if part 0 is among them; the others are
@@ -141,7 +141,7 @@ static void on_accepted(struct shipment *shipment, const struct redis_value *rep
     list_remove(&shipment->node);
     for (uint32_t i = 0; i < shipment->count; i++) {
         const struct publish_waiter *waiter = &shipment->waiters[i];
-        bool judged = waiter->has_idempotency || waiter->has_uid;
+        bool judged = has_key(waiter);
         answer_verdict(shipment, i, judged ? reply_text(reply, verdict_at) : SLICE_NULL, batch);
         verdict_at += judged;
     }
@@ -255,6 +255,33 @@ static void on_published(void *arg, enum status status, const struct redis_value
 
 /* ---- Sending -------------------------------------------------------------------------------- */
 
+static enum status claim_keys(const struct shipment *shipment, struct key_claims *claims)
+{
+    size_t count = 0;
+    *claims = (struct key_claims){0};
+    for (uint32_t i = 0; i < shipment->count; i++)
+        count += has_key(&shipment->waiters[i]);
+    if (count == 0)
+        return ST_OK;
+    if (key_claims_init(claims, count) != ST_OK)
+        return ST_NOMEM;
+    for (uint32_t i = 0; i < shipment->count; i++) {
+        const struct publish_waiter *waiter = &shipment->waiters[i];
+        const struct message *message = &shipment->batch->messages[i];
+        struct key_claim claim = {
+            .members = {[KEY_IDEMPOTENCY] = waiter->has_idempotency ? waiter->idempotency : NULL,
+                        [KEY_UID] = waiter->has_uid ? waiter->uid : NULL},
+            .answer = {message->id, waiter->fingerprint, waiter->deliveries},
+            .first_ordinal = message->first_ordinal,
+            .ordinals = message->target_count,
+            .refused_bit = batch_refused_bit(shipment->batch, i),
+        };
+        if (has_key(waiter))
+            key_claims_add(claims, &claim);
+    }
+    return ST_OK;
+}
+
 static enum status ship(struct shipment *shipment, bool script_only)
 {
     struct core *core = shipment->shipping->core;
@@ -268,31 +295,14 @@ static enum status ship(struct shipment *shipment, bool script_only)
         .uid_ttl_ms = options->history_ttl_ms,
         .confirm = options->confirm,
     };
-    struct store_key_claim claims[LIMIT_BATCH_EVENTS];
-    char answers[LIMIT_BATCH_EVENTS][ANSWER_BYTES];
-    size_t count = 0;
-    for (uint32_t i = 0; i < shipment->count; i++) {
-        const struct publish_waiter *waiter = &shipment->waiters[i];
-        if (!waiter->has_idempotency && !waiter->has_uid)
-            continue;
-        const struct message *message = &shipment->batch->messages[i];
-        char *text = answers[count];
-        memcpy(text, message->id_text, ID_TEXT_LEN);
-        memcpy(text + ID_TEXT_LEN, &waiter->fingerprint, 8);
-        memcpy(text + ID_TEXT_LEN + 8, &waiter->deliveries, 4);
-        claims[count++] = (struct store_key_claim){
-            .idempotency =
-                slice_of(waiter->idempotency, waiter->has_idempotency ? PUBLISH_KEY_BYTES : 0),
-            .uid = slice_of(waiter->uid, waiter->has_uid ? PUBLISH_KEY_BYTES : 0),
-            .answer = slice_of(text, ANSWER_BYTES),
-            .first_ordinal = message->first_ordinal,
-            .ordinals = message->target_count,
-            .refused_bit = batch_refused_bit(shipment->batch, i),
-        };
-    }
-    return store_publish(core->store, shipment->batch, shipment->sequence, shipment->parts,
-                         shipment->part_count, claims, count, &publish, script_only, on_blob,
-                         shipment->shipping, on_published, shipment);
+    struct key_claims claims;
+    enum status status = claim_keys(shipment, &claims);
+    if (status == ST_OK)
+        status = store_publish(core->store, shipment->batch, shipment->sequence, shipment->parts,
+                               shipment->part_count, &claims, &publish, script_only, on_blob,
+                               shipment->shipping, on_published, shipment);
+    key_claims_free(&claims);
+    return status;
 }
 
 /* False when nothing more can be sent now. */

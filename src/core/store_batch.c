@@ -9,8 +9,6 @@
  */
 #define ORPHAN_SECONDS "600"
 
-enum { CLAIM_WORDS = 6, CLAIM_NUMBERS = 3 }; /* arguments of one claim */
-
 /* For replies that say nothing that matters: a SET's is in the reply of the script behind it. */
 static void on_answered(void *arg, enum status status, const struct redis_value *reply)
 {
@@ -33,37 +31,20 @@ static enum status send_blob(struct store *store, const struct batch *batch, sto
 }
 
 enum {
-    PUBLISH_KEYS = 12, /* besides those of parts */
-    PUBLISH_ARGS = 11, /* besides those of parts and claims */
-    PUBLISH_PARTS = BATCH_PARTS_MAX + 1
+    PUBLISH_PARTS = BATCH_PARTS_MAX + 1,
+    PUBLISH_KEYS = 5 + 2 + PUBLISH_PARTS + 4 + 3, /* always, parts', keys', uids' */
+    PUBLISH_ARGS = 6 + 1 + 2 * PUBLISH_PARTS + 5 + 4
 };
 
 /* The words of one call of publish.lua while they are put together. */
 struct publish_words {
-    struct slice keys[PUBLISH_KEYS + PUBLISH_PARTS];
-    struct store_key text[PUBLISH_KEYS + PUBLISH_PARTS + 1]; /* of the keys, and a channel's */
+    struct slice keys[PUBLISH_KEYS];
+    struct store_key text[PUBLISH_KEYS + 1]; /* of the keys, and a channel's */
     size_t key_count, text_count;
-    struct slice *args;
-    size_t arg_count;
-    struct store_number *numbers; /* among the args */
-    size_t number_count;
+    struct slice args[PUBLISH_ARGS];
+    struct store_number numbers[PUBLISH_ARGS]; /* among the args */
+    size_t arg_count, number_count;
 };
-
-static enum status publish_begin(struct publish_words *words, size_t parts, size_t claims)
-{
-    assert(parts <= PUBLISH_PARTS);
-    words->key_count = words->text_count = words->arg_count = words->number_count = 0;
-    words->args = malloc((PUBLISH_ARGS + 2 * parts + CLAIM_WORDS * claims) * sizeof(*words->args));
-    words->numbers =
-        malloc((PUBLISH_ARGS + parts + CLAIM_NUMBERS * claims) * sizeof(*words->numbers));
-    return words->args && words->numbers ? ST_OK : ST_NOMEM;
-}
-
-static void publish_end(struct publish_words *words)
-{
-    free(words->args);
-    free(words->numbers);
-}
 
 static void publish_key_word(struct publish_words *words, const struct store *store,
                              const char *kind, const char *name)
@@ -86,6 +67,7 @@ static void publish_add_parts(struct publish_words *words, const struct store *s
                               const struct batch *batch, const struct store_part *parts,
                               size_t count)
 {
+    assert(count <= PUBLISH_PARTS);
     if (count == 0)
         return;
     publish_key_word(words, store, "open", batch->id_text);
@@ -98,14 +80,32 @@ static void publish_add_parts(struct publish_words *words, const struct store *s
     }
 }
 
-static void publish_add_claim(struct publish_words *words, const struct store_key_claim *claim)
+static void publish_add_kind(struct publish_words *words, const struct store *store,
+                             const char *name, const struct key_claims *claims, enum key_kind kind,
+                             uint64_t most, uint64_t ttl_ms)
 {
-    publish_word(words, claim->idempotency);
-    publish_word(words, claim->uid);
-    publish_word(words, claim->answer);
-    publish_number(words, claim->first_ordinal);
-    publish_number(words, claim->ordinals);
-    publish_number(words, claim->refused_bit);
+    publish_key_word(words, store, name, NULL);
+    publish_key_word(words, store, name, "ids");
+    publish_key_word(words, store, name, "batches");
+    publish_number(words, most);
+    publish_number(words, ttl_ms);
+    publish_word(words, key_claims_members(claims, kind));
+    publish_word(words, key_claims_answers(claims, kind));
+}
+
+static void publish_add_claims(struct publish_words *words, const struct store *store,
+                               const struct batch *batch, const struct key_claims *claims,
+                               const struct store_publish_options *options)
+{
+    if (claims->count == 0)
+        return;
+    publish_key_word(words, store, "progress", batch->id_text);
+    publish_word(words, key_claims_numbers(claims));
+    publish_add_kind(words, store, "idem", claims, KEY_IDEMPOTENCY, options->idempotency_keys_max,
+                     options->idempotency_ttl_ms);
+    if (claims->keys[KEY_UID] > 0)
+        publish_add_kind(words, store, "uid", claims, KEY_UID, options->uids_max,
+                         options->uid_ttl_ms);
 }
 
 static void publish_add_batch(struct publish_words *words, const struct store *store,
@@ -114,50 +114,38 @@ static void publish_add_batch(struct publish_words *words, const struct store *s
 {
     publish_key_word(words, store, "batch", batch->id_text);
     publish_key_word(words, store, "journal", store_incarnation(store));
-    publish_key_word(words, store, "progress", batch->id_text);
-    publish_key_word(words, store, "idem", NULL);
-    publish_key_word(words, store, "idem", "ids");
-    publish_key_word(words, store, "uid", NULL);
-    publish_key_word(words, store, "uid", "ids");
     publish_key_word(words, store, "outcome", batch->id_text);
     publish_key_word(words, store, "journals", NULL);
     publish_key_word(words, store, "config", NULL);
     publish_word(words, slice_str(batch->id_text));
     publish_number(words, sequence);
     publish_number(words, options->journal_batches_max);
-    publish_number(words, options->idempotency_keys_max);
-    publish_number(words, options->idempotency_ttl_ms);
-    publish_number(words, options->uids_max);
-    publish_number(words, options->uid_ttl_ms);
     publish_word(words, slice_str(store_incarnation(store)));
-    publish_number(words, parts);
     if (options->config_version == UINT64_MAX)
         publish_word(words, SLICE(""));
     else
         publish_number(words, options->config_version);
+    publish_number(words, parts);
 }
 
 enum status store_publish(struct store *store, const struct batch *batch, uint64_t sequence,
                           const struct store_part *parts, size_t part_count,
-                          const struct store_key_claim *claims, size_t claim_count,
+                          const struct key_claims *claims,
                           const struct store_publish_options *options, bool script_only,
                           store_reply_fn *blob_fn, void *blob_arg, store_reply_fn *fn, void *arg)
 {
     struct publish_words words;
-    enum status status = publish_begin(&words, part_count, claim_count);
-    if (status == ST_OK) {
-        publish_add_batch(&words, store, batch, sequence, part_count, options);
-        publish_add_parts(&words, store, batch, parts, part_count);
-        for (size_t i = 0; i < claim_count; i++)
-            publish_add_claim(&words, &claims[i]);
-        if (!script_only)
-            status = send_blob(store, batch, blob_fn, blob_arg);
-    }
+    words.key_count = words.text_count = words.arg_count = words.number_count = 0;
+    publish_add_batch(&words, store, batch, sequence, part_count, options);
+    publish_add_parts(&words, store, batch, parts, part_count);
+    publish_add_claims(&words, store, batch, claims, options);
+    enum status status = ST_OK;
+    if (!script_only)
+        status = send_blob(store, batch, blob_fn, blob_arg);
     if (status == ST_OK)
         status = store_confirmed_call(store_batch_conn(store), store_script(store, "publish"),
                                       words.keys, words.key_count, words.args, words.arg_count,
                                       &options->confirm, fn, arg);
-    publish_end(&words);
     return status;
 }
 

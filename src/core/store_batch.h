@@ -3,17 +3,9 @@
 #define TROTLINE_CORE_STORE_BATCH_H
 
 #include "core/batch.h"
+#include "core/key_claims.h"
 #include "core/store.h"
 #include "core/store_confirm.h"
-
-/* What the script judges for one event that carries an idempotency key or a uid. */
-struct store_key_claim {
-    struct slice idempotency; /* fixed-size member, or empty */
-    struct slice uid;         /* the same */
-    struct slice answer;      /* event id (31 bytes) and the caller's own bytes */
-    uint32_t first_ordinal, ordinals;
-    uint32_t refused_bit; /* batch_refused_bit() */
-};
 
 /* A part of the batch that has ordinals, and whose it is to be; it may fall to me (publish.lua). */
 struct store_part {
@@ -29,14 +21,14 @@ struct store_publish_options {
     struct store_confirm_options confirm;
 };
 
-/* Sends the blob (SET … NX EX) and the script in one write, on the batches' connection;
- * `script_only` after a lost reply. No parts: the batch is one whole and mine. fn gets the script's
- * reply once, or ST_LOST, or ST_TIMEOUT and the reply when too few replicas confirmed it;
- * ST_AGAIN/ST_LIMIT are returned when the script was not sent. blob_fn gets the SET's, before. */
+/* `claims`: of its events with keys, in their order. Sends the blob (SET … NX EX) and the script in
+ * one write, on the batches' connection; `script_only` after a lost reply. No parts: the batch is
+ * one whole and mine. fn gets the script's reply once, or ST_LOST, or ST_TIMEOUT and the reply when
+ * too few replicas confirmed it; ST_AGAIN/ST_LIMIT are returned when the script was not sent.
+ * blob_fn gets the SET's, before. */
 MUST_CHECK enum status store_publish(struct store *store, const struct batch *batch,
                                      uint64_t sequence, const struct store_part *parts,
-                                     size_t part_count, const struct store_key_claim *claims,
-                                     size_t claim_count,
+                                     size_t part_count, const struct key_claims *claims,
                                      const struct store_publish_options *options, bool script_only,
                                      store_reply_fn *blob_fn, void *blob_arg, store_reply_fn *fn,
                                      void *arg);

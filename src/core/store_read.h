@@ -12,8 +12,7 @@ MUST_CHECK enum status store_event_batch(struct store *store, const char *batch,
 MUST_CHECK enum status store_batch_ttl(struct store *store, const char *batch, store_reply_fn *fn,
                                        void *arg);
 
-/* The answer kept for a uid (it starts with the event's id), or nil. `member` is its fixed-size
- * hash. */
+/* The answer kept for a uid (key_claims.h), or nil. `member` is its fixed-size hash. */
 MUST_CHECK enum status store_uid_read(struct store *store, struct slice member, store_reply_fn *fn,
                                       void *arg);
 

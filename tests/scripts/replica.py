@@ -7,7 +7,7 @@ one call at a time; a call may be lost, or its reply, as World's chance has it.
 from collections import defaultdict
 
 from harness import RedisError
-from harness.formats import (OUTCOMES, bits, lane_of, member_of, pack_log, pack_outcome, read_batch,
+from harness.formats import (OUTCOMES, bits, id_text, lane_of, member_of, pack_log, pack_outcome, read_batch,
                              read_state)
 from store import MOVED, Batch, Beat, Move, Read, Settle, Store, answer
 
@@ -118,7 +118,7 @@ class Replica:
         for event, endpoints in zip(batch.events, batch.targets):
             world.targets[event] = endpoints
         self.shipped[batch.name] = batch
-        self.send_batch(batch, call, [claim[2][:31].decode() for claim in claims])
+        self.send_batch(batch, call, [id_text("msg", claim[2][:20]) for claim in claims])
 
     def send_batch(self, batch, call, claiming, sure=True):
         waiting = Waiting(call, None)

@@ -8,11 +8,12 @@ import functools
 import hashlib
 import itertools
 import random
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import RedisError, wait_until
-from harness.formats import (LANES, OUTCOME_BYTES, batch_of, id_text, lane_of, member_name,
+from harness.formats import (LANES, OUTCOME_BYTES, batch_of, id_bytes, id_text, lane_of, member_name,
                              member_of, pack_batch, pack_mask, pack_outcome, pack_record,
                              pack_state, part_of, time_bytes)
 
@@ -106,6 +107,10 @@ class Store:
     def key(self, *names):
         return ":".join((self.prefix, "{0}", *map(str, names)))
 
+    def key_names(self, kind):
+        """What is kept of a kind of keys: index, answers, lists."""
+        return [self.key(kind), self.key(kind, "ids"), self.key(kind, "batches")]
+
     def make(self, call, first=True):
         """Sends it; a server that does not know the script is given it, as redis_conn.c does."""
         for command in call.before if first else ():
@@ -133,21 +138,31 @@ class Store:
                 idem_ttl=60_000, uid_max=1000, uid_ttl=60_000, blob=True, version=""):
         """`claims`: (idempotency member, uid member, answer, first ordinal, ordinals, refused's bit)."""
         key = self.key("batch", batch.name)
+        claims = list(claims)
         before = [("SET", key, batch.blob, "NX", "EX", ORPHAN_SECONDS)] if blob else ()
-        keys = [key, self.key("journal", self.me), self.key("progress", batch.name),
-                self.key("idem"), self.key("idem", "ids"), self.key("uid"), self.key("uid", "ids"),
-                self.key("outcome", batch.name), self.key("journals"), self.key("config")]
-        args = [batch.name, sequence, journal_max, idem_max, idem_ttl, uid_max, uid_ttl, self.me]
+        keys = [key, self.key("journal", self.me), self.key("outcome", batch.name),
+                self.key("journals"), self.key("config")]
         parts = batch.parts()
-        if parts == [0]:
-            args += [0, version]
-        else:
+        args = [batch.name, sequence, journal_max, self.me, version, len(parts) if parts != [0] else 0]
+        if parts != [0]:
             owners = [self.me, *batch.owners]
             keys += [self.key("open", batch.name), self.key("replicas")]
             keys += [self.key("journal", owners[part]) for part in parts]
-            args += [len(parts), version, self.key("to", "")]
+            args += [self.key("to", "")]
             args += itertools.chain.from_iterable((part, owners[part]) for part in parts)
-        return Call("publish", keys, [*args, *itertools.chain.from_iterable(claims)], before)
+        if claims:
+            keys += [self.key("progress", batch.name), *self.key_names("idem")]
+            args += [b"".join(struct.pack("<BIII", bool(idem) + 2 * bool(uid), *numbers)
+                              for idem, uid, _, *numbers in claims),
+                     idem_max, idem_ttl, *key_lists(claims, 0)]
+        if any(claim[1] for claim in claims):
+            keys += self.key_names("uid")
+            args += [uid_max, uid_ttl, *key_lists(claims, 1)]
+
+        def read(reply):
+            """With a verdict for each, also when there are none because all are new."""
+            return reply + [0] * len(claims) if reply[0] == b"ok" and len(reply) == 3 else reply
+        return Call("publish", keys, args, before, read)
 
     @verb
     def progress(self, member, *ordinals):
@@ -457,7 +472,13 @@ def member(text):
 
 def answer(event, deliveries=1):
     """What is kept for a key: the event's id, a fingerprint, and how many deliveries it has."""
-    return event.encode() + bytes(8) + deliveries.to_bytes(4, "little")
+    return id_bytes(event, "msg") + bytes(6) + deliveries.to_bytes(4, "little")
+
+
+def key_lists(claims, kind):
+    """The members of a kind of key that events have, and the answers for these."""
+    has = [claim for claim in claims if claim[kind]]
+    return b"".join(claim[kind] for claim in has), b"".join(claim[2] for claim in has)
 
 
 class Batch:
@@ -467,6 +488,7 @@ class Batch:
     def __init__(self, *targets, rng=random, now_ms=1_760_000_000_000, data=b'{"n":1}', others=None):
         stamp, nonce = time_bytes(now_ms), rng.randbytes(8)
         self.name = (stamp + nonce).hex()
+        self.entry = stamp + b"\0\0" + nonce  # in the indexes of keys
         self.events = [id_text("msg", stamp + b"\0\0" + nonce + index.to_bytes(2, "big")
                                + rng.randbytes(3)) for index in range(len(targets))]
         self.targets = [list(endpoints) for endpoints in targets]
@@ -493,7 +515,7 @@ class Batch:
         return sum(len(endpoints) for endpoints in self.targets[:index])
 
     def claim(self, index, idem="", uid=""):
-        """The six arguments of publish.lua for one event."""
+        """What publish.lua is told of one event: publish()'s `claims`."""
         event, count = self.events[index], len(self.targets[index])
         return (idem and member(idem), uid and member(uid), answer(event, count),
                 self.first_ordinal(index), count, len(self.deliveries) + index)

@@ -4,7 +4,7 @@ import pytest
 from harness.formats import (FormatError, batch_of, hash_stable, id_bytes, id_text, lane_of, pack,
                              pack_log, pack_outcome, pack_state, read_batch, unpack)
 from harness.invariants import Broken, Snapshot, check, deliveries, problems
-from store import MOVED, Batch, Store, endpoint_ids
+from store import MOVED, Batch, Store, endpoint_ids, member
 
 ONE, TWO = endpoint_ids(2)
 
@@ -74,7 +74,7 @@ def batches(redis):
     for endpoint in (ONE, TWO):
         store.endpoint_put(endpoint, "{}")
     opened, closed = Batch([ONE, TWO], [ONE], [TWO]), Batch([ONE], [ONE, TWO])
-    store.publish(opened, [opened.claim(1, "k", "u")])
+    store.publish(opened, [opened.claim(1, "k", "u"), opened.claim(2, "l")])
     store.publish(closed)
     store.move(opened.events[0], ONE, 0, attempt=b"x")
     store.move(opened.events[0], TWO, 1, "dead")
@@ -152,8 +152,11 @@ WRONG = {
     "too_many_attempts": ("LPUSH attempts:{ONE} y", "D8 {ONE} has 2 attempts"),
     "unknown_key": ("SET strange:key x", "K1 unknown key"),
     "key_of_another_type": ("SET idem x", "K1 "),
-    "answer_without_index": ("HSET idem:ids x y", "K2 78 is in idem:ids"),
-    "index_without_answer": ("ZADD uid 1 x", "K2 78 is in uid and"),
+    "key_of_no_batch": ("HSET idem:ids x y", "K2 78 is in idem:ids and nothing of it in idem"),
+    "key_that_is_not_indexed": ("ZREM uid {u_raw}", "K2 {u} is in uid:ids and nothing of it in uid"),
+    "key_that_is_not_listed": ("HSET idem:batches {entry} x", "K2 {k} is in idem:ids and nothing of it"),
+    "list_that_is_not_indexed": ("ZREM idem {entry}", "K2 {entry_hex} is in idem:batches and not in idem"),
+    "batch_without_a_list": ("HDEL idem:batches {entry}", "K2 {entry_hex} is in idem and not in idem:"),
 }
 
 
@@ -191,10 +194,12 @@ def test_what_is_not_in_order_is_told(redis, batches, what):
     opened, closed = batches
     names = {"open": opened.name, "closed": closed.name, "E": opened.events[0], "ONE": ONE,
              "TWO": TWO, "lane": lane_of(ONE), "lane2": lane_of(TWO),
-             "member": redis.call("ZRANGE", "tl:{0}:closed", 0, 0)[0].decode()}
+             "member": redis.call("ZRANGE", "tl:{0}:closed", 0, 0)[0].decode(),
+             "u": member("u").hex(), "k": member("k").hex(), "entry_hex": opened.entry.hex()}
+    raw = {"{alive}": pack_state(1), "{entry}": opened.entry, "{u_raw}": member("u")}
     verb, key, *words = command.split(" ")
-    words = [pack_state(1) if word == "{alive}" else word.format(**names) for word in words]
-    if key == "idem":
+    words = [raw.get(word) or word.format(**names) for word in words]
+    if what == "key_of_another_type":
         redis.call("DEL", "tl:{0}:idem", "tl:{0}:idem:ids")
     redis.call(verb, "tl:{0}:" + key.format(**names), *words)
     found = problems(Snapshot(redis), attempts_kept=1)

@@ -2,7 +2,7 @@
 
 import pytest
 from harness.formats import lane_of
-from harness.invariants import Snapshot
+from harness.invariants import Snapshot, check
 from store import ORPHAN_SECONDS, Batch, Store, answer, endpoint_ids, member
 
 ONE, TWO = endpoint_ids(2)
@@ -17,10 +17,25 @@ def progress(store, batch):
     return Snapshot(store.redis).progress(batch.name)
 
 
+def expire(store, *batches):
+    """The keys that these batches have taken have expired, one batch after the other."""
+    for kind in ("idem", "uid"):
+        fields = store.redis.call("HGETALL", store.key(kind, "ids"))
+        for score, batch in enumerate(batches, 1):
+            mine = [member for member, kept in zip(fields[::2], fields[1::2])
+                    if kept.startswith(batch.entry)]
+            for entry in (batch.entry, *mine):
+                store.redis.call("ZADD", store.key(kind), "XX", score, entry)
+
+
+def keys(store, kind="idem"):
+    """All keys of a kind that are there, expired or not."""
+    return set(store.redis.call("HKEYS", store.key(kind, "ids")))
+
+
 def test_a_stored_batch_is_in_the_journal_and_stays(a, redis):
     batch = Batch([ONE, TWO], [ONE])
-    status, now, parts = a.publish(batch, sequence=7)
-    assert status == b"ok" and parts == b"0" and abs(now - int(redis.call("TIME")[0]) * 1000) < 5000
+    assert a.publish(batch, sequence=7) == [b"ok", 0, b"0"]
     assert redis.call("PTTL", a.key("batch", batch.name)) == -1
     assert redis.call("ZSCORE", a.key("journal", "a"), batch.name) == b"7"
     assert not redis.call("EXISTS", a.key("progress", batch.name))
@@ -88,10 +103,9 @@ def test_events_that_were_matched_by_an_old_configuration_are_refused(a, redis, 
     assert a.make(stored)[0] == b"ok"
     second = a.endpoint_put(TWO, "{}")[1]
     before = dump()
-    call = a.publish.later(late, [late.claim(0, "k", "u"), late.claim(1)], version=first)
+    call = a.publish.later(late, [late.claim(0, "k", "u"), late.claim(1, "l")], version=first)
     for _ in range(2):
-        status, now, version = a.make(call)
-        assert (status, version) == (b"stale", second) and now > 10**12
+        assert a.make(call) == [b"stale", 0, second]
         assert dump() == before
     assert a.make(call, False)[0] == b"noblob", "a copy that comes late"
     assert a.make(stored, False)[::3] == [b"ok", 0]
@@ -109,6 +123,20 @@ def test_parts_for_others_are_refused_as_well(a, redis, dump):
 
 
 # ---- keys ------------------------------------------------------------------------------------------
+
+def test_verdicts_are_told_when_there_are_others_than_new(a, redis):
+    """Redis's time is told with keys: it was looked at for their sake."""
+    first, second = Batch([ONE], [ONE]), Batch([ONE], [ONE], [ONE])
+    for batch, claims, verdicts in (
+            (first, [first.claim(0, "k", "u"), first.claim(1, "l")], []),
+            (second, [second.claim(0, "m"), second.claim(2, "k")], [0, b"d" + answer(first.events[0])])):
+        call = a.publish.later(batch, claims)
+        redis.call(*call.before[0])
+        for _ in range(2):
+            status, now, parts, *told = redis.call(*call.words())
+            assert (status, parts, told) == (b"ok", b"0", verdicts)
+            assert abs(now - int(redis.call("TIME")[0]) * 1000) < 5000
+
 
 def test_the_first_event_of_a_key_wins_over_all_later_ones(a):
     first, second = Batch([ONE]), Batch([ONE], [TWO], [TWO])
@@ -135,9 +163,8 @@ def test_a_duplicate_key_is_told_before_a_taken_uid(a):
 
 def test_an_expired_key_is_free_again(a, redis):
     first, second = Batch([ONE]), Batch([ONE])
-    a.publish(first, [first.claim(0, "k", "u")], idem_ttl=1, uid_ttl=1)
-    redis.call("ZADD", a.key("idem"), 1, member("k"))
-    redis.call("ZADD", a.key("uid"), 1, member("u"))
+    a.publish(first, [first.claim(0, "k", "u")])
+    expire(a, first)
     assert a.publish(second, [second.claim(0, "k", "u")])[3:] == [0]
     assert redis.call("HGET", a.key("idem", "ids"), member("k")) == answer(second.events[0])
 
@@ -166,19 +193,81 @@ def test_a_key_is_free_in_the_index_it_was_not_refused_by(a):
 
 
 def test_expired_keys_make_room_at_a_bounded_pace(a, redis):
-    for start in range(0, 3000, 500):
-        old = Batch(*[[ONE]] * 500)
-        a.publish(old, [old.claim(n, f"old{start + n}") for n in range(500)], idem_max=3000)
-    for start in range(0, 3000, 100):
-        redis.call("ZADD", a.key("idem"), "XX", *(word for n in range(start, start + 100)
-                                                  for word in (n + 1, member(f"old{n}"))))
-    one = Batch([ONE])
-    assert a.publish(one, [one.claim(0, "new")], idem_max=3000)[3:] == [0]
-    assert redis.call("ZCARD", a.key("idem")) == 3000 - 18 + 1
-    many = Batch(*[[ONE]] * 600)
-    verdicts = a.publish(many, [many.claim(n, f"new{n}") for n in range(600)], idem_max=3000)[3:]
-    assert verdicts == [0] * 600
-    assert redis.call("ZCARD", a.key("idem")) == 3000 - 18 + 1 - 1000 + 600
+    """Whole batches; at least as many keys as the call may take, which a full index has room for then."""
+    old = [Batch([ONE]) for _ in range(100)] + [Batch(*[[ONE]] * 1000), Batch([ONE])]
+    for number, batch in enumerate(old):
+        claims = [batch.claim(n, f"{number}.{n}") for n in range(len(batch.events))]
+        assert set(a.publish(batch, claims, idem_max=1101)[3:]) == {0}
+    expire(a, *old)
+    for events, left in ((1, 1101 - 2 + 1), (20, 1100 - 21 + 20), (80, 1099 - 77 - 1000 + 80), (2, 103)):
+        batch = Batch(*[[ONE]] * events)
+        claims = [batch.claim(n, f"new{events}.{n}") for n in range(events)]
+        assert a.publish(batch, claims, idem_max=1101)[3:] == [0] * events
+        assert len(keys(a)) == left
+        check(redis)
+
+
+@pytest.mark.parametrize("then", [1, 2], ids=["one", "two"])
+@pytest.mark.parametrize("now", [1, 2], ids=["by one", "by two"])
+def test_an_expired_key_that_was_taken_again_is_not_dropped_with_the_old(a, redis, then, now):
+    """It had not been dropped yet when a later event took it. A batch of one key has no list of them."""
+    def take(*names):
+        batch = Batch(*[[ONE]] * len(names))
+        assert set(a.publish(batch, [batch.claim(n, *[name] * 2)
+                                     for n, name in enumerate(names)])[3:]) == {0}
+        return batch
+
+    expire(a, *[take(*(f"{n}", f"{n}+")[:then]) for n in range(5)])
+    first, second = take(*("4", "another")[:now]), Batch([ONE], [ONE])
+    assert {member("3"), member("4")} <= keys(a) & keys(a, "uid"), "not all were dropped yet"
+    for n in range(9):
+        take(f"new{n}")
+    assert redis.call("ZCOUNT", a.key("idem"), 0, 10**6) == 0, "now they were"
+    assert not (keys(a) | keys(a, "uid")) & {member("3"), member("4+")}
+    assert a.publish(second, [second.claim(0, "4"), second.claim(1, uid="4")])[3:] == [
+        letter + answer(first.events[0]) for letter in (b"d", b"u")]
+    expire(a, first)
+    take("last")
+    assert not (keys(a) | keys(a, "uid")) & {member("4"), member("another")}
+
+
+def test_a_key_that_expired_needs_no_room_to_be_taken_again(a, redis):
+    """Although it was not dropped yet: the number of keys does not change."""
+    old = [Batch([ONE]) for _ in range(6)]
+    for number, batch in enumerate(old):
+        a.publish(batch, [batch.claim(0, f"{number}")])
+    expire(a, *old)
+    batch = Batch(*[[ONE]] * 2)
+    assert a.publish(batch, [batch.claim(0, "5"), batch.claim(1, "new")], idem_max=4)[3:] == [0, 0]
+    assert keys(a) == {member("3"), member("4"), member("5"), member("new")}
+
+
+def test_of_many_keys_none_is_lost_or_mixed_up(a, redis):
+    """As many as a batch may have, with every combination: each leads to its own event afterwards."""
+    batch = Batch(*[[ONE]] * 1024)
+    names = [(f"i{n}" if n % 3 != 2 else "", f"u{n}" if n % 3 else "") for n in range(1024)]
+    more = {"idem_max": 10_000, "uid_max": 10_000}
+    assert a.publish(batch, [batch.claim(n, *names[n]) for n in range(1024)], **more)[3:] == [0] * 1024
+    for n in range(0, 1024, 13):
+        for letter, name in zip("du", names[n]):
+            if name:
+                other = Batch([ONE])
+                claim = other.claim(0, **{"idem" if letter == "d" else "uid": name})
+                assert a.publish(other, [claim], **more)[3:] == [
+                    letter.encode() + answer(batch.events[n])]
+    assert len(keys(a)) == 683 and len(keys(a, "uid")) == 682
+    check(redis)
+
+
+def test_when_the_list_of_a_batch_is_lost_others_are_stored_all_the_same(a, redis):
+    """A Redis that evicts keys may lose one of the two."""
+    first, second = Batch([ONE], [ONE]), Batch([ONE])
+    a.publish(first, [first.claim(0, "k"), first.claim(1, "l")])
+    expire(a, first)
+    redis.call("DEL", a.key("idem", "batches"))
+    assert a.publish(second, [second.claim(0, "k")])[3:] == [0]
+    assert not redis.call("ZSCORE", a.key("idem"), first.entry)
+    redis.call("HDEL", a.key("idem", "ids"), member("l"))  # nobody knows of it any more
 
 
 def test_a_repeated_call_says_no_room_where_the_first_did(a):
@@ -201,12 +290,9 @@ def test_a_refused_event_stays_refused_when_the_key_expires_before_the_repeated_
     call = a.publish.later(second, [second.claim(0, **{index: "k"}), second.claim(1, "own", "own")])
     _, _, _, refused, accepted = a.make(call)
     assert refused[1:] == answer(first.events[0]) and accepted == 0
-    for name in ("idem", "uid"):
-        for key in redis.call("ZRANGE", a.key(name), 0, -1):
-            redis.call("ZADD", a.key(name), 1, key)
-            if gone:
-                redis.call("ZREM", a.key(name), key)
-                redis.call("HDEL", a.key(name, "ids"), key)
+    expire(a, first, second)
+    if gone:
+        redis.call("DEL", *a.key_names("idem"), *a.key_names("uid"))
     before = dump()
     assert a.make(call, first=False)[3:] == [b"f" if gone else refused, 0]
     assert dump() == before
@@ -409,7 +495,7 @@ def test_what_another_has_delivered_is_not_taken_for_refused(a, b, redis):
     verdicts = a.make(call)[3:]
     assert b.progress(batch.member(1), 0)[0] == b"ok"
     assert b.move(batch.events[0], TWO, 0, part=1)[::2] == [b"ok", 0], "it is marked already"
-    redis.call("DEL", *(a.key(*name) for name in (("idem",), ("idem", "ids"))))
+    redis.call("DEL", *a.key_names("idem"))
     assert a.make(call, first=False)[3:] == [0, b"f"] and verdicts[1][:1] == b"d"
     assert Snapshot(redis).refused(batch.name) == {1}
 
@@ -417,7 +503,7 @@ def test_what_another_has_delivered_is_not_taken_for_refused(a, b, redis):
 def test_a_refused_event_is_marked_for_all_parts(a, b, redis):
     first, batch = Batch([ONE]), parts_for([ONE, TWO], [ONE, TWO])
     a.publish(first, [first.claim(0, "k")])
-    a.publish(batch, [batch.claim(0, "k"), batch.claim(1)])
+    a.publish(batch, [batch.claim(0, "k"), batch.claim(1, "own")])
     assert progress(a, batch) == {0, 1} and Snapshot(redis).refused(batch.name) == {0}
 
 
@@ -458,8 +544,7 @@ def test_out_of_memory_nothing_is_written(a, redis, dump):
     """Not even expired keys are trimmed, which would make the rest of the script unstoppable."""
     old, batch = Batch([ONE]), Batch([ONE])
     a.publish(old, [old.claim(0, "old", "old")])
-    for index in ("idem", "uid"):
-        redis.call("ZADD", a.key(index), 1, member("old"))
+    expire(a, old)
     call = a.publish.later(batch, [batch.claim(0, "k", "u")])
     redis.call(*call.before[0])
     before = dump()

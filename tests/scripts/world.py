@@ -27,7 +27,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 from harness import RedisError, RedisServer
-from harness.formats import batch_of
+from harness.formats import batch_of, id_text
 from harness.invariants import Broken, check, deliveries
 from replica import DOCUMENT, LEASE_MS, LIVE_MS, LONG_MS, TOMBSTONE, ATTEMPTS_KEPT, Replica
 from store import Store, answer, endpoint_id
@@ -81,7 +81,7 @@ class World:
         self.answers[event] = what if sure or what == "accepted" else "unknown"
 
     def refer(self, verdict):
-        event = verdict[1:32].decode()
+        event = id_text("msg", verdict[1:21])
         assert verdict[1:] == answer(event, len(self.targets[event]))
         assert self.answers.get(event) != "refused", f"duplicate of {event}, which was refused"
 
@@ -102,8 +102,8 @@ class World:
             return
         for replica in self.replicas:
             name = replica.store.me
-            if name != call.args[7] and name in call.args[8:] and self.rng.random() < 0.7:
-                replica.letter(f"{call.args[0]}.{call.args[call.args.index(name, 8) - 1]}")
+            if name != call.args[3] and name in call.args[4:] and self.rng.random() < 0.7:
+                replica.letter(f"{call.args[0]}.{call.args[call.args.index(name, 4) - 1]}")
 
     # ---- what happens to everybody -------------------------------------------------------------
 

@@ -48,7 +48,8 @@ Lanes
 
 Keys
   K1  Every key is one that is known here, of its type.
-  K2  `idem` and `idem:ids` have the same members; `uid` and `uid:ids` too.
+  K2  Each batch in `idem` has a list of keys in `idem:batches`, and none is there without. Each key of
+      `idem:ids` is in the list of its answer's batch, or itself in `idem`. The same for `uid`.
   K3  `jobs` lists every job. One that is not finished has the score "inf", no expiry and an owner; one
       that is finished expires at its score.
   K4  Each version in `config:changes` is that of one change, above the floor and up to the present one.
@@ -63,6 +64,7 @@ from .formats import (LANES, OUTCOME_BYTES, FormatError, batch_of, bits, lane_of
 ORPHAN_MS = 600_000
 ORDINAL_NONE = 2**32 - 1
 TOMBSTONE = b"\0"
+KEY_BYTES, ENTRY_BYTES = 16, 15  # of a key's member, of a batch's name in the indexes of keys
 SLACK_MS = 1000  # between an expiry and the score that repeats it
 
 # kind -> type, of keys with a name behind it, and of those without
@@ -70,7 +72,8 @@ NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": 
          "open": "string", "event": "hash", "due": "zset", "dead": "zset", "lane": "zset", "attempts": "list",
          "job": "hash"}
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
-          "dead": "zset", "idem": "zset", "idem:ids": "hash", "uid": "zset", "uid:ids": "hash",
+          "dead": "zset", "idem": "zset", "idem:ids": "hash", "idem:batches": "hash",
+          "uid": "zset", "uid:ids": "hash", "uid:batches": "hash",
           "config": "hash", "config:endpoints": "hash", "config:changes": "zset",
           "config:deleted": "set", "health": "hash", "jobs": "zset", "lanes": "hash",
           "membership": "hash", "replicas:info": "hash", "handover": "hash"}
@@ -143,7 +146,7 @@ class Snapshot:
             value = dict(zip(value[::2], value[1::2]))
         elif kind == "zset":
             value = {member: float(score) for member, score in zip(value[::2], value[1::2])}
-        if kind in ("hash", "zset") and rest not in ("idem", "idem:ids", "uid", "uid:ids"):
+        if kind in ("hash", "zset") and rest.partition(":")[0] not in ("idem", "uid"):
             value = {member.decode(errors="replace"): rest for member, rest in value.items()}
         self.ttl[rest] = ttl
         if rest in SINGLE:
@@ -433,10 +436,16 @@ def _json(text):
 
 def _keys(snapshot, say):
     for index in ("idem", "uid"):
-        members, answers = set(snapshot.one(index)), set(snapshot.one(f"{index}:ids"))
-        for member in members ^ answers:
-            has, lacks = (index, f"{index}:ids") if member in members else (f"{index}:ids", index)
-            say(f"K2 {member.hex()} is in {has} and not in {lacks}")
+        entries, answers, lists = (snapshot.one(index + name) for name in ("", ":ids", ":batches"))
+        batches = {entry for entry in entries if len(entry) == ENTRY_BYTES}
+        for batch in batches ^ lists.keys():
+            has, lacks = (index, f"{index}:batches") if batch in batches else (f"{index}:batches", index)
+            say(f"K2 {batch.hex()} is in {has} and not in {lacks}")
+        for member, answer in answers.items():
+            keys = lists.get(answer[:ENTRY_BYTES], b"")
+            if member not in entries and member not in (keys[at:at + KEY_BYTES] for at
+                                                        in range(0, len(keys), KEY_BYTES)):
+                say(f"K2 {member.hex()} is in {index}:ids and nothing of it in {index}")
 
 
 def _jobs(snapshot, say):

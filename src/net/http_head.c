@@ -80,8 +80,13 @@ const unsigned char http_char_class[256] = {
 
 size_t http_char_span(struct slice s, int class)
 {
+    const unsigned char *at = (const unsigned char *)s.ptr;
     size_t n = 0;
-    while (n < s.len && http_char_is(s.ptr[n], class))
+    for (; s.len - n >= 4; n += 4) /* one question for four */
+        if ((http_char_class[at[n]] & http_char_class[at[n + 1]] & http_char_class[at[n + 2]] &
+             http_char_class[at[n + 3]] & class) == 0)
+            break;
+    while (n < s.len && (http_char_class[at[n]] & class) != 0)
         n++;
     return n;
 }

@@ -37,6 +37,17 @@ void buf_fit(struct buf *buf)
     buf->cap = buf->len;
 }
 
+void buf_expect(struct buf *buf, size_t bytes)
+{
+    if (bytes > buf->max)
+        bytes = buf->max;
+    char *ptr = bytes > buf->cap ? realloc(buf->ptr, bytes) : NULL;
+    if (!ptr)
+        return;
+    buf->ptr = ptr;
+    buf->cap = bytes;
+}
+
 /* `spare` bytes more are there for the moment, and may lie beyond the maximum. */
 static char *reserve(struct buf *buf, size_t more, size_t spare)
 {

@@ -32,6 +32,10 @@ void buf_clear(struct buf *buf);
 /* Gives back what is reserved and not used: nothing more will be added. What it holds may move. */
 void buf_fit(struct buf *buf);
 
+/* Makes room for `bytes` in all, so that it need not grow piece by piece. What cannot be had is
+ * left for later: this never fails. */
+void buf_expect(struct buf *buf, size_t bytes);
+
 /* Private to buf_reserve(): the same, and grows when it must. */
 char *buf_grow(struct buf *buf, size_t more);
 

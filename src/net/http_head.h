@@ -89,6 +89,9 @@ static inline bool http_char_is(char c, int class)
 /* Length of the longest prefix whose bytes are all of the class. */
 size_t http_char_span(struct slice s, int class);
 
+/* http_char_span(s, HTTP_CHAR_VALUE) == s.len, eight bytes at a time. */
+bool http_is_value(struct slice s);
+
 /* ---- Parts of field values, for requests and responses --------------------------------------- */
 
 static inline bool http_is_blank(char c)

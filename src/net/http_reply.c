@@ -112,8 +112,8 @@ static void begin_head(struct http_server *server, int status, struct slice id)
  * left out, which is the lesser evil. */
 static void add_header(struct buf *out, struct slice name, struct slice value)
 {
-    bool good = name.len > 0 && http_char_span(name, HTTP_CHAR_TOKEN) == name.len &&
-                http_char_span(value, HTTP_CHAR_VALUE) == value.len;
+    bool good =
+        name.len > 0 && http_char_span(name, HTTP_CHAR_TOKEN) == name.len && http_is_value(value);
     assert(good);
     if (!good) {
         log_error("http.bad_header", "name=%s", log_quote(name));

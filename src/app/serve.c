@@ -487,6 +487,7 @@ static int run(struct serve *serve)
 
 static int serve_alone(const struct config *config, const struct worker *worker)
 {
+    serve_keep_memory();
     struct serve *serve = calloc(1, sizeof(*serve));
     if (!serve) {
         fprintf(stderr, "trotline: out of memory\n");

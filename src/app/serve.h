@@ -38,6 +38,9 @@ void serve_archive_path(const struct config *config, const struct worker *worker
 /* ---- serve_setup.c: what a gateway and the parent of several workers begin and end with.
  * False: a sentence in `error`. ---------------------------------------------------------------- */
 
+/* To be called before anything large is allocated: malloc keeps what a gateway soon needs again. */
+void serve_keep_memory(void);
+
 /* From here on nothing of ours waits for standard error. */
 bool serve_start_log(const struct config *config, struct buf *error);
 

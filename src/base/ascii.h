@@ -3,6 +3,7 @@
 #define TROTLINE_BASE_ASCII_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 static inline bool ascii_is_digit(char c)
 {
@@ -21,6 +22,21 @@ static inline int ascii_hex_value(char c)
         return c - '0';
     char lower = (char)(c | 0x20);
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* The value of four hexadecimal digits; 0x10000 when there are none before `end`. */
+static inline uint32_t ascii_hex4(const char *at, const char *end)
+{
+    uint32_t value = 0;
+    if (end - at < 4)
+        return 0x10000;
+    for (int i = 0; i < 4; i++) {
+        int digit = ascii_hex_value(at[i]);
+        if (digit < 0)
+            return 0x10000;
+        value = value << 4 | (uint32_t)digit;
+    }
+    return value;
 }
 
 #endif

@@ -37,6 +37,17 @@ void buf_fit(struct buf *buf)
     buf->cap = buf->len;
 }
 
+void buf_expect(struct buf *buf, size_t bytes)
+{
+    if (bytes > buf->max)
+        bytes = buf->max;
+    char *ptr = bytes > buf->cap ? realloc(buf->ptr, bytes) : NULL;
+    if (!ptr)
+        return;
+    buf->ptr = ptr;
+    buf->cap = bytes;
+}
+
 /* `spare` bytes more are there for the moment, and may lie beyond the maximum. */
 static char *reserve(struct buf *buf, size_t more, size_t spare)
 {
@@ -64,47 +75,14 @@ static char *reserve(struct buf *buf, size_t more, size_t spare)
     return buf->ptr + buf->len;
 }
 
-/* Most appends find room, and go no further than this. */
-static inline char *place_for(struct buf *buf, size_t more)
+char *buf_grow(struct buf *buf, size_t more)
 {
-    if (more < buf->cap - buf->len && more <= buf->max - buf->len && buf->error == ST_OK)
-        return buf->ptr + buf->len;
     return reserve(buf, more, 0);
-}
-
-char *buf_reserve(struct buf *buf, size_t more)
-{
-    return place_for(buf, more);
-}
-
-void buf_add(struct buf *buf, const void *bytes, size_t len)
-{
-    if (len == 0)
-        return;
-    char *place = place_for(buf, len);
-    if (!place)
-        return;
-    memcpy(place, bytes, len);
-    buf->len += len;
-}
-
-void buf_add_slice(struct buf *buf, struct slice slice)
-{
-    buf_add(buf, slice.ptr, slice.len);
 }
 
 void buf_add_str(struct buf *buf, const char *string)
 {
     buf_add(buf, string, strlen(string));
-}
-
-void buf_add_char(struct buf *buf, char c)
-{
-    char *place = place_for(buf, 1);
-    if (place) {
-        *place = c;
-        buf->len++;
-    }
 }
 
 void buf_add_u64(struct buf *buf, uint64_t value)

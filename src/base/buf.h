@@ -32,14 +32,43 @@ void buf_clear(struct buf *buf);
 /* Gives back what is reserved and not used: nothing more will be added. What it holds may move. */
 void buf_fit(struct buf *buf);
 
-/* Room for `more` bytes behind the content, to be filled by the caller, who then adds to len.
- * Returns the place, or NULL (and the buffer is failed). */
-char *buf_reserve(struct buf *buf, size_t more);
+/* Makes room for `bytes` in all, so that it need not grow piece by piece. What cannot be had is
+ * left for later: this never fails. */
+void buf_expect(struct buf *buf, size_t bytes);
 
-void buf_add(struct buf *buf, const void *bytes, size_t len);
-void buf_add_slice(struct buf *buf, struct slice slice);
+/* Private to buf_reserve(): the same, and grows when it must. */
+char *buf_grow(struct buf *buf, size_t more);
+
+/* Room for `more` bytes behind the content, to be filled by the caller, who then adds to len.
+ * Returns the place, or NULL (and the buffer is failed). Inlined, as are the next three: most
+ * appends are of a few bytes, often a number that the compiler knows, and find room. */
+static inline char *buf_reserve(struct buf *buf, size_t more)
+{
+    if (more < buf->cap - buf->len && more <= buf->max - buf->len && buf->error == ST_OK)
+        return buf->ptr + buf->len;
+    return buf_grow(buf, more);
+}
+
+static inline void buf_add(struct buf *buf, const void *bytes, size_t len)
+{
+    char *place = len > 0 ? buf_reserve(buf, len) : NULL;
+    if (!place)
+        return;
+    memcpy(place, bytes, len);
+    buf->len += len;
+}
+
+static inline void buf_add_slice(struct buf *buf, struct slice slice)
+{
+    buf_add(buf, slice.ptr, slice.len);
+}
+
+static inline void buf_add_char(struct buf *buf, char c)
+{
+    buf_add(buf, &c, 1);
+}
+
 void buf_add_str(struct buf *buf, const char *string);
-void buf_add_char(struct buf *buf, char c);
 void buf_add_u64(struct buf *buf, uint64_t value); /* decimal */
 void buf_add_i64(struct buf *buf, int64_t value);  /* decimal */
 void buf_addf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));

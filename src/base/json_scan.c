@@ -1,20 +1,30 @@
 /* json_scan.c - one pass over JSON text.
  *
  * A function a production of the grammar; each gets the place where its production begins and
- * returns the place behind it, or NULL after fail(). The functions for values call each other, at
- * most LIMIT_JSON_DEPTH levels deep. A text need not end in NUL: `peek` answers NUL at the end,
- * which no production accepts.
+ * returns the place behind it, or NULL after fail(). A text need not end in NUL: `peek` answers NUL
+ * at the end, which no production accepts.
  *
- * Most bytes of an event are inside strings, so strings are what is fast: sixteen bytes at a time
- * while there is nothing to look at (SSE2, which every x86-64 has), one at a time elsewhere. An
- * event of 1 KiB takes about 0.6 to 1.1 us, one that is all numbers 2 to 2.6 us. A library that
- * builds a tree (jansson: 140 us for 3 KB) or an index (simdjson, which is C++ too) does what
- * nobody here needs.
+ * Containers do not call each other: one loop goes through a value with all that is in it, and what
+ * it must remember of the containers that are open around it is a bit each, in one word. It takes
+ * half of the instructions that functions for objects and arrays took.
+ *
+ * Most bytes of an event are inside strings: these are passed sixteen at a time while there is
+ * nothing to look at (SSE2, which every x86-64 has), one at a time elsewhere; the tests and the
+ * fuzz target run both. Most strings are short and plain, so the first look at one is inlined, and
+ * what comes after it is not. What is asked of the outermost members and items only (their kind,
+ * whether a name has escapes) is found out for these alone, by json_members() and json_items(). A
+ * library that builds a tree (jansson: 140 us for 3 KB) or an index (simdjson, which is C++ too)
+ * does what nobody here needs.
  */
 #include "base/json_scan.h"
 
-#ifdef __SSE2__
+#include <assert.h>
+
+#if defined(__SSE2__) && !defined(JSON_SCAN_PORTABLE)
+#define HAVE_SSE2 1
 #include <emmintrin.h>
+#else
+#define HAVE_SSE2 0
 #endif
 
 #include "base/ascii.h"
@@ -23,6 +33,8 @@
 
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
+
+#define TOO_DEEP "nested deeper than " TEXT_OF(LIMIT_JSON_DEPTH) " levels"
 
 struct scan {
     const char *begin;
@@ -43,6 +55,29 @@ const char *json_type_name(enum json_type type)
 
 /* ---- Small things ---------------------------------------------------------------------------- */
 
+/* What a byte may be. */
+enum {
+    PLAIN = 1,  /* in a string, by itself */
+    ESCAPE = 2, /* behind a backslash, and that is all */
+    BLANK = 4,
+    DIGIT = 8
+};
+static const unsigned char classes[256] = {
+    ['\t'] = BLANK,         ['\n'] = BLANK,         ['\r'] = BLANK,
+    [' '] = BLANK | PLAIN,  ['!'] = PLAIN,          ['"'] = ESCAPE,
+    ['#' ... '.'] = PLAIN,  ['/'] = PLAIN | ESCAPE, ['0' ... '9'] = PLAIN | DIGIT,
+    [':' ... '['] = PLAIN,  ['\\'] = ESCAPE,        [']' ... 'a'] = PLAIN,
+    ['b'] = PLAIN | ESCAPE, ['c' ... 'e'] = PLAIN,  ['f'] = PLAIN | ESCAPE,
+    ['g' ... 'm'] = PLAIN,  ['n'] = PLAIN | ESCAPE, ['o' ... 'q'] = PLAIN,
+    ['r'] = PLAIN | ESCAPE, ['s'] = PLAIN,          ['t'] = PLAIN | ESCAPE,
+    ['u' ... 0x7f] = PLAIN,
+};
+
+static inline bool is(char c, unsigned char class)
+{
+    return (classes[(unsigned char)c] & class) != 0;
+}
+
 static const char *fail(struct scan *scan, const char *at, enum status status, const char *reason)
 {
     scan->status = status;
@@ -61,116 +96,121 @@ static inline char peek(const struct scan *scan, const char *at)
     return at < scan->end ? *at : '\0';
 }
 
-static inline const char *skip_blanks(const struct scan *scan, const char *at)
+/* Passes over blanks; the byte at which *at then is, or NUL at the end. */
+static inline char next(const struct scan *scan, const char **at)
 {
-    while (at < scan->end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
-        at++;
-    return at;
+    for (; *at < scan->end; ++*at) {
+        char c = **at;
+        if ((unsigned char)c > ' ' || !is(c, BLANK))
+            return c;
+    }
+    return '\0';
 }
 
 /* ---- Strings --------------------------------------------------------------------------------- */
+
+#if HAVE_SSE2
+/* A bit for each of sixteen bytes: set where it is not plain text. */
+static inline unsigned special_bytes(const char *at)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    /* As signed numbers, bytes from 0x80 on are below 0x20 too. */
+    __m128i special = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
+    special = _mm_or_si128(special, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
+    special = _mm_or_si128(special, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+    return (unsigned)_mm_movemask_epi8(special);
+}
+#endif
 
 /* The first byte from `at` on that is not plain text: a quote, a backslash, a control character, or
  * the start of a character beyond ASCII. */
 static inline const char *skip_plain(const char *at, const char *end)
 {
-#ifdef __SSE2__
+#if HAVE_SSE2
     for (; end - at >= 16; at += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        /* As signed numbers, bytes from 0x80 on are below 0x20 too. */
-        __m128i special = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
-        special = _mm_or_si128(special, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
-        special = _mm_or_si128(special, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
-        int mask = _mm_movemask_epi8(special);
-        if (mask != 0)
-            return at + __builtin_ctz((unsigned)mask);
+        unsigned special = special_bytes(at);
+        if (special != 0)
+            return at + __builtin_ctz(special);
     }
 #endif
-    while (at < end && (signed char)*at >= 0x20 && *at != '"' && *at != '\\')
+    while (at < end && is(*at, PLAIN))
         at++;
     return at;
-}
-
-/* The value of the four digits behind "\u"; 0x10000 when they are not that. */
-static uint32_t hex4(const char *at, const char *end)
-{
-    uint32_t value = 0;
-    if (end - at < 4)
-        return 0x10000;
-    for (int i = 0; i < 4; i++) {
-        int digit = ascii_hex_value(at[i]);
-        if (digit < 0)
-            return 0x10000;
-        value = value << 4 | (uint32_t)digit;
-    }
-    return value;
 }
 
 /* At the backslash. */
 static const char *scan_escape(struct scan *scan, const char *at)
 {
-    switch (peek(scan, at + 1)) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't':
+    char kind = peek(scan, at + 1);
+    if (is(kind, ESCAPE))
         return at + 2;
-    case 'u':
-        break;
-    default:
+    if (kind != 'u')
         return fail_syntax(scan, at + 1, "no such escape");
-    }
-    uint32_t unit = hex4(at + 2, scan->end);
+    uint32_t unit = ascii_hex4(at + 2, scan->end);
     if (unit > 0xffff)
         return fail(scan, at, ST_SYNTAX, "\\u needs four hexadecimal digits");
     if (unit < 0xd800 || unit > 0xdfff)
         return at + 6;
     if (unit > 0xdbff || peek(scan, at + 6) != '\\' || peek(scan, at + 7) != 'u')
         return fail(scan, at, ST_SYNTAX, "half of a surrogate pair");
-    uint32_t low = hex4(at + 8, scan->end);
+    uint32_t low = ascii_hex4(at + 8, scan->end);
     if (low < 0xdc00 || low > 0xdfff)
         return fail(scan, at, ST_SYNTAX, "half of a surrogate pair");
     return at + 12;
 }
 
-/* At the opening quote. */
-static inline const char *scan_string(struct scan *scan, const char *at, bool *escaped)
+/* At the first character beyond ASCII; such seldom come alone. */
+static inline const char *scan_beyond_ascii(struct scan *scan, const char *at)
 {
-    at++;
-    for (;;) {
+    do {
+        size_t len = utf8_length(at, scan->end);
+        if (len == 0)
+            return fail(scan, at, ST_SYNTAX, "not UTF-8");
+        at += len;
+    } while ((unsigned char)peek(scan, at) >= 0x80);
+    return at;
+}
+
+/* Anywhere inside. */
+static __attribute__((noinline)) const char *scan_string_on(struct scan *scan, const char *at)
+{
+    while (at) {
         at = skip_plain(at, scan->end);
         char c = peek(scan, at);
-        if (c == '"') {
+        if (c == '"')
             return at + 1;
-        } else if (c == '\\') {
-            *escaped = true;
+        if (c == '\\')
             at = scan_escape(scan, at);
-            if (!at)
-                return NULL;
-        } else if ((unsigned char)c < 0x80) {
-            return fail_syntax(scan, at, "control character in a string");
-        } else {
-            do { /* such characters seldom come alone */
-                size_t len = utf8_length(at, scan->end);
-                if (len == 0)
-                    return fail(scan, at, ST_SYNTAX, "not UTF-8");
-                at += len;
-            } while ((unsigned char)peek(scan, at) >= 0x80);
-        }
+        else if ((unsigned char)c >= 0x80)
+            at = scan_beyond_ascii(scan, at);
+        else
+            at = fail_syntax(scan, at, "control character in a string");
     }
+    return NULL;
+}
+
+/* At the opening quote. */
+static inline const char *scan_string(struct scan *scan, const char *at)
+{
+    at++;
+#if HAVE_SSE2
+    unsigned special = scan->end - at >= 16 ? special_bytes(at) : 0;
+    if (special != 0) {
+        at += __builtin_ctz(special);
+        if (*at == '"')
+            return at + 1;
+    }
+#endif
+    return scan_string_on(scan, at);
 }
 
 /* ---- Other values ---------------------------------------------------------------------------- */
 
-static const char *skip_digits(struct scan *scan, const char *at)
+static inline const char *skip_digits(struct scan *scan, const char *at)
 {
-    if (!ascii_is_digit(peek(scan, at)))
+    if (!is(peek(scan, at), DIGIT))
         return fail_syntax(scan, at, "a digit is missing");
-    while (ascii_is_digit(peek(scan, at)))
+    while (at < scan->end && is(*at, DIGIT))
         at++;
     return at;
 }
@@ -202,113 +242,121 @@ static const char *scan_word(struct scan *scan, const char *at, struct slice wor
     return at + word.len;
 }
 
-static const char *scan_object(struct scan *scan, const char *at, unsigned depth);
-static const char *scan_array(struct scan *scan, const char *at, unsigned depth);
-
-/* `depth` is the number of containers that are open around it. */
-static inline const char *scan_value(struct scan *scan, const char *at, unsigned depth,
-                                     enum json_type *type)
+/* All but strings, objects and arrays. */
+static const char *scan_other(struct scan *scan, const char *at)
 {
-    switch (peek(scan, at)) {
-    case '{':
-        *type = JSON_OBJECT;
-        return scan_object(scan, at, depth + 1);
-    case '[':
-        *type = JSON_ARRAY;
-        return scan_array(scan, at, depth + 1);
-    case '"': {
-        bool escaped;
-        *type = JSON_STRING;
-        return scan_string(scan, at, &escaped);
-    }
+    char c = peek(scan, at);
+    if (c == '-' || is(c, DIGIT))
+        return scan_number(scan, at);
+    switch (c) {
     case 't':
-        *type = JSON_TRUE;
         return scan_word(scan, at, SLICE("true"));
     case 'f':
-        *type = JSON_FALSE;
         return scan_word(scan, at, SLICE("false"));
     case 'n':
-        *type = JSON_NULL;
         return scan_word(scan, at, SLICE("null"));
-    case '-':
-    case '0' ... '9':
-        *type = JSON_NUMBER;
-        return scan_number(scan, at);
     default:
         return fail_syntax(scan, at, "no value");
     }
 }
 
-/* A name, a colon and the value behind it. */
-static inline const char *scan_member(struct scan *scan, const char *at, unsigned depth,
-                                      struct json_member *member)
+/* Of the value that begins with this byte. */
+static enum json_type type_of(char first)
 {
-    if (peek(scan, at) != '"')
-        return fail_syntax(scan, at, "a name in quotes is missing");
-    member->name_escaped = false;
-    const char *name = at + 1;
-    at = scan_string(scan, at, &member->name_escaped);
-    if (!at)
-        return NULL;
-    member->name = slice_of(name, (size_t)(at - 1 - name));
-    at = skip_blanks(scan, at);
-    if (peek(scan, at) != ':')
-        return fail_syntax(scan, at, "a colon is missing");
-    const char *value = skip_blanks(scan, at + 1);
-    at = scan_value(scan, value, depth, &member->type);
-    if (at)
-        member->value = slice_of(value, (size_t)(at - value));
-    return at;
-}
-
-/* Behind a part of a container: true when another follows, to which *at then points; else *at is
- * behind the container, or NULL. */
-static inline bool another(struct scan *scan, const char **at, char close, const char *reason)
-{
-    const char *p = skip_blanks(scan, *at);
-    char c = peek(scan, p);
-    if (c == ',') {
-        *at = skip_blanks(scan, p + 1);
-        return true;
+    switch (first) {
+    case '{':
+        return JSON_OBJECT;
+    case '[':
+        return JSON_ARRAY;
+    case '"':
+        return JSON_STRING;
+    case 't':
+        return JSON_TRUE;
+    case 'f':
+        return JSON_FALSE;
+    case 'n':
+        return JSON_NULL;
+    default:
+        return JSON_NUMBER;
     }
-    *at = c == close ? p + 1 : fail_syntax(scan, p, reason);
-    return false;
 }
 
-#define NO_COMMA_IN_OBJECT "a comma or a closing brace is missing"
-#define NO_COMMA_IN_ARRAY  "a comma or a closing bracket is missing"
-#define TOO_DEEP           "nested deeper than " TEXT_OF(LIMIT_JSON_DEPTH) " levels"
+/* ---- Containers ------------------------------------------------------------------------------ */
 
-static const char *scan_object(struct scan *scan, const char *at, unsigned depth)
+static inline char closing(bool object)
 {
-    if (depth > LIMIT_JSON_DEPTH)
-        return fail(scan, at, ST_LIMIT, TOO_DEEP);
-    at = skip_blanks(scan, at + 1);
-    if (peek(scan, at) == '}')
-        return at + 1;
-    struct json_member member;
-    do {
-        at = scan_member(scan, at, depth, &member);
-        if (!at)
-            return NULL;
-    } while (another(scan, &at, '}', NO_COMMA_IN_OBJECT));
-    return at;
+    return object ? '}' : ']';
 }
 
-static const char *scan_array(struct scan *scan, const char *at, unsigned depth)
+/* A name in quotes; *at is where it begins, behind blanks. */
+static inline const char *scan_name(struct scan *scan, const char **at)
 {
-    if (depth > LIMIT_JSON_DEPTH)
-        return fail(scan, at, ST_LIMIT, TOO_DEEP);
-    at = skip_blanks(scan, at + 1);
-    if (peek(scan, at) == ']')
-        return at + 1;
-    enum json_type type;
-    do {
-        at = scan_value(scan, at, depth, &type);
-        if (!at)
+    if (next(scan, at) != '"')
+        return fail_syntax(scan, *at, "a name in quotes is missing");
+    return scan_string(scan, *at);
+}
+
+static inline const char *scan_colon(struct scan *scan, const char *at)
+{
+    return next(scan, &at) == ':' ? at + 1 : fail_syntax(scan, at, "a colon is missing");
+}
+
+/* What stands in front of a member's value. */
+static inline const char *scan_key(struct scan *scan, const char *at)
+{
+    at = scan_name(scan, &at);
+    return at ? scan_colon(scan, at) : NULL;
+}
+
+/* Behind a part of a container, which is an object or an array: true when there is a comma, and
+ * another must follow; else *at is behind the container, or NULL. */
+static inline bool another(struct scan *scan, const char **at, bool object)
+{
+    char c = next(scan, at);
+    bool comma = c == ',';
+    if (comma || c == closing(object))
+        ++*at;
+    else
+        *at = fail_syntax(scan, *at,
+                          object ? "a comma or a closing brace is missing"
+                                 : "a comma or a closing bracket is missing");
+    return comma;
+}
+
+static_assert(LIMIT_JSON_DEPTH <= 64, "a bit for each open container");
+
+/* A value with blanks in front. `depth` is the number of containers that are open around it. */
+static const char *scan_value(struct scan *scan, const char *at, unsigned depth)
+{
+    const unsigned around = depth;
+    uint64_t objects = 0; /* of what is open in it, the innermost lowest: is it an object? */
+    for (;;) {
+        char c = next(scan, &at);
+        if (c == '"') {
+            at = scan_string(scan, at);
+        } else if (c != '{' && c != '[') {
+            at = scan_other(scan, at);
+        } else if (++depth > LIMIT_JSON_DEPTH) {
+            at = fail(scan, at, ST_LIMIT, TOO_DEEP);
+        } else {
+            objects = objects << 1 | (c == '{');
+            at++;
+            if (next(scan, &at) != closing(objects & 1)) { /* it has a first part */
+                if ((objects & 1) && !(at = scan_key(scan, at)))
+                    return NULL;
+                continue;
+            }
+        }
+        /* Now a value has ended, or an empty container is about to; and so may those around it. */
+        for (; at && depth > around; depth--, objects >>= 1) {
+            if (another(scan, &at, objects & 1))
+                break;
+        }
+        if (!at || depth == around)
+            return at;
+        if ((objects & 1) && !(at = scan_key(scan, at)))
             return NULL;
-    } while (another(scan, &at, ']', NO_COMMA_IN_ARRAY));
-    return at;
+    }
 }
 
 /* ---- Whole texts ----------------------------------------------------------------------------- */
@@ -323,7 +371,7 @@ static struct scan scan_begin(struct slice text)
 static enum status scan_finish(struct scan *scan, const char *at, struct json_error *error)
 {
     if (at) {
-        at = skip_blanks(scan, at);
+        next(scan, &at);
         if (at == scan->end)
             return ST_OK;
         fail(scan, at, ST_SYNTAX, "something follows the value");
@@ -336,123 +384,60 @@ static enum status scan_finish(struct scan *scan, const char *at, struct json_er
 enum status json_check(struct slice text, struct json_error *error)
 {
     struct scan scan = scan_begin(text);
-    enum json_type type;
-    const char *at = scan_value(&scan, skip_blanks(&scan, scan.begin), 0, &type);
+    const char *at = scan_value(&scan, scan.begin, 0);
     return scan_finish(&scan, at, error);
 }
 
 /* Passes the opening brace or bracket. */
 static const char *scan_open(struct scan *scan, char open, const char *reason)
 {
-    const char *at = skip_blanks(scan, scan->begin);
-    if (peek(scan, at) != open)
+    const char *at = scan->begin;
+    if (next(scan, &at) != open)
         return fail_syntax(scan, at, reason);
-    return skip_blanks(scan, at + 1);
-}
-
-/* ---- Names: compared and copied without their escapes ---------------------------------------- */
-
-uint32_t json_next_point(const char **at, const char *end)
-{
-    static const char escapes[] = "b\bf\fn\nr\rt\t";
-    static const unsigned char lead_mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    const char *p = *at;
-    if (*p != '\\') {
-        size_t len = utf8_length(p, end);
-        uint32_t point = (unsigned char)*p & lead_mask[len];
-        for (size_t i = 1; i < len; i++)
-            point = point << 6 | ((unsigned char)p[i] & 0x3f);
-        *at = p + len;
-        return point;
-    }
-    if (p[1] != 'u') {
-        const char *escape = strchr(escapes, p[1]);
-        *at = p + 2;
-        return (unsigned char)(escape ? escape[1] : p[1]);
-    }
-    uint32_t unit = hex4(p + 2, end);
-    *at = p + 6;
-    if (unit < 0xd800 || unit > 0xdfff)
-        return unit;
-    *at = p + 12;
-    return 0x10000 + ((unit - 0xd800) << 10) + (hex4(p + 8, end) - 0xdc00);
-}
-
-static bool same_name(const struct json_member *a, const struct json_member *b)
-{
-    if (!a->name_escaped && !b->name_escaped)
-        return slice_eq(a->name, b->name);
-    const char *p = a->name.ptr, *p_end = p + a->name.len;
-    const char *q = b->name.ptr, *q_end = q + b->name.len;
-    while (p < p_end && q < q_end)
-        if (json_next_point(&p, p_end) != json_next_point(&q, q_end))
-            return false;
-    return p == p_end && q == q_end;
-}
-
-static bool has_name(const struct json_member *member, struct slice name)
-{
-    if (!member->name_escaped)
-        return slice_eq(member->name, name);
-    const char *at = member->name.ptr, *end = at + member->name.len;
-    while (at < end) {
-        char bytes[4];
-        struct slice next = slice_of(bytes, utf8_put(bytes, json_next_point(&at, end)));
-        if (!slice_starts(name, next))
-            return false;
-        name = slice_from(name, next.len);
-    }
-    return name.len == 0;
-}
-
-const struct json_member *json_find(const struct json_member *members, size_t count,
-                                    struct slice name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (has_name(&members[i], name))
-            return &members[i];
-    return NULL;
-}
-
-bool json_string_is_plain(struct slice quoted)
-{
-    return !memchr(quoted.ptr, '\\', quoted.len);
-}
-
-enum status json_unescape(struct slice quoted, struct buf *out)
-{
-    struct scan scan = scan_begin(quoted);
-    bool escaped = false;
-    if (peek(&scan, scan.begin) != '"' || scan_string(&scan, scan.begin, &escaped) != scan.end)
-        return ST_SYNTAX;
-    const char *at = scan.begin + 1, *end = scan.end - 1;
-    while (at < end) {
-        const char *backslash = escaped ? memchr(at, '\\', (size_t)(end - at)) : NULL;
-        const char *plain_end = backslash ? backslash : end;
-        buf_add(out, at, (size_t)(plain_end - at));
-        at = plain_end;
-        if (backslash) {
-            char bytes[4];
-            buf_add(out, bytes, utf8_put(bytes, json_next_point(&at, end)));
-        }
-    }
-    return buf_status(out);
+    at++;
+    next(scan, &at);
+    return at;
 }
 
 /* ---- The parts of objects and arrays --------------------------------------------------------- */
+
+/* A part's value, to which *at is moved from the blanks in front. */
+static const char *scan_part(struct scan *scan, const char **at, enum json_type *type)
+{
+    char first = next(scan, at);
+    const char *end = scan_value(scan, *at, 1);
+    if (end)
+        *type = type_of(first);
+    return end;
+}
+
+/* A name, a colon and the value behind it. */
+static const char *scan_member(struct scan *scan, const char *at, struct json_member *member)
+{
+    const char *name_end = scan_name(scan, &at);
+    const char *value = name_end ? scan_colon(scan, name_end) : NULL;
+    const char *end = value ? scan_part(scan, &value, &member->type) : NULL;
+    if (!end)
+        return NULL;
+    member->name = slice_of(at + 1, (size_t)(name_end - at) - 2);
+    member->name_escaped = !json_string_is_plain(member->name);
+    member->value = slice_of(value, (size_t)(end - value));
+    return end;
+}
 
 /* Reads the next member and makes sure that it has a name of its own. */
 static const char *next_member(struct scan *scan, const char *at, struct json_member *members,
                                size_t max, size_t *count)
 {
+    next(scan, &at);
     if (*count == max)
         return fail(scan, at, ST_LIMIT, "too many members");
     struct json_member *member = &members[*count];
-    const char *after = scan_member(scan, at, 1, member);
+    const char *after = scan_member(scan, at, member);
     if (!after)
         return NULL;
     for (size_t i = 0; i < *count; i++)
-        if (same_name(&members[i], member))
+        if (json_same_name(&members[i], member))
             return fail(scan, at, ST_SYNTAX, "duplicate member");
     ++*count;
     return after;
@@ -468,10 +453,25 @@ enum status json_members(struct slice text, struct json_member *members, size_t 
         return scan_finish(&scan, at + 1, error);
     while (at) {
         at = next_member(&scan, at, members, max, count);
-        if (!at || !another(&scan, &at, '}', NO_COMMA_IN_OBJECT))
+        if (!at || !another(&scan, &at, true))
             break;
     }
     return scan_finish(&scan, at, error);
+}
+
+static const char *next_item(struct scan *scan, const char *at, struct json_item *items, size_t max,
+                             size_t *count)
+{
+    next(scan, &at);
+    if (*count == max)
+        return fail(scan, at, ST_LIMIT, "too many items");
+    struct json_item *item = &items[*count];
+    const char *after = scan_part(scan, &at, &item->type);
+    if (!after)
+        return NULL;
+    item->value = slice_of(at, (size_t)(after - at));
+    ++*count;
+    return after;
 }
 
 enum status json_items(struct slice text, struct json_item *items, size_t max, size_t *count,
@@ -483,17 +483,8 @@ enum status json_items(struct slice text, struct json_item *items, size_t max, s
     if (at && peek(&scan, at) == ']')
         return scan_finish(&scan, at + 1, error);
     while (at) {
-        if (*count == max) {
-            at = fail(&scan, at, ST_LIMIT, "too many items");
-            break;
-        }
-        struct json_item *item = &items[(*count)++];
-        const char *value = at;
-        at = scan_value(&scan, value, 1, &item->type);
-        if (!at)
-            break;
-        item->value = slice_of(value, (size_t)(at - value));
-        if (!another(&scan, &at, ']', NO_COMMA_IN_ARRAY))
+        at = next_item(&scan, at, items, max, count);
+        if (!at || !another(&scan, &at, false))
             break;
     }
     return scan_finish(&scan, at, error);

@@ -75,6 +75,9 @@ MUST_CHECK enum status json_items(struct slice text, struct json_item *items, si
 const struct json_member *json_find(const struct json_member *members, size_t count,
                                     struct slice name);
 
+/* Do their names say the same? */
+bool json_same_name(const struct json_member *a, const struct json_member *b);
+
 /* Appends the text of a JSON string, given with its quotes. ST_SYNTAX when it is none, and then
  * nothing is appended; else the status of `out`. For a member's name give the slice that begins one
  * byte earlier and is two bytes longer. */
@@ -84,8 +87,8 @@ MUST_CHECK enum status json_unescape(struct slice quoted, struct buf *out);
  * is passed: one escape or one sequence of UTF-8. *at is before `end`. */
 uint32_t json_next_point(const char **at, const char *end);
 
-/* True when a valid string, given with its quotes, has no escapes: what is between the quotes is
- * its text. */
+/* True when a valid string, given with its quotes or without, has no escapes: what is between the
+ * quotes is its text. */
 bool json_string_is_plain(struct slice quoted);
 
 #endif

@@ -81,7 +81,7 @@ struct core_stats {
     uint64_t lanes_gained, lanes_released, lanes_lost;
     uint64_t lease_lapses;   /* times that nothing was sent because no heartbeat was confirmed */
     uint64_t parts_received; /* parts of batches that were read from my journal, adopted included */
-    struct hist publish_us;  /* accepted to answered */
+    struct hist publish_us;  /* accepted to answered, by the clock of these turns */
     struct hist attempt_us;
     struct hist delivery_us; /* accepted (or deliverAt, if that is later) to sent; no replays */
     struct hist batch_events, batch_bytes;

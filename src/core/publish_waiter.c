@@ -28,7 +28,7 @@ enum status publish_waiter_init(struct publish_waiter *waiter, const struct publ
 {
     *waiter = (struct publish_waiter){.fn = fn,
                                       .arg = arg,
-                                      .accepted_us = clock_now_us(),
+                                      .accepted_us = clock_mono_us(),
                                       .has_idempotency = item->idempotency_key.ptr != NULL,
                                       .has_uid = item->record.uid.ptr != NULL,
                                       .has_about = item->about != NULL};
@@ -54,6 +54,6 @@ void publish_waiter_answer(struct publish_waiter *waiter, struct core_stats *sta
     waiter->fn = NULL;
     stats->events[verdict]++;
     if (verdict == PUBLISH_ACCEPTED)
-        hist_record(&stats->publish_us, clock_now_us() - waiter->accepted_us);
+        hist_record(&stats->publish_us, clock_mono_us() - waiter->accepted_us);
     fn(waiter->arg, verdict, event_id, deliveries);
 }

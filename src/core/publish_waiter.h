@@ -15,7 +15,7 @@
 struct publish_waiter {
     publish_fn *fn; /* NULL once answered */
     void *arg;
-    uint64_t accepted_us; /* monotonic */
+    uint64_t accepted_us; /* monotonic, of the turn in which it came */
     uint64_t version;     /* of the configuration by which its endpoints were found */
     uint64_t fingerprint; /* of the item, when there is an idempotency key */
     uint32_t deliveries;

@@ -68,6 +68,14 @@ struct http_request {
     char first[HTTP_FIRST_BYTES];
 };
 
+/* How answers begin, up to the id. It is the same for most answers of a second. */
+struct http_start {
+    uint64_t date_s;
+    int status;
+    size_t len;
+    char text[128];
+};
+
 struct http_server {
     struct reactor *reactor;
     struct http_server_options options;
@@ -104,8 +112,7 @@ struct http_server {
     uint16_t port;
     bool draining;
 
-    uint64_t date_s; /* the second of `date` */
-    char date[32];
+    struct http_start start;
     uint64_t id_next;
     char id_prefix[17];
     char address[64];

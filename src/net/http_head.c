@@ -86,6 +86,28 @@ size_t http_char_span(struct slice s, int class)
     return n;
 }
 
+/* Whether any of eight bytes is a control byte (HTAB, too): the classical tests for a byte below
+ * 0x20, and for 0x7f. */
+static bool word_has_control(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t del = word ^ (ones * 0x7f);
+    uint64_t low = (word - ones * 0x20) & ~word;
+    return ((low | ((del - ones) & ~del)) & (ones * 0x80)) != 0;
+}
+
+bool http_is_value(struct slice s)
+{
+    uint64_t word;
+    for (; s.len >= sizeof(word); s = slice_from(s, sizeof(word))) {
+        memcpy(&word, s.ptr, sizeof(word));
+        if (word_has_control(word) &&
+            http_char_span(slice_of(s.ptr, sizeof(word)), HTTP_CHAR_VALUE) < sizeof(word))
+            return false;
+    }
+    return http_char_span(s, HTTP_CHAR_VALUE) == s.len;
+}
+
 /* ---- Finding the end ------------------------------------------------------------------------- */
 
 /* A client that speaks something else (TLS, a bare LF) is told at its first byte. */
@@ -302,7 +324,7 @@ static enum http_fault parse_line(struct http_header *header, struct slice line)
         return HTTP_FAULT_HEADER_NAME;
     header->name = slice_of(line.ptr, name_len);
     header->value = http_trim(slice_from(line, name_len + 1));
-    if (http_char_span(header->value, HTTP_CHAR_VALUE) < header->value.len)
+    if (!http_is_value(header->value))
         return HTTP_FAULT_HEADER_VALUE;
     return HTTP_FAULT_NONE;
 }

@@ -36,15 +36,15 @@ enum http_framing { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED };
 
 struct http_head {
     enum http_method method;
+    int minor;       /* of the version: 0 or 1 */
+    bool keep_alive; /* what the client wants, by version and Connection */
+    bool expect_continue;
+    enum http_framing framing;
+    uint64_t content_length; /* UINT64_MAX when it is more than that */
     struct slice method_name;
     struct slice path;  /* begins with '/', or is "*"; percent-encoding as received */
     struct slice query; /* behind the '?'; SLICE_NULL without one */
     struct slice host; /* of the target if that is a URI, else of Host; SLICE_NULL in 1.0 without */
-    int minor;         /* of the version: 0 or 1 */
-    bool keep_alive;   /* what the client wants, by version and Connection */
-    bool expect_continue;
-    enum http_framing framing;
-    uint64_t content_length; /* UINT64_MAX when it is more than that */
     size_t header_count;
     struct http_header headers[LIMIT_HTTP_HEADERS];
 };
@@ -88,6 +88,9 @@ static inline bool http_char_is(char c, int class)
 
 /* Length of the longest prefix whose bytes are all of the class. */
 size_t http_char_span(struct slice s, int class);
+
+/* http_char_span(s, HTTP_CHAR_VALUE) == s.len, eight bytes at a time. */
+bool http_is_value(struct slice s);
 
 /* ---- Parts of field values, for requests and responses --------------------------------------- */
 

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "net/http_conn.h"
 
+enum { ONE_PIECE_BYTES = 1024 }; /* bodies to this length are copied behind their head */
+
 /* RFC 9110 section 15. Clients must not depend on the phrase (RFC 9112 section 4). */
 static const char *reason_of(int status)
 {
@@ -69,41 +71,39 @@ static const char *reason_of(int status)
     }
 }
 
-/* IMF-fixdate (RFC 9110 section 5.6.7), written once a second. Not with strftime: that speaks the
+/* Status line and date (IMF-fixdate, RFC 9110 section 5.6.7). Not with strftime: that speaks the
  * language of the locale. */
-static void add_date(struct http_server *server, struct buf *out)
+static void write_start(struct http_start *start, int status, uint64_t now_s)
 {
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    uint64_t now_s = clock_wall_ms() / 1000;
-    if (now_s != server->date_s) {
-        time_t seconds = (time_t)now_s;
-        struct tm tm;
-        gmtime_r(&seconds, &tm);
-        snprintf(server->date, sizeof(server->date), "%s, %02u %s %04u %02u:%02u:%02u GMT",
-                 days[tm.tm_wday], (unsigned)tm.tm_mday % 100, months[tm.tm_mon],
-                 (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
-                 (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
-        server->date_s = now_s;
-    }
-    buf_add_slice(out, SLICE("Date: "));
-    buf_add_str(out, server->date);
+    time_t seconds = (time_t)now_s;
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    int len = snprintf(
+        start->text, sizeof(start->text), /* RFC 9112 section 4: a space also before no phrase */
+        "HTTP/1.1 %d %s\r\nDate: %s, %02u %s %04u %02u:%02u:%02u GMT\r\nX-Request-Id: ", status,
+        reason_of(status), days[tm.tm_wday], (unsigned)tm.tm_mday % 100, months[tm.tm_mon],
+        (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
+        (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+    assert(len > 0 && len < (int)sizeof(start->text));
+    start->len = (size_t)len;
+    start->status = status;
+    start->date_s = now_s;
 }
 
 /* Everything up to the headers of the handler; ends in CR LF. */
 static void begin_head(struct http_server *server, int status, struct slice id)
 {
     struct buf *out = &server->head;
+    struct http_start *start = &server->start;
+    uint64_t now_s = clock_wall_ms() / 1000;
+    if (status != start->status || now_s != start->date_s)
+        write_start(start, status, now_s);
     server->stats.replies[status / 100]++;
     buf_clear(out);
-    buf_add_slice(out, SLICE("HTTP/1.1 "));
-    buf_add_u64(out, (uint64_t)status);
-    buf_add_char(out, ' '); /* RFC 9112 section 4: also before an empty phrase */
-    buf_add_str(out, reason_of(status));
-    buf_add_slice(out, SLICE("\r\n"));
-    add_date(server, out);
-    buf_add_slice(out, SLICE("\r\nX-Request-Id: "));
+    buf_add(out, start->text, start->len);
     buf_add_slice(out, id);
     buf_add_slice(out, SLICE("\r\n"));
 }
@@ -112,8 +112,8 @@ static void begin_head(struct http_server *server, int status, struct slice id)
  * left out, which is the lesser evil. */
 static void add_header(struct buf *out, struct slice name, struct slice value)
 {
-    bool good = name.len > 0 && http_char_span(name, HTTP_CHAR_TOKEN) == name.len &&
-                http_char_span(value, HTTP_CHAR_VALUE) == value.len;
+    bool good =
+        name.len > 0 && http_char_span(name, HTTP_CHAR_TOKEN) == name.len && http_is_value(value);
     assert(good);
     if (!good) {
         log_error("http.bad_header", "name=%s", log_quote(name));
@@ -159,6 +159,10 @@ void http_reply(struct http_request *request, int status, const struct http_head
     end_head(out, !bodiless, body.len);
     if (bodiless || http_request_method(request) == HTTP_HEAD)
         body = SLICE_NULL;
+    if (body.len <= ONE_PIECE_BYTES) {
+        buf_add_slice(out, body);
+        body = SLICE_NULL;
+    }
     http_conn_answer(conn, buf_slice(out), body);
 }
 

@@ -86,30 +86,6 @@ static enum http_response_step refuse_large(struct http_response *r)
     return HTTP_RESPONSE_TOO_LARGE;
 }
 
-/* ---- Control bytes --------------------------------------------------------------------------- */
-
-/* Whether any of eight bytes is a control byte (HTAB, too): the classical tests for a byte below
- * 0x20, and for 0x7f. */
-static bool word_has_control(uint64_t word)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t del = word ^ (ones * 0x7f);
-    uint64_t low = (word - ones * 0x20) & ~word;
-    return ((low | ((del - ones) & ~del)) & (ones * 0x80)) != 0;
-}
-
-static bool has_control(struct slice s)
-{
-    uint64_t word;
-    for (; s.len >= sizeof(word); s = slice_from(s, sizeof(word))) {
-        memcpy(&word, s.ptr, sizeof(word));
-        if (word_has_control(word) &&
-            http_char_span(slice_of(s.ptr, sizeof(word)), HTTP_CHAR_VALUE) < sizeof(word))
-            return true;
-    }
-    return http_char_span(s, HTTP_CHAR_VALUE) < s.len;
-}
-
 /* ---- The status line ------------------------------------------------------------------------- */
 
 /* `bytes` are those of the status line from cut_bytes on. */
@@ -351,7 +327,7 @@ static void keep_cut(struct http_response *r, struct slice piece)
     r->cut_control |= r->cut_cr; /* it was not the end */
     r->cut_cr = piece.ptr[piece.len - 1] == '\r';
     piece.len -= r->cut_cr;
-    r->cut_control |= has_control(piece);
+    r->cut_control |= !http_is_value(piece);
 }
 
 /* The line that was cut is complete. Its CR, if it has one, is in it. */
@@ -373,7 +349,7 @@ static enum http_response_step whole_line(struct http_response *r, struct slice 
         text.len--;
     else
         r->sloppy = true;
-    struct line line = {.text = text, .control = has_control(text)};
+    struct line line = {.text = text, .control = !http_is_value(text)};
     line.longer = text.len > HTTP_RESPONSE_LINE_BYTES;
     if (line.longer)
         line.text.len = HTTP_RESPONSE_LINE_BYTES;

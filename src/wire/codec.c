@@ -102,6 +102,8 @@ void mp_write_nil(struct buf *buf)
 
 /* ---- Reading: the head of a value ------------------------------------------------------------ */
 
+enum { NIL = 0xc0 };
+
 struct head {
     enum mp_type type;
     uint8_t size;  /* bytes it takes itself */
@@ -176,16 +178,22 @@ static void fail(struct mp_reader *reader, enum status error)
         reader->error = error;
 }
 
-/* Reads the head of a value that must be of `type`, and moves behind it. */
-static bool head_read(struct mp_reader *reader, enum mp_type type, struct head *head)
+/* Moves behind the head at the cursor, which must be of `type`. */
+static inline bool head_take(struct mp_reader *reader, enum mp_type type, const struct head *head)
 {
-    *head = head_at(reader);
     if (head->type != type || head->type == MP_NONE) {
         fail(reader, ST_SYNTAX);
         return false;
     }
     reader->at += head->size;
     return true;
+}
+
+/* Reads the head of a value that must be of `type`, and moves behind it. */
+static inline bool head_read(struct mp_reader *reader, enum mp_type type, struct head *head)
+{
+    *head = head_at(reader);
+    return head_take(reader, type, head);
 }
 
 /* ---- Reading: values ------------------------------------------------------------------------- */
@@ -204,7 +212,7 @@ enum mp_type mp_peek(const struct mp_reader *reader)
 /* A count is good when `each` bytes for every element are there. */
 static bool count_fits(struct mp_reader *reader, uint64_t count, size_t each)
 {
-    if (count <= (size_t)(reader->end - reader->at) / each)
+    if (count * each <= (size_t)(reader->end - reader->at)) /* counts have 32 bits */
         return true;
     fail(reader, ST_SYNTAX);
     return false;
@@ -246,12 +254,21 @@ struct slice mp_read_bin(struct mp_reader *reader)
     return bytes_read(reader, MP_BIN);
 }
 
+struct slice mp_read_str_or_nil(struct mp_reader *reader)
+{
+    if (reader->error == ST_OK && reader->at < reader->end && *reader->at == NIL) {
+        reader->at++;
+        return SLICE_NULL;
+    }
+    return bytes_read(reader, MP_STR);
+}
+
 uint64_t mp_read_u64(struct mp_reader *reader)
 {
-    struct head head;
-    if (mp_peek(reader) == MP_INT)
+    struct head head = head_at(reader);
+    if (head.type == MP_INT)
         fail(reader, ST_RANGE);
-    return head_read(reader, MP_UINT, &head) ? head.bits : 0;
+    return head_take(reader, MP_UINT, &head) ? head.bits : 0;
 }
 
 int64_t mp_read_i64(struct mp_reader *reader)

@@ -73,6 +73,7 @@ uint32_t mp_read_array(struct mp_reader *reader);
 /* Slices into the input; after an error SLICE_NULL. A string's bytes are not checked to be UTF-8.
  */
 struct slice mp_read_str(struct mp_reader *reader);
+struct slice mp_read_str_or_nil(struct mp_reader *reader); /* SLICE_NULL for nil */
 struct slice mp_read_bin(struct mp_reader *reader);
 
 uint64_t mp_read_u64(struct mp_reader *reader);

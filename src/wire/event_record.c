@@ -16,15 +16,6 @@ static void write_optional(struct buf *buf, struct slice text)
         mp_write_nil(buf);
 }
 
-static struct slice read_optional(struct mp_reader *reader)
-{
-    if (mp_peek(reader) == MP_NIL) {
-        mp_read_nil(reader);
-        return SLICE_NULL;
-    }
-    return mp_read_str(reader);
-}
-
 void event_record_write(struct buf *buf, const struct event_record *record)
 {
     mp_write_array(buf, MEMBERS);
@@ -51,11 +42,11 @@ void event_record_read(struct mp_reader *reader, struct event_record *record)
     record->type = mp_read_str(reader);
     record->timestamp_ms = mp_read_u64(reader);
     record->deliver_at_ms = mp_read_u64(reader);
-    record->version = read_optional(reader);
-    record->source = read_optional(reader);
-    record->uid = read_optional(reader);
-    record->traceparent = read_optional(reader);
-    record->tracestate = read_optional(reader);
+    record->version = mp_read_str_or_nil(reader);
+    record->source = mp_read_str_or_nil(reader);
+    record->uid = mp_read_str_or_nil(reader);
+    record->traceparent = mp_read_str_or_nil(reader);
+    record->tracestate = mp_read_str_or_nil(reader);
     record->data = mp_read_bin(reader);
     for (uint32_t i = MEMBERS; i < members && reader->error == ST_OK; i++)
         mp_skip(reader);

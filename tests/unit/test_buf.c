@@ -125,6 +125,36 @@ static void test_reserve(void **state)
     buf_free(&buf);
 }
 
+/* Room that is expected is there and stays; more than the maximum, or than there is memory, is no
+ * failure. */
+static void test_expect(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, 1000);
+    buf_expect(&buf, 0);
+    assert_null(buf.ptr);
+    buf_add_str(&buf, "abc");
+    buf_expect(&buf, 500);
+    assert_true(buf.cap >= 500);
+    const char *place = buf_reserve(&buf, 497);
+    assert_ptr_equal(place, buf.ptr + 3);
+    buf_expect(&buf, 10);
+    assert_true(buf.cap >= 500);
+    buf_expect(&buf, 5000);
+    assert_int_equal(buf.cap, 1000);
+    expect_content(&buf, "abc");
+    buf_free(&buf);
+
+    buf_init(&buf, SIZE_MAX);
+    buf_add_str(&buf, "abc");
+    buf_expect(&buf, SIZE_MAX / 2);
+    assert_int_equal(buf_status(&buf), ST_OK);
+    buf_add_str(&buf, "d");
+    expect_content(&buf, "abcd");
+    buf_free(&buf);
+}
+
 /* Sizes near SIZE_MAX do not wrap: more than the maximum is ST_LIMIT, more than there is ST_NOMEM.
  */
 static void test_absurd_sizes(void **state)
@@ -283,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_maximum),
         cmocka_unit_test(test_all_or_nothing),
         cmocka_unit_test(test_reserve),
+        cmocka_unit_test(test_expect),
         cmocka_unit_test(test_absurd_sizes),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_numbers),

@@ -141,6 +141,29 @@ static void test_strings_stay_in_the_input(void **state)
     assert_ptr_equal(mp_read_bin(&reader).ptr, input.ptr + 6);
 }
 
+/* A string may be nil: that is passed, and is another thing than an empty one. Anything else, and
+ * the end, is an error as ever, and stops it. */
+static void test_string_or_nil(void **state)
+{
+    (void)state;
+    static const struct slice input = {"\xc0\xa0\xa1x\xc0\x01\xc0", 7};
+    struct mp_reader reader;
+    mp_reader_init(&reader, input);
+    assert_null(mp_read_str_or_nil(&reader).ptr);
+    assert_ptr_equal(mp_read_str_or_nil(&reader).ptr, input.ptr + 2);
+    assert_true(slice_eq(mp_read_str_or_nil(&reader), SLICE("x")));
+    assert_null(mp_read_str_or_nil(&reader).ptr);
+    assert_int_equal(reader.error, ST_OK);
+    assert_null(mp_read_str_or_nil(&reader).ptr);
+    assert_int_equal(reader.error, ST_SYNTAX);
+    reader.at++; /* to a nil, which is not passed any more */
+    assert_null(mp_read_str_or_nil(&reader).ptr);
+    assert_false(mp_at_end(&reader));
+    mp_reader_init(&reader, SLICE_NULL);
+    assert_null(mp_read_str_or_nil(&reader).ptr);
+    assert_int_equal(reader.error, ST_SYNTAX);
+}
+
 /* Input that ends too early, is no value, or announces more than it has, is ST_SYNTAX. */
 static void test_malformed(void **state)
 {
@@ -326,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_doubles),
         cmocka_unit_test(test_strings_stay_in_the_input),
+        cmocka_unit_test(test_string_or_nil),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_error_is_sticky),
         cmocka_unit_test(test_wrong_type),

@@ -24,8 +24,8 @@
  * request before it.
  *
  * Nothing here is called by libcurl but on_close(), which takes notes. What libcurl closes by
- * itself (it should not, see direct_stream.c) is not touched any more: its number may belong to
- * somebody else by then.
+ * itself (it should not, see direct_stream.c, and can do it only to encrypted ones) is not touched
+ * any more: its number may belong to somebody else by then.
  */
 #include "net/direct_conn.h"
 
@@ -97,7 +97,7 @@ static bool take_over(struct direct_conn *conn)
         return false;
     }
     curl_address_text(conn->link.dial.address, (const struct sockaddr *)&conn->peer);
-    direct_link_take_socket(&conn->link, stream->fd);
+    direct_link_take_socket(&conn->link, stream->fd, !conn->place.origin->https);
     if (!fd_watch_adopt(conns->watches, stream->fd, conn)) {
         stream->error = OUTBOUND_INTERNAL;
         stream->detail = "out of memory";

@@ -11,7 +11,8 @@
  *
  *   1. Right after connecting, curl_easy_recv() of one byte. It makes libcurl take the connection
  *      for one in use. Without it the connection counts as idle, and libcurl closes it whenever it
- *      thinks it too old; its number may then be somebody else's, to whom we would write.
+ *      thinks it too old; its number may then be somebody else's, to whom we would write. (One that
+ *      is not encrypted leaves libcurl right after. There it is for what libcurl has read already.)
  *   2. SSL_set_fd() before anything is done with the session: libcurl's own transport below it
  *      would call into libcurl without a handle as soon as the peer closes, and crash.
  *   3. Both pointers, handle and session, are dead after the handle left its multi.
@@ -190,10 +191,12 @@ bool direct_stream_open(struct direct_stream *stream, void *easy, bool https, ch
         return false;
     }
     stream->fd = fd;
-    if (!https)
+    if (!https) {
         stream->way = DIRECT_STREAM_SOCKET;
-    else
-        stream->ssl = session_of(easy);
+        stream->easy = NULL;
+        return true;
+    }
+    stream->ssl = session_of(easy);
     if (stream->ssl)
         SSL_clear_mode(stream->ssl, SSL_MODE_AUTO_RETRY);
     return true;

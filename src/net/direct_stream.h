@@ -35,10 +35,10 @@ enum { DIRECT_STREAM_AGAIN = -1, DIRECT_STREAM_FAILED = -2 };
 
 enum { DIRECT_STREAM_CHUNK = 16384 }; /* what a TLS record can hold */
 
-/* On a connection that libcurl has just made, and whose handle stays in its multi. Makes libcurl
- * take the connection for one in use, without which it could close it at any time. False when it
- * has failed or ended already: `error` and `detail` say how. `error_text` is the handle's
- * CURLOPT_ERRORBUFFER. */
+/* On a connection that libcurl has just made. Makes libcurl take the connection for one in use,
+ * without which it could close it at any time. False when it has failed or ended already: `error`
+ * and `detail` say how. `error_text` is the handle's CURLOPT_ERRORBUFFER. An encrypted one needs
+ * the handle, in its multi, to its end; another needs but the socket from now on. */
 MUST_CHECK bool direct_stream_open(struct direct_stream *stream, void *easy, bool https,
                                    char *error_text);
 

@@ -276,21 +276,27 @@ ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, str
     return written ? (ssize_t)written : DIRECT_STREAM_AGAIN;
 }
 
-bool direct_stream_is_quiet(struct direct_stream *stream)
+static enum direct_stream_idle idle_of(ssize_t count)
 {
-    char byte;
-    return stream->way != DIRECT_STREAM_SOCKET &&
-           direct_stream_read(stream, &byte, 1) == DIRECT_STREAM_AGAIN;
+    if (count == DIRECT_STREAM_AGAIN)
+        return DIRECT_STREAM_QUIET;
+    return count > 0 ? DIRECT_STREAM_UNASKED : DIRECT_STREAM_ENDED;
 }
 
-bool direct_stream_is_silent(struct direct_stream *stream)
+/* Each read of TLS takes one record, and there may be several. */
+enum direct_stream_idle direct_stream_look(struct direct_stream *stream)
 {
     char byte;
+    bool pending = direct_stream_has_more(stream);
     for (int i = 0; i < RECORDS_SKIPPED; i++) {
-        if (recv(stream->fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN)
-            return true;
-        if (!direct_stream_is_quiet(stream))
-            return false;
+        enum direct_stream_idle idle =
+            idle_of(socket_result(stream, recv(stream->fd, &byte, 1, MSG_PEEK)));
+        if (!pending && (idle == DIRECT_STREAM_QUIET || stream->way == DIRECT_STREAM_SOCKET))
+            return idle;
+        idle = idle_of(direct_stream_read(stream, &byte, 1));
+        if (idle != DIRECT_STREAM_QUIET)
+            return idle;
+        pending = false;
     }
-    return false;
+    return DIRECT_STREAM_UNASKED;
 }

@@ -59,11 +59,12 @@ bool direct_stream_has_more(const struct direct_stream *stream);
  */
 ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, struct slice body);
 
-/* The connection idles and is readable: is that nothing but TLS's own messages? Else it has ended,
- * or cannot be trusted any more. */
-bool direct_stream_is_quiet(struct direct_stream *stream);
-
-/* The connection idles, and is to be used: has nothing come meanwhile, as above? */
-bool direct_stream_is_silent(struct direct_stream *stream);
+/* What has come on a connection that idles. */
+enum direct_stream_idle {
+    DIRECT_STREAM_QUIET,  /* nothing, or but TLS's own messages */
+    DIRECT_STREAM_ENDED,  /* its end */
+    DIRECT_STREAM_UNASKED /* what nobody asked for: it cannot be trusted any more */
+};
+enum direct_stream_idle direct_stream_look(struct direct_stream *stream);
 
 #endif

@@ -24,9 +24,10 @@
  * peer that stops right there would keep us busy. So would one that sends tickets without end, if
  * OpenSSL went on reading until something else comes (SSL_MODE_AUTO_RETRY, which it sets itself).
  *
- * Head and body are gathered: by the kernel on a socket; for TLS, whose calls take one piece, in a
- * buffer as large as a record. Its address never changes, since a write that is repeated must come
- * from the same address (OpenSSL would allow otherwise, libcurl does not ask it to).
+ * Head and body are gathered: by the kernel on a socket, unless they are small; for TLS, whose
+ * calls take one piece, in a buffer as large as a record. Its address never changes, since a write
+ * that is repeated must come from the same address (OpenSSL would allow otherwise, libcurl does not
+ * ask it to).
  */
 #include "net/direct_stream.h"
 
@@ -42,6 +43,7 @@
 #include "net/curl_error.h"
 
 enum {
+    COPY_BYTES_MAX = 4096, /* so many are copied sooner than described in pieces */
     CHUNKS_PER_WRITE = 16, /* 256 KiB encrypted in one go; the others wait for the next turn */
     RECORDS_SKIPPED = 8    /* before a connection is used: a server sends two tickets, usually */
 };
@@ -54,6 +56,19 @@ static ssize_t fail(struct direct_stream *stream, enum outbound_error error, con
     stream->error = error;
     stream->detail = detail;
     return DIRECT_STREAM_FAILED;
+}
+
+/* The first bytes of both, as many as fit, into the chunk. */
+static size_t gather(struct slice head, struct slice body)
+{
+    size_t from_head = head.len < sizeof(chunk) ? head.len : sizeof(chunk);
+    size_t room = sizeof(chunk) - from_head;
+    size_t from_body = body.len < room ? body.len : room;
+    if (head.ptr)
+        memcpy(chunk, head.ptr, from_head);
+    if (body.ptr)
+        memcpy(chunk + from_head, body.ptr, from_body);
+    return from_head + from_body;
 }
 
 /* ---- By the socket -------------------------------------------------------------------------- */
@@ -69,6 +84,8 @@ static ssize_t socket_result(struct direct_stream *stream, ssize_t result)
 
 static ssize_t socket_write(struct direct_stream *stream, struct slice head, struct slice body)
 {
+    if (head.len + body.len <= COPY_BYTES_MAX)
+        return socket_result(stream, send(stream->fd, chunk, gather(head, body), MSG_NOSIGNAL));
     struct iovec pieces[] = {
         {.iov_base = (void *)(uintptr_t)head.ptr, .iov_len = head.len}, /* only read */
         {.iov_base = (void *)(uintptr_t)body.ptr, .iov_len = body.len},
@@ -238,19 +255,6 @@ ssize_t direct_stream_read(struct direct_stream *stream, char *to, size_t room)
 bool direct_stream_has_more(const struct direct_stream *stream)
 {
     return stream->early_byte >= 0 || (stream->ssl && SSL_has_pending(stream->ssl));
-}
-
-/* The first bytes of both, as many as fit, into the chunk. */
-static size_t gather(struct slice head, struct slice body)
-{
-    size_t from_head = head.len < sizeof(chunk) ? head.len : sizeof(chunk);
-    size_t room = sizeof(chunk) - from_head;
-    size_t from_body = body.len < room ? body.len : room;
-    if (head.ptr)
-        memcpy(chunk, head.ptr, from_head);
-    if (body.ptr)
-        memcpy(chunk + from_head, body.ptr, from_body);
-    return from_head + from_body;
 }
 
 ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, struct slice body)

@@ -3,6 +3,17 @@
 #define TROTLINE_BASE_ASCII_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+/* Whether any of eight bytes is a control byte (HTAB, too): the classical tests for a byte below
+ * 0x20, and for 0x7f. */
+static inline bool ascii_word_has_control(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t del = word ^ (ones * 0x7f);
+    uint64_t low = (word - ones * 0x20) & ~word;
+    return ((low | ((del - ones) & ~del)) & (ones * 0x80)) != 0;
+}
 
 static inline bool ascii_is_digit(char c)
 {

@@ -216,14 +216,14 @@ static bool set_lines(struct curl_transfer *transfer, const struct outbound_call
     }
     if (!copy_lines(transfer, call))
         return false;
-    char *mine = transfer->text.ptr;
-    for (size_t i = 0; i < count; i++) {
-        bool ours = i >= call->header_count;
-        const char *line = ours ? suppressed[i - call->header_count] : mine;
-        transfer->lines[i].data = (char *)(uintptr_t)line; /* curl reads only */
+    char *line = transfer->text.ptr;
+    for (size_t i = 0; i < call->header_count; i++, line += strlen(line) + 1)
+        transfer->lines[i].data = line;
+    for (size_t i = 0; i < SUPPRESSED_LINES; i++)
+        transfer->lines[call->header_count + i].data =
+            (char *)(uintptr_t)suppressed[i]; /* curl reads only */
+    for (size_t i = 0; i < count; i++)
         transfer->lines[i].next = i + 1 < count ? &transfer->lines[i + 1] : NULL;
-        mine += ours ? 0 : strlen(mine) + 1;
-    }
     return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines) == CURLE_OK;
 }
 

@@ -39,4 +39,14 @@ static inline uint32_t ascii_hex4(const char *at, const char *end)
     return value;
 }
 
+/* Whether any of eight bytes is a control byte (HTAB, too): the classical tests for a byte below
+ * 0x20, and for 0x7f. */
+static inline bool ascii_word_has_control(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t del = word ^ (ones * 0x7f);
+    uint64_t low = (word - ones * 0x20) & ~word;
+    return ((low | ((del - ones) & ~del)) & (ones * 0x80)) != 0;
+}
+
 #endif

@@ -1,7 +1,8 @@
 /* attempt.c - one HTTP request of one delivery.
  *
- * An attempt's memory (header lines, body) is kept in a free list and used again, so that a
- * delivery allocates nothing once the process is warm.
+ * An attempt's memory is kept in a free list and used again, so that a delivery allocates nothing
+ * once the process is warm. Its body is its own until it ends; header lines are written in one
+ * place for all, since outbound copies them.
  *
  * Trace context (W3C): the event's trace is continued with a parent id of its own for each attempt;
  * an event without one starts a trace from its id, so all its attempts belong together.
@@ -25,7 +26,11 @@
 #include "core/settle.h"
 #include "wire/encoding.h"
 
-enum { LINES_MAX = LIMIT_HEADER_LIST + 16, FREE_MAX = 256, KEEP_BYTES = 64 * 1024 };
+enum {
+    LINES_MAX = LIMIT_HEADER_LIST + 16,
+    FREE_MAX = 512,        /* attempts that are kept ... */
+    KEEP_BYTES = 16 * 1024 /* ... with a body of at most so many */
+};
 
 struct attempt {
     struct list node; /* in attempts->free */
@@ -37,9 +42,7 @@ struct attempt {
     void *probe_arg;
     struct outbound_request *request;
     uint64_t started_at_ms; /* unix */
-    struct buf lines;       /* "Name: value\0" ... */
     struct buf body;
-    const char *line[LINES_MAX];
 };
 
 struct attempts {
@@ -50,6 +53,9 @@ struct attempts {
     size_t free_count;
     size_t in_flight;
     size_t reserved;
+    /* Of the request that is being built. */
+    struct buf lines; /* "Name: value\0" ... */
+    const char *line[LINES_MAX];
 };
 
 /* ---- Memory --------------------------------------------------------------------------------- */
@@ -66,14 +72,12 @@ static struct attempt *attempt_take(struct attempts *attempts)
         return NULL;
     list_init(&attempt->node);
     attempt->attempts = attempts;
-    buf_init(&attempt->lines, 256 * 1024);
     buf_init(&attempt->body, 16 * 1024 * 1024);
     return attempt;
 }
 
 static void attempt_destroy(struct attempt *attempt)
 {
-    buf_free(&attempt->lines);
     buf_free(&attempt->body);
     free(attempt);
 }
@@ -159,8 +163,10 @@ static bool may_send(void *arg)
 static enum status build(struct attempt *attempt, const struct message *message,
                          struct outbound_call *call)
 {
+    struct attempts *attempts = attempt->attempts;
+    struct buf *lines = &attempts->lines;
     const struct endpoint_config *config = attempt->config;
-    const struct core_options *options = &attempt->attempts->core->options;
+    const struct core_options *options = &attempts->core->options;
     const struct event_record *record = &message->record;
     struct scheme_event event = {
         .id = slice_str(message->id_text),
@@ -173,29 +179,29 @@ static enum status build(struct attempt *attempt, const struct message *message,
     struct signer_key *keys[LIMIT_SECRETS];
     size_t key_count = valid_keys(config, attempt->started_at_ms, keys);
     size_t count = 0;
-    buf_clear(&attempt->lines);
+    buf_clear(lines);
     buf_clear(&attempt->body);
     struct slice body = scheme_body(config->scheme, &event, &attempt->body);
     enum status status = scheme_headers(config->scheme, &event, body, attempt->started_at_ms, keys,
-                                        key_count, &attempt->lines, &count);
+                                        key_count, lines, &count);
     if (status != ST_OK)
         return status;
-    add_line(&attempt->lines, &count, "Content-Type", SLICE("application/json"));
-    add_trace(&attempt->lines, &count, message);
-    if (buf_status(&attempt->lines) != ST_OK || buf_status(&attempt->body) != ST_OK)
+    add_line(lines, &count, "Content-Type", SLICE("application/json"));
+    add_trace(lines, &count, message);
+    if (buf_status(lines) != ST_OK || buf_status(&attempt->body) != ST_OK)
         return ST_NOMEM;
     if (count + config->header_count > LINES_MAX)
         return ST_RANGE;
-    const char *at = attempt->lines.ptr;
+    const char *at = lines->ptr;
     for (size_t i = 0; i < count; i++) {
-        attempt->line[i] = at;
+        attempts->line[i] = at;
         at += strlen(at) + 1;
     }
     for (size_t i = 0; i < config->header_count; i++)
-        attempt->line[count++] = config->header_lines[i];
+        attempts->line[count++] = config->header_lines[i];
     *call = (struct outbound_call){
         .url = config->url,
-        .header_lines = attempt->line,
+        .header_lines = attempts->line,
         .header_count = count,
         .body = body,
         .connect_timeout_ms = options->connect_timeout_ms,
@@ -365,6 +371,7 @@ struct attempts *attempts_new(struct core *core)
     list_init(&attempts->sending);
     list_init(&attempts->probing);
     list_init(&attempts->free);
+    buf_init(&attempts->lines, 256 * 1024);
     return attempts;
 }
 
@@ -386,5 +393,6 @@ void attempts_free(struct attempts *attempts)
         list_remove(node);
         attempt_destroy(CONTAINER_OF(node, struct attempt, node));
     }
+    buf_free(&attempts->lines);
     free(attempts);
 }

@@ -360,8 +360,8 @@ static bool serve(struct dispatch *dispatch, struct endpoint *endpoint)
         return false;
     list_remove(&endpoint->ready);
     if (slots_for(dispatch, endpoint) == 0)
-        return true; /* an attempt of its own that ends brings it back */
-    uint64_t now_us = clock_now_us();
+        return true;                   /* an attempt of its own that ends brings it back */
+    uint64_t now_us = clock_mono_us(); /* of the turn: one that sleeps a moment more is not early */
     uint64_t opens_us = gate_opens_us(core->gate, endpoint, now_us);
     if (opens_us <= now_us)
         return send_next(dispatch, endpoint);

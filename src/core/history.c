@@ -1,9 +1,10 @@
 /* history.c - listed attempts of first-try successes, and the trimming of closed batches.
  *
- * Attempts: one buffer of packed records for each endpoint that had successes since the last flush,
- * a ring of at most `attempts_kept`; together bounded by BYTES_MAX, beyond which successes are not
- * listed until the next flush. So listing costs one call a second for each busy endpoint, whatever
- * its rate.
+ * Attempts: a ring of the newest `attempts_kept` successes for each endpoint that had any since the
+ * last flush; together bounded by BYTES_MAX, beyond which successes are not listed until the next
+ * flush. So listing costs one call a second for each busy endpoint, whatever its rate; and since
+ * most successes of a really busy one are overwritten by later ones, records are made of those that
+ * are left.
  *
  * Trimming: close.lua and settle.lua tell the bytes of all that is kept: closed batches, and events
  * that outlived theirs. The oldest go first, a page at a time: beyond the configured cap until some
@@ -16,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/attempt_log.h"
 #include "core/store_batch.h"
 #include "core/store_schedule.h"
 
@@ -29,12 +31,25 @@ enum {
     BYTES_MAX = 8 * 1024 * 1024
 };
 
+struct success {
+    struct id event_id;
+    uint32_t number;
+    uint32_t duration_ms;
+    uint16_t status_code;
+    uint16_t body_bytes;
+    uint16_t body_room;
+    uint64_t at_ms;
+    char *body; /* owned; NULL: there was none yet */
+};
+
+_Static_assert(LIMIT_ATTEMPT_BODY_BYTES <= UINT16_MAX, "success.body_bytes");
+
 /* The successes of one endpoint since the last flush. */
 struct recent {
     struct list node;
     struct endpoint *endpoint; /* one reference */
     uint32_t first, count, capacity;
-    struct buf records[]; /* a ring */
+    struct success successes[]; /* a ring */
 };
 
 struct history {
@@ -59,17 +74,32 @@ static struct recent *recent_of(struct history *history, struct endpoint *endpoi
     if (endpoint->recent)
         return endpoint->recent;
     uint32_t capacity = history->core->options.attempts_kept;
-    struct recent *recent = calloc(1, sizeof(*recent) + capacity * sizeof(struct buf));
+    struct recent *recent = calloc(1, sizeof(*recent) + capacity * sizeof(struct success));
     if (!recent)
         return NULL;
     recent->capacity = capacity;
-    for (uint32_t i = 0; i < capacity; i++)
-        buf_init(&recent->records[i], 4096);
     recent->endpoint = endpoint_get(endpoint);
     endpoint->recent = recent;
-    history->bytes += capacity * sizeof(struct buf);
+    history->bytes += capacity * sizeof(struct success);
     list_push_back(&history->recents, &recent->node);
     return recent;
+}
+
+/* Without memory for its body it is listed without one. */
+static void set_body(struct history *history, struct success *success, struct slice body)
+{
+    success->body_bytes = 0;
+    if (body.len > success->body_room) {
+        char *room = realloc(success->body, body.len);
+        if (!room)
+            return;
+        history->bytes += body.len - success->body_room;
+        success->body = room;
+        success->body_room = (uint16_t)body.len;
+    }
+    if (body.len > 0)
+        memcpy(success->body, body.ptr, body.len);
+    success->body_bytes = (uint16_t)body.len;
 }
 
 void history_note_success(struct history *history, struct endpoint *endpoint,
@@ -85,11 +115,13 @@ void history_note_success(struct history *history, struct endpoint *endpoint,
         recent->first = (recent->first + 1) % recent->capacity;
     else
         recent->count++;
-    struct buf *buf = &recent->records[at];
-    history->bytes -= buf->len;
-    buf_clear(buf);
-    attempt_record_write(buf, record);
-    history->bytes += buf->len;
+    struct success *success = &recent->successes[at];
+    success->event_id = record->event_id;
+    success->number = record->number;
+    success->duration_ms = record->duration_ms;
+    success->status_code = record->status_code;
+    success->at_ms = record->at_ms;
+    set_body(history, success, record->body);
     if (!reactor_timer_armed(history->flush))
         reactor_timer_set(history->flush, FLUSH_MS);
 }
@@ -104,28 +136,63 @@ static void on_listed(void *arg, enum status status, const struct redis_value *r
 static void recent_free(struct history *history, struct recent *recent)
 {
     for (uint32_t i = 0; i < recent->capacity; i++) {
-        history->bytes -= recent->records[i].len;
-        buf_free(&recent->records[i]);
+        history->bytes -= recent->successes[i].body_room;
+        free(recent->successes[i].body);
     }
-    history->bytes -= recent->capacity * sizeof(struct buf);
+    history->bytes -= recent->capacity * sizeof(struct success);
     list_remove(&recent->node);
     recent->endpoint->recent = NULL;
     endpoint_put(recent->endpoint);
     free(recent);
 }
 
+static void record_add(struct buf *buf, const struct success *success, const struct id *endpoint)
+{
+    struct attempt_record record = {
+        .event_id = success->event_id,
+        .number = success->number,
+        .success = true,
+        .status_code = success->status_code,
+        .duration_ms = success->duration_ms,
+        .at_ms = success->at_ms,
+        .error = SLICE(""),
+        .body = slice_of(success->body, success->body_bytes),
+    };
+    attempt_id(&record.id, &record.event_id, endpoint, record.number, record.at_ms);
+    attempt_record_write(buf, &record);
+}
+
+/* The records one behind the other in `buf`, and where each of them is. ST_NOMEM. */
+static enum status make_records(const struct recent *recent, struct buf *buf, struct slice *records)
+{
+    for (uint32_t i = 0; i < recent->count; i++) {
+        size_t at = buf->len;
+        record_add(buf, &recent->successes[(recent->first + i) % recent->capacity],
+                   &recent->endpoint->id);
+        records[i].len = buf->len - at;
+    }
+    const char *at = buf->ptr;
+    for (uint32_t i = 0; i < recent->count; at += records[i++].len)
+        records[i].ptr = at;
+    return buf_status(buf);
+}
+
 static void recent_flush(struct history *history, struct recent *recent)
 {
     struct core *core = history->core;
     struct slice *records = malloc(recent->count * sizeof(*records));
+    struct buf buf;
+    buf_init(&buf, SIZE_MAX);
     if (records && !recent->endpoint->deleted) { /* else they would outlive their endpoint */
-        for (uint32_t i = 0; i < recent->count; i++)
-            records[i] = buf_slice(&recent->records[(recent->first + i) % recent->capacity]);
-        if (store_attempts_add(core->store, recent->endpoint->id_text, records, recent->count,
-                               core->options.attempts_kept, core->options.history_ttl_ms, on_listed,
-                               NULL) != ST_OK)
+        enum status status = make_records(recent, &buf, records);
+        if (status == ST_OK)
+            status = store_attempts_add(core->store, recent->endpoint->id_text, records,
+                                        recent->count, core->options.attempts_kept,
+                                        core->options.history_ttl_ms, on_listed, NULL);
+        if (status != ST_OK)
             log_warn("history.not_listed", "endpoint=%s reason=nomem", recent->endpoint->id_text);
     }
+    buf_free(&buf);
     free(records);
     recent_free(history, recent);
 }

@@ -11,9 +11,9 @@ struct history;
 struct history *history_new(struct core *core);
 void history_free(struct history *history);
 
-/* Lists a successful attempt of the memory path. Kept in memory and written once a second; at most
- * the newest `attempts_kept` of an endpoint, so a kill may lose that second of listing, never an
- * outcome. */
+/* Lists an attempt that succeeded at the first try, whose id need not be set. Kept in memory and
+ * written once a second; at most the newest `attempts_kept` of an endpoint, so a kill may lose that
+ * second of listing, never an outcome. */
 void history_note_success(struct history *history, struct endpoint *endpoint,
                           const struct attempt_record *record);
 

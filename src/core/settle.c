@@ -1,8 +1,10 @@
 /* settle.c - records what became of a delivery, and retries or finishes it.
  *
- *   memory path (the batch is open)     sent, cancelled -> an outcome in the batch, nothing to Redis
- *                                       anything else   -> move.lua, then the ordinal is moved
- *   schedule path (leased from `due`)   everything      -> settle.lua, fenced by the lease
+ *   memory path: its batch is open
+ *      sent, cancelled ---> an outcome in the batch, nothing to Redis now
+ *      anything else -----> move.lua, then the ordinal is moved
+ *   schedule path: leased from `due`
+ *      everything --------> settle.lua, fenced by the lease
  *
  * Both scripts are called by entries.c, for many deliveries at once.
  *
@@ -38,11 +40,11 @@ struct settle {
 struct settlement {
     struct delivery *delivery;
     enum retry_verdict verdict;
-    bool counted;      /* an attempt was made: it is recorded */
-    uint64_t delay_ms; /* RETRY_LATER */
-    struct attempt_record record;
-    const char *error; /* static memory */
-    char body[LIMIT_ATTEMPT_BODY_BYTES];
+    bool counted;                 /* an attempt was made: it is recorded */
+    uint64_t delay_ms;            /* RETRY_LATER */
+    struct attempt_record record; /* its body: the result's, or if held, `body` */
+    const char *error;            /* static memory */
+    char body[];
 };
 
 /* ---- After Redis's answer ------------------------------------------------------------------- */
@@ -102,6 +104,15 @@ static void write_log(struct core *core, struct buf *buf, const struct delivery 
     buf_init(buf, LIMIT_EVENT_LOG_BYTES);
     if (core->options.attempts_kept > 0)
         attempt_log_add(buf, log_of(delivery), record);
+}
+
+static void write_attempt(struct buf *buf, struct settlement *settlement)
+{
+    struct attempt_record *record = &settlement->record;
+    attempt_id(&record->id, &record->event_id, &settlement->delivery->endpoint->id, record->number,
+               record->at_ms);
+    buf_init(buf, 4096);
+    attempt_record_write(buf, record);
 }
 
 static void write_state(struct buf *buf, const struct delivery *delivery, bool dead,
@@ -267,9 +278,10 @@ static void finish_success(struct core *core, struct settlement *settlement)
         return;
     }
     struct buf attempt, log;
-    buf_init(&attempt, 4096);
-    if (!first_try)
-        attempt_record_write(&attempt, record);
+    if (first_try)
+        buf_init(&attempt, 0);
+    else
+        write_attempt(&attempt, settlement);
     write_log(core, &log, delivery, record);
     finish(core, delivery, &outcome, buf_slice(&log), buf_slice(&attempt));
     buf_free(&log);
@@ -280,8 +292,7 @@ static void finish_failure(struct core *core, struct settlement *settlement)
 {
     struct delivery *delivery = settlement->delivery;
     struct buf attempt, log;
-    buf_init(&attempt, 4096);
-    attempt_record_write(&attempt, &settlement->record);
+    write_attempt(&attempt, settlement);
     write_log(core, &log, delivery, &settlement->record);
     bool retry = settlement->verdict == RETRY_LATER && delivery->endpoint->config->active;
     core->stats.deliveries_retried += retry;
@@ -359,10 +370,6 @@ static void judge(struct core *core, struct settlement *settlement,
     if (!error[0] && decision.verdict != RETRY_SUCCESS)
         error = "http_status";
     settlement->error = error;
-    size_t len = result->body_head.len < sizeof(settlement->body) ? result->body_head.len
-                                                                  : sizeof(settlement->body);
-    if (len > 0)
-        memcpy(settlement->body, result->body_head.ptr, len);
     settlement->record = (struct attempt_record){
         .event_id = delivery->message->id,
         .number = delivery->attempts,
@@ -371,10 +378,8 @@ static void judge(struct core *core, struct settlement *settlement,
         .duration_ms = (uint32_t)(result->duration_us / 1000),
         .at_ms = started_at_ms,
         .error = slice_str(settlement->error),
-        .body = slice_of(settlement->body, len),
+        .body = result->body_head,
     };
-    attempt_id(&settlement->record.id, &delivery->message->id, &delivery->endpoint->id,
-               delivery->attempts, started_at_ms);
     if (!settlement->record.success)
         log_failure(delivery, settlement, result->detail);
 }
@@ -389,13 +394,17 @@ void settle_attempt(struct settle *settle, struct delivery *delivery,
         return;
     }
     delivery->phase = DELIVERY_SETTLING;
-    delivery->held = malloc(sizeof(settlement));
-    if (!delivery->held) {
+    struct slice body = settlement.record.body;
+    struct settlement *held = malloc(sizeof(*held) + body.len);
+    if (!held) {
         log_error("settle.failed", "reason=nomem"); /* the answer to the move drops it */
         return;
     }
-    *delivery->held = settlement;
-    delivery->held->record.body.ptr = delivery->held->body;
+    *held = settlement;
+    if (body.len > 0)
+        memcpy(held->body, body.ptr, body.len);
+    held->record.body.ptr = held->body;
+    delivery->held = held;
 }
 
 void settle_release_held(struct settle *settle, struct delivery *delivery)

@@ -170,10 +170,15 @@ static int on_close_socket(void *arg, curl_socket_t fd)
 {
     struct curl_sockets *sockets = arg;
     fd_watch_drop(sockets->watches, fd);
-    if (sockets->on_close)
-        sockets->on_close(sockets->arg, fd);
+    if (!sockets->on_close || sockets->on_close(sockets->arg, fd))
+        curl_socket_close(sockets, fd);
+    return 0;
+}
+
+void curl_socket_close(struct curl_sockets *sockets, int fd)
+{
     sockets->env->stats.connections_open--;
-    return close(fd);
+    close(fd); /* an error comes after the end, and says nothing about it */
 }
 
 /* ---- Handles -------------------------------------------------------------------------------- */

@@ -35,9 +35,10 @@ void curl_env_deinit(struct curl_env *env);
 struct curl_sockets {
     struct curl_env *env;
     struct fd_watches *watches; /* borrowed: sockets are adopted into it and dropped from it */
-    /* Any socket of the route is about to be closed by libcurl, asked to or not. To take notes: no
-     * function of libcurl may be called. NULL: nobody cares. */
-    void (*on_close)(void *arg, int fd);
+    /* Any socket of the route is about to be closed by libcurl, asked to or not. False: it stays
+     * open and is not libcurl's any more; then curl_socket_close() ends it. No function of libcurl
+     * may be called. NULL: all are closed. */
+    bool (*on_close)(void *arg, int fd);
     void *arg;
 };
 
@@ -74,6 +75,9 @@ MUST_CHECK bool curl_env_set_policy(CURL *easy, struct curl_dial *dial, char *de
 
 /* Sets whether http is allowed besides https. */
 MUST_CHECK bool curl_env_set_http(CURL *easy, bool allowed);
+
+/* Closes a socket that libcurl was kept from closing. */
+void curl_socket_close(struct curl_sockets *sockets, int fd);
 
 /* For options in milliseconds. */
 long curl_timeout_option(uint64_t ms);

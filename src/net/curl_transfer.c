@@ -192,6 +192,16 @@ static bool make_handle(struct curl_transfer *transfer)
     return transfer->easy && set_policy(transfer);
 }
 
+static bool copy_lines(struct curl_transfer *transfer, const struct outbound_call *call)
+{
+    if (!transfer->text.ptr)
+        buf_init(&transfer->text, SIZE_MAX);
+    buf_clear(&transfer->text);
+    for (size_t i = 0; i < call->header_count; i++)
+        buf_add(&transfer->text, call->header_lines[i], strlen(call->header_lines[i]) + 1);
+    return buf_status(&transfer->text) == ST_OK;
+}
+
 /* Chains the caller's lines and two that suppress curl's own. */
 static bool set_lines(struct curl_transfer *transfer, const struct outbound_call *call)
 {
@@ -204,12 +214,16 @@ static bool set_lines(struct curl_transfer *transfer, const struct outbound_call
         transfer->lines = lines;
         transfer->line_cap = count;
     }
-    for (size_t i = 0; i < count; i++) {
-        const char *line =
-            i < call->header_count ? call->header_lines[i] : suppressed[i - call->header_count];
-        transfer->lines[i].data = (char *)(uintptr_t)line; /* curl reads only */
+    if (!copy_lines(transfer, call))
+        return false;
+    char *line = transfer->text.ptr;
+    for (size_t i = 0; i < call->header_count; i++, line += strlen(line) + 1)
+        transfer->lines[i].data = line;
+    for (size_t i = 0; i < SUPPRESSED_LINES; i++)
+        transfer->lines[call->header_count + i].data =
+            (char *)(uintptr_t)suppressed[i]; /* curl reads only */
+    for (size_t i = 0; i < count; i++)
         transfer->lines[i].next = i + 1 < count ? &transfer->lines[i + 1] : NULL;
-    }
     return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines) == CURLE_OK;
 }
 
@@ -275,6 +289,7 @@ void curl_transfer_deinit(struct curl_transfer *transfer)
 {
     curl_transfer_drop_handle(transfer);
     free(transfer->lines);
+    buf_free(&transfer->text);
     transfer->lines = NULL;
     transfer->line_cap = 0;
 }

@@ -4,6 +4,7 @@
 #ifndef TROTLINE_NET_CURL_TRANSFER_H
 #define TROTLINE_NET_CURL_TRANSFER_H
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "net/curl_env.h"
 #include "net/outbound.h"
@@ -13,8 +14,9 @@ struct curl_transfer {
     bool (*may_send)(void *); /* the call's, NULL: yes */
     void *may_send_arg;
     CURL *easy;               /* NULL until needed, and after it was thrown away */
-    struct curl_slist *lines; /* nodes of our own; the text is the caller's */
+    struct curl_slist *lines; /* nodes of our own */
     size_t line_cap;
+    struct buf text; /* the caller's lines, each with its NUL */
 
     bool errno_is_stale; /* the handle would report an errno of this transfer for the next */
 

@@ -18,14 +18,22 @@
  * further away (deadlines.h).
  *
  * An idle connection that becomes readable has been closed by its peer, or is out of step; either
- * way nothing more is sent on it. Since a connection may be used again before the loop has looked
- * at it, that is asked once more when it is taken, for a call of the system: what is read next
- * would count as the answer to the new request, and so each answer from then on as that to the
- * request before it.
+ * way nothing more is sent on it. The loop sees that before it runs the hooks, in which requests
+ * are sent. It does not see what comes while the turn lasts; and nobody could see what is still on
+ * its way. If that is the end, the request is sent again (direct_route.c). If it is something that
+ * nobody asked for, it counts as the answer, and each answer from then on as that to the request
+ * before it, until one of them finds the connection idle or comes together with another.
+ *
+ * To look before each use costs a call of the system, 3 % of a delivery, and does not end that risk
+ * but takes the turn from its length and leaves the time on the wire. So it is done where it tells
+ * something: when the turn has lasted longer than TRUST_US, which is about what bytes are on their
+ * way; and before the next WARY_USES uses of an origin's connections when on one of them something
+ * came unasked, or its end was found out by writing to it. [nginx, Envoy and Go's net/http trust
+ * their loops alone, libcurl looks each time]
  *
  * Nothing here is called by libcurl but on_close(), which takes notes. What libcurl closes by
- * itself (it should not, see direct_stream.c) is not touched any more: its number may belong to
- * somebody else by then.
+ * itself (it should not, see direct_stream.c, and can do it only to encrypted ones) is not touched
+ * any more: its number may belong to somebody else by then.
  */
 #include "net/direct_conn.h"
 
@@ -39,6 +47,8 @@ enum {
     LINKS_PER_MULTI = 512,            /* libcurl works on them when they are made and closed */
     LINKS_PER_MULTI_BY_LIBCURL = 64,  /* … and with each read and write */
     IDLE_AGE_DEFAULT_MS = 118 * 1000, /* libcurl's */
+    TRUST_US = 5 * 1000, /* so long an idle connection is what the loop found it to be */
+    WARY_USES = 1000     /* of kept connections, after one that was out of step */
 };
 
 static struct direct_conn *conn_at(struct direct_place *place)
@@ -97,7 +107,7 @@ static bool take_over(struct direct_conn *conn)
         return false;
     }
     curl_address_text(conn->link.dial.address, (const struct sockaddr *)&conn->peer);
-    direct_link_take_socket(&conn->link, stream->fd);
+    direct_link_take_socket(&conn->link, stream->fd, !conn->place.origin->https);
     if (!fd_watch_adopt(conns->watches, stream->fd, conn)) {
         stream->error = OUTBOUND_INTERNAL;
         stream->detail = "out of memory";
@@ -146,6 +156,7 @@ static void on_close(void *arg, int fd)
 void direct_conns_turn(struct direct_conns *conns)
 {
     struct list *node;
+    conns->turn_us = clock_mono_us();
     direct_connector_turn(conns->connector);
     while ((node = list_pop_front(&conns->lost)))
         on_failed(&CONTAINER_OF(node, struct direct_conn, lost_node)->link,
@@ -154,14 +165,25 @@ void direct_conns_turn(struct direct_conns *conns)
 
 /* ---- Exchanging and idling ------------------------------------------------------------------ */
 
+/* False when it was closed: its peer has ended it, or nobody knows what it would say next. */
+static bool check_idle(struct direct_conn *conn)
+{
+    enum direct_stream_idle idle = direct_stream_look(&conn->stream);
+    if (idle == DIRECT_STREAM_UNASKED)
+        direct_conn_distrust(conn);
+    if (idle != DIRECT_STREAM_QUIET)
+        direct_conn_close(conn);
+    return idle == DIRECT_STREAM_QUIET;
+}
+
 static void on_ready(void *owner, int fd, unsigned ready)
 {
     (void)fd;
     struct direct_conn *conn = owner;
     if (conn->request)
         conn->conns->fns.ready(conn, ready);
-    else if (!direct_stream_is_quiet(&conn->stream))
-        direct_conn_close(conn);
+    else
+        check_idle(conn);
 }
 
 static void on_deadline(void *arg, struct deadline *passed)
@@ -207,20 +229,37 @@ void direct_conn_keep(struct direct_conn *conn)
 }
 
 /* The deadline of one that idled too long has not been looked at yet in the turn in which it
- * passes. Nor has the loop looked at what came since its turn began. */
+ * passes. */
+static bool may_use(struct direct_conn *conn)
+{
+    struct direct_origin *origin = conn->place.origin;
+    if (conn->deadline.at_ms <= clock_mono_ms()) {
+        direct_conn_close(conn);
+        return false;
+    }
+    if (origin->wary == 0 && clock_now_us() - conn->conns->turn_us < TRUST_US)
+        return true;
+    origin->wary -= origin->wary > 0;
+    return check_idle(conn);
+}
+
 struct direct_conn *direct_conn_take(struct direct_origin *origin, struct direct_request *request)
 {
     struct direct_place *place;
     while ((place = direct_pool_last_used(origin))) {
         struct direct_conn *conn = conn_at(place);
-        if (conn->deadline.at_ms > clock_mono_ms() && direct_stream_is_silent(&conn->stream)) {
+        if (may_use(conn)) {
             direct_place_busy(place);
             conn->request = request;
             return conn;
         }
-        direct_conn_close(conn);
     }
     return NULL;
+}
+
+void direct_conn_distrust(struct direct_conn *conn)
+{
+    conn->place.origin->wary = WARY_USES;
 }
 
 /* ---- Start and end -------------------------------------------------------------------------- */

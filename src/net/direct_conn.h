@@ -51,6 +51,7 @@ struct direct_conns {
     struct direct_pool pool;
     struct list lost; /* struct direct_conn.lost_node */
     struct direct_conn_fns fns;
+    uint64_t turn_us; /* when the loop was last known to have looked at all connections */
     size_t idle_max;
     uint64_t idle_age_max_ms;
     uint64_t age_max_ms; /* DEADLINE_NEVER: no limit */
@@ -89,6 +90,10 @@ const char *direct_conn_address(const struct direct_conn *conn);
 /* An exchange has come to its end in order: the connection idles, or is closed when its time is up
  * or too many idle. */
 void direct_conn_keep(struct direct_conn *conn);
+
+/* It broke in a way that a look before its use might have told: others to its origin are looked at
+ * before they are used, for some time. */
+void direct_conn_distrust(struct direct_conn *conn);
 
 /* Ends it, in whatever state it is; frees it. */
 void direct_conn_close(struct direct_conn *conn);

@@ -1,15 +1,20 @@
 /* direct_connect.c - handles that only connect, and their multis.
  *
- *                 open                 curl's message
- *      closed ----------> connecting ------------------> connected() --.
- *        ^                    |  |                                     |
- *        |              close |  `---------------------> failed() --.  | close
- *        `--------------------+-------------------------------------+--'
+ *                 open                 curl's message                  take_socket
+ *      closed ----------> connecting ------------------> connected() --+----------> a socket only
+ *        ^                    |  |                                     |                  |
+ *        |              close |  `---------------------> failed() --.  | close            | close
+ *        `--------------------+-------------------------------------+--+------------------'
  *
- * A handle stays in its multi until its connection ends: taking it out closes the socket. These
- * multis are not shared with transfers, since connections that are held count as kept ones there,
- * and libcurl would close those of the transfers for them. Handles are cleaned up before their
- * multi; the other way round libcurl loses a descriptor and a TLS session each.
+ * A handle stays in its multi until its connection ends: taking it out closes the socket. Unless we
+ * decline to (CURLOPT_CLOSESOCKETFUNCTION), which is done for connections that are not encrypted:
+ * libcurl has nothing to give to them any more, and 8 KiB each in a handle, its connection and
+ * their buffers. Before it asks to close a socket libcurl does nothing to it (7.88: no shutdown(),
+ * which later versions leave out for handles that only connect), and forgets its number.
+ *
+ * These multis are not shared with transfers, since connections that are held count as kept ones
+ * there, and libcurl would close those of the transfers for them. Handles are cleaned up before
+ * their multi; the other way round libcurl loses a descriptor and a TLS session each.
  *
  * Multis are made when those before them are full, and kept. A name is resolved, an address tried,
  * a proxy asked for a tunnel, a handshake made within the call's time for connecting, which is
@@ -38,6 +43,7 @@ struct direct_connector {
     struct direct_connect_fns fns;
     struct direct_multi *multis;
     size_t links_per_multi;
+    int taken_fd; /* not to be closed by libcurl; -1: none */
 };
 
 /* ---- Multis --------------------------------------------------------------------------------- */
@@ -122,20 +128,45 @@ bool direct_link_open(struct direct_connector *connector, struct direct_link *li
     return true;
 }
 
-void direct_link_take_socket(struct direct_link *link, int fd)
+static void free_handle(struct direct_link *link)
 {
-    fd_watch_drop(link->dial.sockets->watches, fd);
-}
-
-void direct_link_close(struct direct_link *link)
-{
-    if (!link->easy)
-        return;
     curl_shard_remove(&link->multi->curl, link->easy); /* should it fail: cleaning up works */
     curl_easy_cleanup(link->easy);
     link->easy = NULL;
     list_remove(&link->node);
     link->multi->count--;
+}
+
+void direct_link_take_socket(struct direct_link *link, int fd, bool for_good)
+{
+    struct direct_connector *connector = link->multi->connector;
+    fd_watch_drop(connector->sockets.watches, fd);
+    if (!for_good)
+        return;
+    connector->taken_fd = fd;
+    free_handle(link);
+    connector->taken_fd = -1;
+    link->fd = fd;
+    link->has_fd = true;
+}
+
+/* libcurl is about to close a socket. May it? */
+static bool on_close(void *arg, int fd)
+{
+    struct direct_connector *connector = arg;
+    if (fd == connector->taken_fd)
+        return false;
+    connector->fns.on_close(connector->fns.arg, fd);
+    return true;
+}
+
+void direct_link_close(struct direct_link *link)
+{
+    if (link->easy)
+        free_handle(link);
+    else if (link->has_fd)
+        curl_socket_close(link->dial.sockets, link->fd);
+    link->has_fd = false;
 }
 
 /* ---- The turn ------------------------------------------------------------------------------- */
@@ -199,11 +230,12 @@ struct direct_connector *direct_connector_new(struct reactor *reactor, struct cu
     connector->reactor = reactor;
     connector->fns = *fns;
     connector->links_per_multi = links_per_multi;
+    connector->taken_fd = -1;
     connector->sockets = (struct curl_sockets){
         .env = env,
         .watches = fd_watches_new(reactor, on_socket_ready),
-        .on_close = fns->on_close,
-        .arg = fns->arg,
+        .on_close = on_close,
+        .arg = connector,
     };
     if (!connector->sockets.watches) {
         direct_connector_free(connector);

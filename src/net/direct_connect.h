@@ -2,7 +2,8 @@
  * addresses, the guard, proxies, TLS with its certificates are libcurl's and curl_env's business.
  *
  * A link is what libcurl has of a connection: a handle, which stays in its multi until the
- * connection ends. Between `connected` and direct_link_close() the socket is ours to use.
+ * connection ends, or until we take the socket for good. Between `connected` and
+ * direct_link_close() the socket is ours to use.
  */
 #ifndef TROTLINE_NET_DIRECT_CONNECT_H
 #define TROTLINE_NET_DIRECT_CONNECT_H
@@ -19,7 +20,9 @@ struct direct_multi;
 struct direct_link {
     struct list node; /* in its multi's list */
     struct direct_multi *multi;
-    CURL *easy; /* NULL: closed */
+    CURL *easy;  /* NULL: closed, or the socket was taken for good */
+    bool has_fd; /* it was, and is not closed yet */
+    int fd;
     struct curl_dial dial;
     bool http_allowed;
     char detail[CURL_ERROR_SIZE];
@@ -31,7 +34,8 @@ struct direct_connect_fns {
     /* It could not be made (`detail` says why), or libcurl failed and it has to go
      * (OUTBOUND_INTERNAL). Must close the link. */
     void (*failed)(struct direct_link *link, enum outbound_error error, const char *detail);
-    /* As curl_sockets.on_close. */
+    /* libcurl closes a socket, asked to or not. To take notes: no function of libcurl may be
+     * called. */
     void (*on_close)(void *arg, int fd);
     void *arg; /* of on_close */
 };
@@ -45,8 +49,10 @@ struct direct_connector *direct_connector_new(struct reactor *reactor, struct cu
 void direct_connector_free(struct direct_connector *connector);
 
 /* The connection stands and is read and written by us from now on: libcurl need not wait for its
- * socket any more. */
-void direct_link_take_socket(struct direct_link *link, int fd);
+ * socket any more. With `for_good` it has nothing more to do with it: the handle is freed, and the
+ * link is but the socket, which direct_link_close() closes. Not for TLS, whose session would go
+ * with the handle. */
+void direct_link_take_socket(struct direct_link *link, int fd, bool for_good);
 
 /* Begins to connect a closed link to the call's URL. Later, in a turn, either of the functions is
  * called. False when out of memory; the link is then closed. */

@@ -41,7 +41,8 @@ void direct_exchange_begin(struct direct_exchange *exchange, struct slice head, 
     exchange->sent = 0;
     exchange->answered = exchange->send_failed = false;
     exchange->body_head_bytes = 0;
-    exchange->truncated = exchange->keep_alive = false;
+    exchange->read_full = false;
+    exchange->truncated = exchange->excess = exchange->keep_alive = false;
     http_response_begin(&exchange->response, LIMIT_RESPONSE_HEADER_BYTES);
 }
 
@@ -67,8 +68,9 @@ static enum direct_exchange_step complete(struct direct_exchange *exchange,
                     "the connection was closed before the whole request was taken");
     if (!whole && needed)
         return DIRECT_EXCHANGE_WAIT;
-    exchange->keep_alive = whole && exchange->response.keep_alive &&
-                           (!direct_stream_has_more(stream) || direct_stream_is_quiet(stream));
+    if (exchange->read_full || direct_stream_has_more(stream))
+        exchange->excess |= direct_stream_look(stream) == DIRECT_STREAM_UNASKED;
+    exchange->keep_alive = whole && exchange->response.keep_alive && !exchange->excess;
     return DIRECT_EXCHANGE_DONE;
 }
 
@@ -90,6 +92,7 @@ static enum direct_exchange_step feed(struct direct_exchange *exchange,
                 return DIRECT_EXCHANGE_DONE;
             break;
         case HTTP_RESPONSE_DONE:
+            exchange->excess = in.len > 0;
             return complete(exchange, stream);
         case HTTP_RESPONSE_FAULT:
             return fail(exchange, OUTBOUND_PROTOCOL, response->fault);
@@ -119,6 +122,7 @@ enum direct_exchange_step direct_exchange_receive(struct direct_exchange *exchan
             return fail(exchange, stream->error, stream->detail);
         if (count == 0)
             return end_of_stream(exchange, stream);
+        exchange->read_full = count == sizeof(input);
         step = feed(exchange, stream, slice_of(input, (size_t)count));
     } while (direct_exchange_receiving(exchange) && step == DIRECT_EXCHANGE_WAIT &&
              direct_stream_has_more(stream));

@@ -17,12 +17,14 @@ struct direct_exchange {
 
     size_t sent;      /* of head and body together */
     bool answered;    /* the response is complete; what is left of the request is still sent */
+    bool read_full;   /* the last read took all it had room for: there may be more */
     bool send_failed; /* nothing more is sent; what came before may still be read */
 
     /* Results. */
     struct http_response response;
     size_t body_head_bytes;    /* in body_head */
     bool truncated;            /* the body went beyond response_bytes_max */
+    bool excess;               /* something came behind the response, which nobody asked for */
     bool keep_alive;           /* after DONE: the connection may be used again */
     enum outbound_error error; /* after FAILED */
     const char *detail; /* the same; valid until the next call of a direct_stream_ function */

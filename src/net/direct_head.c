@@ -75,13 +75,15 @@ const char *direct_url_read(struct slice origin, bool *https, struct buf *host)
 /* Has libcurl nothing to change in what follows the origin? */
 static bool target_is_plain(struct slice target)
 {
-    const char *query = memchr(target.ptr, '?', target.len);
-    struct slice path = slice_of(target.ptr, query ? (size_t)(query - target.ptr) : target.len);
-    if (memmem(path.ptr, path.len, "/.", 2))
-        return false;
-    for (size_t i = 0; i < target.len; i++)
-        if (target.ptr[i] <= ' ' || target.ptr[i] >= 0x7f || target.ptr[i] == '#')
+    bool in_path = true;
+    char before = '\0';
+    for (size_t i = 0; i < target.len; i++) {
+        char c = target.ptr[i];
+        if (c <= ' ' || c >= 0x7f || c == '#' || (c == '.' && before == '/' && in_path))
             return false;
+        in_path = in_path && c != '?';
+        before = c;
+    }
     return true;
 }
 
@@ -111,21 +113,24 @@ static bool add_target(struct buf *head, const char *url, size_t origin_bytes)
 
 /* ---- The lines ------------------------------------------------------------------------------ */
 
-/* What is behind the colon, without leading blanks; empty when there is no colon. */
-static struct slice value_of(struct slice line)
+/* Is there something behind the colon, blanks apart? */
+static bool has_value(struct slice line)
 {
     const char *colon = memchr(line.ptr, ':', line.len);
     struct slice value = slice_from(line, colon ? (size_t)(colon - line.ptr) + 1 : line.len);
     while (value.len && (value.ptr[0] == ' ' || value.ptr[0] == '\t'))
         value = slice_from(value, 1);
-    return value;
+    return value.len > 0;
 }
 
-static bool has_line(const struct outbound_call *call, struct slice name)
+static bool has_user_agent(const struct outbound_call *call)
 {
-    for (size_t i = 0; i < call->header_count; i++)
-        if (strncasecmp(call->header_lines[i], name.ptr, name.len) == 0)
+    static const struct slice name = {"User-Agent:", 11};
+    for (size_t i = 0; i < call->header_count; i++) {
+        const char *line = call->header_lines[i];
+        if ((line[0] == 'U' || line[0] == 'u') && strncasecmp(line, name.ptr, name.len) == 0)
             return true;
+    }
     return false;
 }
 
@@ -133,10 +138,14 @@ static void add_lines(struct buf *head, const struct outbound_call *call)
 {
     for (size_t i = 0; i < call->header_count; i++) {
         struct slice line = slice_str(call->header_lines[i]);
-        if (value_of(line).len == 0)
+        if (!has_value(line))
             continue;
-        buf_add_slice(head, line);
-        buf_add_slice(head, SLICE("\r\n"));
+        char *place = buf_reserve(head, line.len + 2);
+        if (!place)
+            return;
+        memcpy(place, line.ptr, line.len);
+        memcpy(place + line.len, "\r\n", 2);
+        head->len += line.len + 2;
     }
 }
 
@@ -148,7 +157,7 @@ bool direct_head_add(struct buf *head, const struct outbound_call *call, size_t 
         return false;
     buf_add_slice(head, SLICE(" HTTP/1.1\r\nHost: "));
     buf_add_slice(head, host);
-    if (user_agent && !has_line(call, SLICE("User-Agent:"))) {
+    if (user_agent && !has_user_agent(call)) {
         buf_add_slice(head, SLICE("\r\nUser-Agent: "));
         buf_add_str(head, user_agent);
     }

@@ -24,6 +24,7 @@ void direct_pool_init(struct direct_pool *pool)
 {
     map_init(&pool->origins);
     list_init(&pool->idle);
+    pool->last = NULL;
     pool->idle_count = 0;
 }
 
@@ -61,22 +62,32 @@ static struct direct_origin *origin_new(struct direct_pool *pool, struct slice n
     return origin;
 }
 
+static bool has_name(const struct direct_origin *origin, struct slice name)
+{
+    return slice_eq(slice_of(origin->name, origin->name_bytes), name);
+}
+
+static struct direct_origin *find_or_make(struct direct_pool *pool, struct slice name,
+                                          const char **fault)
+{
+    uint64_t hash = hash_bytes(name);
+    for (struct map_node *n = map_first(&pool->origins, hash); n; n = map_next_same(n)) {
+        struct direct_origin *origin = CONTAINER_OF(n, struct direct_origin, node);
+        if (has_name(origin, name))
+            return origin;
+    }
+    return origin_new(pool, name, hash, fault);
+}
+
 struct direct_origin *direct_origin_get(struct direct_pool *pool, struct slice name,
                                         const char **fault)
 {
-    uint64_t hash = hash_bytes(name);
-    struct direct_origin *origin = NULL;
     *fault = NULL;
-    for (struct map_node *n = map_first(&pool->origins, hash); n && !origin; n = map_next_same(n)) {
-        struct direct_origin *candidate = CONTAINER_OF(n, struct direct_origin, node);
-        if (slice_eq(slice_of(candidate->name, candidate->name_bytes), name))
-            origin = candidate;
-    }
-    if (!origin)
-        origin = origin_new(pool, name, hash, fault);
-    if (origin)
-        origin->users++;
-    return origin;
+    if (!pool->last || !has_name(pool->last, name))
+        pool->last = find_or_make(pool, name, fault);
+    if (pool->last)
+        pool->last->users++;
+    return pool->last;
 }
 
 void direct_origin_put(struct direct_origin *origin)
@@ -84,6 +95,8 @@ void direct_origin_put(struct direct_origin *origin)
     if (!origin || --origin->users > 0)
         return;
     map_remove(&origin->pool->origins, &origin->node);
+    if (origin->pool->last == origin)
+        origin->pool->last = NULL;
     origin_free(origin);
 }
 

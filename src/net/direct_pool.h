@@ -17,6 +17,7 @@ struct direct_origin {
     struct direct_pool *pool;
     struct list idle; /* struct direct_place.by_origin; the last one used first */
     size_t users;     /* connections, and requests under way */
+    unsigned wary;    /* so many uses of a kept connection are preceded by a look at it */
     bool https;
     struct buf host; /* the value of `Host` */
     size_t name_bytes;
@@ -32,8 +33,9 @@ struct direct_place {
 
 /* Embedded. */
 struct direct_pool {
-    struct map origins; /* struct direct_origin */
-    struct list idle;   /* struct direct_place.by_age; the one that idles longest first */
+    struct map origins;         /* struct direct_origin */
+    struct direct_origin *last; /* the one that was asked for last; NULL: none, or it is gone */
+    struct list idle;           /* struct direct_place.by_age; the one that idles longest first */
     size_t idle_count;
 };
 

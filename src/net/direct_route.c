@@ -7,8 +7,7 @@
  *
  * A request has a connection all the time it runs: there is no queue. It takes the idle one of its
  * origin that was used last, or has one made, and is written to a standing connection in the call
- * that sends it. In steady state it costs one write, two reads (of which one finds nothing) and no
- * memory.
+ * that sends it. In steady state it costs one write, one read and no memory.
  *
  * Stale connections. A peer may close an idle connection in the moment we write to it. So a request
  * for which a kept connection ended before one byte of an answer is sent again, on a new one: once,
@@ -94,6 +93,8 @@ static void release_conn(struct direct_request *request, bool keep)
     result->connection_reused = request->begun && conn->used;
     request->route->env->stats.connections_reused += result->connection_reused;
     memcpy(result->address, direct_conn_address(conn), sizeof(result->address));
+    if (request->begun && request->exchange.excess)
+        direct_conn_distrust(conn);
     if (keep)
         direct_conn_keep(conn);
     else
@@ -147,6 +148,12 @@ static bool connect_for(struct direct_request *request)
 
 /* ---- The exchange --------------------------------------------------------------------------- */
 
+/* What came on a kept connection is no answer: it may have been there before the request was. */
+static bool out_of_step(const struct direct_request *request, enum outbound_error error)
+{
+    return error == OUTBOUND_PROTOCOL && request->begun && request->conn->used;
+}
+
 /* The connection could not be made, or broke. Fails the request, or sends it again when that is due
  * to it. */
 static void fail(struct direct_request *request, enum outbound_error error, const char *detail)
@@ -154,9 +161,12 @@ static void fail(struct direct_request *request, enum outbound_error error, cons
     bool stale = error == OUTBOUND_CONNECTION_RESET && request->conn->used &&
                  !request->exchange.response.begun;
     if (!stale) {
+        if (out_of_step(request, error))
+            direct_conn_distrust(request->conn);
         finish(request, error, detail);
         return;
     }
+    direct_conn_distrust(request->conn);
     direct_conn_close(request->conn);
     if (!connect_for(request))
         finish(request, OUTBOUND_INTERNAL, "out of memory");

@@ -11,7 +11,8 @@
  *
  *   1. Right after connecting, curl_easy_recv() of one byte. It makes libcurl take the connection
  *      for one in use. Without it the connection counts as idle, and libcurl closes it whenever it
- *      thinks it too old; its number may then be somebody else's, to whom we would write.
+ *      thinks it too old; its number may then be somebody else's, to whom we would write. (One that
+ *      is not encrypted leaves libcurl right after. There it is for what libcurl has read already.)
  *   2. SSL_set_fd() before anything is done with the session: libcurl's own transport below it
  *      would call into libcurl without a handle as soon as the peer closes, and crash.
  *   3. Both pointers, handle and session, are dead after the handle left its multi.
@@ -23,9 +24,10 @@
  * peer that stops right there would keep us busy. So would one that sends tickets without end, if
  * OpenSSL went on reading until something else comes (SSL_MODE_AUTO_RETRY, which it sets itself).
  *
- * Head and body are gathered: by the kernel on a socket; for TLS, whose calls take one piece, in a
- * buffer as large as a record. Its address never changes, since a write that is repeated must come
- * from the same address (OpenSSL would allow otherwise, libcurl does not ask it to).
+ * Head and body are gathered: by the kernel on a socket, unless they are small; for TLS, whose
+ * calls take one piece, in a buffer as large as a record. Its address never changes, since a write
+ * that is repeated must come from the same address (OpenSSL would allow otherwise, libcurl does not
+ * ask it to).
  */
 #include "net/direct_stream.h"
 
@@ -41,6 +43,7 @@
 #include "net/curl_error.h"
 
 enum {
+    COPY_BYTES_MAX = 4096, /* so many are copied sooner than described in pieces */
     CHUNKS_PER_WRITE = 16, /* 256 KiB encrypted in one go; the others wait for the next turn */
     RECORDS_SKIPPED = 8    /* before a connection is used: a server sends two tickets, usually */
 };
@@ -53,6 +56,19 @@ static ssize_t fail(struct direct_stream *stream, enum outbound_error error, con
     stream->error = error;
     stream->detail = detail;
     return DIRECT_STREAM_FAILED;
+}
+
+/* The first bytes of both, as many as fit, into the chunk. */
+static size_t gather(struct slice head, struct slice body)
+{
+    size_t from_head = head.len < sizeof(chunk) ? head.len : sizeof(chunk);
+    size_t room = sizeof(chunk) - from_head;
+    size_t from_body = body.len < room ? body.len : room;
+    if (head.ptr)
+        memcpy(chunk, head.ptr, from_head);
+    if (body.ptr)
+        memcpy(chunk + from_head, body.ptr, from_body);
+    return from_head + from_body;
 }
 
 /* ---- By the socket -------------------------------------------------------------------------- */
@@ -68,6 +84,8 @@ static ssize_t socket_result(struct direct_stream *stream, ssize_t result)
 
 static ssize_t socket_write(struct direct_stream *stream, struct slice head, struct slice body)
 {
+    if (head.len + body.len <= COPY_BYTES_MAX)
+        return socket_result(stream, send(stream->fd, chunk, gather(head, body), MSG_NOSIGNAL));
     struct iovec pieces[] = {
         {.iov_base = (void *)(uintptr_t)head.ptr, .iov_len = head.len}, /* only read */
         {.iov_base = (void *)(uintptr_t)body.ptr, .iov_len = body.len},
@@ -190,10 +208,12 @@ bool direct_stream_open(struct direct_stream *stream, void *easy, bool https, ch
         return false;
     }
     stream->fd = fd;
-    if (!https)
+    if (!https) {
         stream->way = DIRECT_STREAM_SOCKET;
-    else
-        stream->ssl = session_of(easy);
+        stream->easy = NULL;
+        return true;
+    }
+    stream->ssl = session_of(easy);
     if (stream->ssl)
         SSL_clear_mode(stream->ssl, SSL_MODE_AUTO_RETRY);
     return true;
@@ -237,19 +257,6 @@ bool direct_stream_has_more(const struct direct_stream *stream)
     return stream->early_byte >= 0 || (stream->ssl && SSL_has_pending(stream->ssl));
 }
 
-/* The first bytes of both, as many as fit, into the chunk. */
-static size_t gather(struct slice head, struct slice body)
-{
-    size_t from_head = head.len < sizeof(chunk) ? head.len : sizeof(chunk);
-    size_t room = sizeof(chunk) - from_head;
-    size_t from_body = body.len < room ? body.len : room;
-    if (head.ptr)
-        memcpy(chunk, head.ptr, from_head);
-    if (body.ptr)
-        memcpy(chunk + from_head, body.ptr, from_body);
-    return from_head + from_body;
-}
-
 ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, struct slice body)
 {
     size_t written = 0;
@@ -273,21 +280,27 @@ ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, str
     return written ? (ssize_t)written : DIRECT_STREAM_AGAIN;
 }
 
-bool direct_stream_is_quiet(struct direct_stream *stream)
+static enum direct_stream_idle idle_of(ssize_t count)
 {
-    char byte;
-    return stream->way != DIRECT_STREAM_SOCKET &&
-           direct_stream_read(stream, &byte, 1) == DIRECT_STREAM_AGAIN;
+    if (count == DIRECT_STREAM_AGAIN)
+        return DIRECT_STREAM_QUIET;
+    return count > 0 ? DIRECT_STREAM_UNASKED : DIRECT_STREAM_ENDED;
 }
 
-bool direct_stream_is_silent(struct direct_stream *stream)
+/* Each read of TLS takes one record, and there may be several. */
+enum direct_stream_idle direct_stream_look(struct direct_stream *stream)
 {
     char byte;
+    bool pending = direct_stream_has_more(stream);
     for (int i = 0; i < RECORDS_SKIPPED; i++) {
-        if (recv(stream->fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN)
-            return true;
-        if (!direct_stream_is_quiet(stream))
-            return false;
+        enum direct_stream_idle idle =
+            idle_of(socket_result(stream, recv(stream->fd, &byte, 1, MSG_PEEK)));
+        if (!pending && (idle == DIRECT_STREAM_QUIET || stream->way == DIRECT_STREAM_SOCKET))
+            return idle;
+        idle = idle_of(direct_stream_read(stream, &byte, 1));
+        if (idle != DIRECT_STREAM_QUIET)
+            return idle;
+        pending = false;
     }
-    return false;
+    return DIRECT_STREAM_UNASKED;
 }

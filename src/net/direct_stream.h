@@ -35,10 +35,10 @@ enum { DIRECT_STREAM_AGAIN = -1, DIRECT_STREAM_FAILED = -2 };
 
 enum { DIRECT_STREAM_CHUNK = 16384 }; /* what a TLS record can hold */
 
-/* On a connection that libcurl has just made, and whose handle stays in its multi. Makes libcurl
- * take the connection for one in use, without which it could close it at any time. False when it
- * has failed or ended already: `error` and `detail` say how. `error_text` is the handle's
- * CURLOPT_ERRORBUFFER. */
+/* On a connection that libcurl has just made. Makes libcurl take the connection for one in use,
+ * without which it could close it at any time. False when it has failed or ended already: `error`
+ * and `detail` say how. `error_text` is the handle's CURLOPT_ERRORBUFFER. An encrypted one needs
+ * the handle, in its multi, to its end; another needs but the socket from now on. */
 MUST_CHECK bool direct_stream_open(struct direct_stream *stream, void *easy, bool https,
                                    char *error_text);
 
@@ -59,11 +59,12 @@ bool direct_stream_has_more(const struct direct_stream *stream);
  */
 ssize_t direct_stream_write(struct direct_stream *stream, struct slice head, struct slice body);
 
-/* The connection idles and is readable: is that nothing but TLS's own messages? Else it has ended,
- * or cannot be trusted any more. */
-bool direct_stream_is_quiet(struct direct_stream *stream);
-
-/* The connection idles, and is to be used: has nothing come meanwhile, as above? */
-bool direct_stream_is_silent(struct direct_stream *stream);
+/* What has come on a connection that idles. */
+enum direct_stream_idle {
+    DIRECT_STREAM_QUIET,  /* nothing, or but TLS's own messages */
+    DIRECT_STREAM_ENDED,  /* its end */
+    DIRECT_STREAM_UNASKED /* what nobody asked for: it cannot be trusted any more */
+};
+enum direct_stream_idle direct_stream_look(struct direct_stream *stream);
 
 #endif

@@ -21,6 +21,7 @@
 
 #include <assert.h>
 
+#include "base/ascii.h"
 #include "base/parse.h"
 
 enum {
@@ -86,22 +87,12 @@ size_t http_char_span(struct slice s, int class)
     return n;
 }
 
-/* Whether any of eight bytes is a control byte (HTAB, too): the classical tests for a byte below
- * 0x20, and for 0x7f. */
-static bool word_has_control(uint64_t word)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t del = word ^ (ones * 0x7f);
-    uint64_t low = (word - ones * 0x20) & ~word;
-    return ((low | ((del - ones) & ~del)) & (ones * 0x80)) != 0;
-}
-
 bool http_is_value(struct slice s)
 {
     uint64_t word;
     for (; s.len >= sizeof(word); s = slice_from(s, sizeof(word))) {
         memcpy(&word, s.ptr, sizeof(word));
-        if (word_has_control(word) &&
+        if (ascii_word_has_control(word) &&
             http_char_span(slice_of(s.ptr, sizeof(word)), HTTP_CHAR_VALUE) < sizeof(word))
             return false;
     }

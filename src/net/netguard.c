@@ -85,13 +85,25 @@ static const struct netguard_net six_to_four = V6(0x20, 0x02, 0, 0, 0, 16);
 static const struct netguard_net teredo = V6(0x20, 0x01, 0, 0, 0, 32);
 static const struct netguard_net mapped = {{[10] = 0xff, [11] = 0xff}, 96, true};
 
+static uint32_t v4_bits(const struct netguard_net *net)
+{
+    uint32_t bits;
+    memcpy(&bits, net->bytes, sizeof(bits));
+    return ntohl(bits);
+}
+
 /* An address is a network of its full length. */
 static bool net_contains(const struct netguard_net *net, const struct netguard_net *address)
 {
     size_t whole = net->prefix_bits / 8;
     unsigned rest = net->prefix_bits % 8;
-    if (net->v6 != address->v6 || net->prefix_bits > address->prefix_bits ||
-        memcmp(net->bytes, address->bytes, whole) != 0)
+    if (net->v6 != address->v6 || net->prefix_bits > address->prefix_bits)
+        return false;
+    if (!net->v6) {
+        uint64_t differing = v4_bits(net) ^ v4_bits(address);
+        return differing >> (32 - net->prefix_bits) == 0;
+    }
+    if (memcmp(net->bytes, address->bytes, whole) != 0)
         return false;
     return rest == 0 || ((net->bytes[whole] ^ address->bytes[whole]) >> (8 - rest)) == 0;
 }

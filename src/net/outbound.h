@@ -79,11 +79,12 @@ struct outbound_options {
                                        both count in whole seconds, at least one */
 };
 
-/* What to send. All of it stays valid and unchanged until done() is called. */
+/* What to send. All of it but the lines stays valid and unchanged until done() is called. */
 struct outbound_call {
     const char *url;                 /* as url_check() accepted it; NUL-terminated */
-    const char *const *header_lines; /* "Name: value", NUL-terminated, no CR or LF. A Content-Type
-                                        is the caller's. A line without a value is not sent */
+    const char *const *header_lines; /* "Name: value", NUL-terminated, no CR or LF; copied. A
+                                        Content-Type is the caller's. A line without a value is not
+                                        sent */
     size_t header_count;
     struct slice body;           /* may be empty; not copied */
     uint64_t connect_timeout_ms; /* resolving, connecting, TLS; 0: libcurl's 300 s */

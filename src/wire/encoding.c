@@ -47,23 +47,29 @@ enum status hex_decode(struct slice text, void *out, size_t out_size, size_t *ou
 
 /* ---- Base64 ---------------------------------------------------------------------------------- */
 
+static inline void base64_four(char out[4], uint32_t bits)
+{
+    out[0] = base64_digits[bits >> 18];
+    out[1] = base64_digits[bits >> 12 & 63];
+    out[2] = base64_digits[bits >> 6 & 63];
+    out[3] = base64_digits[bits & 63];
+}
+
 void base64_encode(struct buf *buf, struct slice bytes)
 {
     size_t len = (bytes.len + 2) / 3 * 4;
     char *out = bytes.len <= SIZE_MAX / 2 ? buf_reserve(buf, len) : NULL;
     if (!out)
         return;
-    for (size_t at = 0; at < bytes.len; at += 3) {
-        size_t left = bytes.len - at;
-        uint32_t group = (uint32_t)(uint8_t)bytes.ptr[at] << 16;
-        if (left > 1)
-            group |= (uint32_t)(uint8_t)bytes.ptr[at + 1] << 8;
-        if (left > 2)
-            group |= (uint8_t)bytes.ptr[at + 2];
-        *out++ = base64_digits[group >> 18];
-        *out++ = base64_digits[group >> 12 & 63];
-        *out++ = left > 1 ? base64_digits[group >> 6 & 63] : '=';
-        *out++ = left > 2 ? base64_digits[group & 63] : '=';
+    const uint8_t *in = (const uint8_t *)bytes.ptr;
+    size_t left = bytes.len;
+    for (; left >= 3; in += 3, left -= 3, out += 4)
+        base64_four(out, (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2]);
+    if (left > 0) {
+        base64_four(out, (uint32_t)in[0] << 16 | (left > 1 ? (uint32_t)in[1] << 8 : 0));
+        out[3] = '=';
+        if (left == 1)
+            out[2] = '=';
     }
     buf->len += len;
 }

@@ -3,6 +3,7 @@
  * This runs for every attempt, so it walks compiled templates and writes straight into the caller's
  * buffers; the signed text is handed to the signer in parts, and the body is never copied for it.
  */
+#include "base/ascii.h"
 #include "base/digits.h"
 #include "base/json_out.h"
 #include "base/timefmt.h"
@@ -109,7 +110,14 @@ static enum status signatures_add(const struct attempt *attempt)
 /* A line break in a value would begin a header of somebody else's making. */
 static enum status value_add(struct buf *lines, struct slice value)
 {
-    for (size_t i = 0; i < value.len; i++)
+    uint64_t word = 0;
+    size_t i = 0;
+    for (; i + sizeof(word) <= value.len; i += sizeof(word)) {
+        memcpy(&word, value.ptr + i, sizeof(word));
+        if (ascii_word_has_control(word))
+            return ST_RANGE;
+    }
+    for (; i < value.len; i++)
         if ((unsigned char)value.ptr[i] < 0x20 || value.ptr[i] == 0x7f)
             return ST_RANGE;
     buf_add_slice(lines, value);

@@ -1087,7 +1087,8 @@ static void test_free_in_flight(void **state)
 }
 
 /* When libcurl fails as a whole, its transfers are given up as ours to repeat, and the next ones go
- * through. */
+ * through. On the direct route that is only what was not connected yet; the rest goes on and here
+ * waits in vain. */
 static void test_multi_failure(void **state)
 {
     (void)state;
@@ -1106,8 +1107,12 @@ static void test_multi_failure(void **state)
         wait_for_answers(&world);
         bool failed = socket_action_fails == 0;
         socket_action_fails = 0;
-        for (int i = 0; i < 10; i++)
-            assert_error(&answers[i], failed ? OUTBOUND_INTERNAL : OUTBOUND_TIMEOUT, 0);
+        for (int i = 0; i < 10; i++) {
+            bool given_up = failed && answers[i].result.error == OUTBOUND_INTERNAL;
+            if (failed && (nth == 1 || route == OUTBOUND_PLAIN))
+                assert_true(given_up);
+            assert_error(&answers[i], given_up ? OUTBOUND_INTERNAL : OUTBOUND_TIMEOUT, 0);
+        }
         call.total_timeout_ms = 20000;
         exchange(&world, OK_REPLY, PEER_KEEP, &call, &answers[0]);
         assert_error(&answers[0], OUTBOUND_OK, 200);

@@ -24,6 +24,7 @@
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "net/netguard.h"
 #include "net/outbound.h"
 #include "net/reactor.h"
@@ -436,7 +437,8 @@ static void serve_twice(struct target *target, int fd)
         write_all(fd, GOOD, strlen(GOOD));
 }
 
-/* The same when it comes after the answer, while the loop is busy with something else. */
+/* The same when it comes after the answer, while the loop is busy with something else for longer
+ * than it is trusted to have seen everything. */
 static void test_answer_while_loop_is_busy(void **state)
 {
     (void)state;
@@ -450,9 +452,57 @@ static void test_answer_while_loop_is_busy(void **state)
     assert_answer(&answer, OUTBOUND_OK, 200);
     sem_post(&target.answered);
     sem_wait(&target.written); /* which on loopback is: it is there */
+    for (uint64_t began_us = clock_now_us(); clock_now_us() - began_us < 10 * 1000;)
+        continue;
     exchange(&world, &call, &answer);
     assert_answer(&answer, OUTBOUND_OK, 200);
     assert_int_equal(outbound_stats(world.outbound)->connections_reused, 0);
+    world_end(&world);
+    target_stop(&target);
+}
+
+/* Ends the first connection in place of its second answer, and gives one answer too many on the
+ * second one. */
+static void serve_end_and_twice(struct target *target, int fd)
+{
+    if (target->connections == 1) {
+        if (read_request(fd))
+            write_all(fd, GOOD, strlen(GOOD));
+        read_request(fd);
+        return;
+    }
+    if (target->connections == 2 && read_request(fd)) {
+        write_all(fd, GOOD, strlen(GOOD));
+        sem_wait(&target->answered);
+        write_all(fd, EXTRA, strlen(EXTRA));
+        sem_post(&target->written);
+        wait_for_end(fd);
+    }
+    while (read_request(fd))
+        write_all(fd, GOOD, strlen(GOOD));
+}
+
+/* A target whose connection has ended under a request is trusted less: the next connection to it is
+ * looked at before it is used, however short the time since the loop has done so. */
+static void test_wary_after_stale(void **state)
+{
+    (void)state;
+    struct world world;
+    struct target target;
+    target_start(&target, serve_end_and_twice, NULL);
+    world_init(&world, OUTBOUND_TLS_OPENSSL);
+    struct outbound_call call = call_of(&target);
+    struct answer answer = {.world = &world};
+    for (int i = 0; i < 2; i++) {
+        exchange(&world, &call, &answer);
+        assert_answer(&answer, OUTBOUND_OK, 200);
+    }
+    assert_int_equal(outbound_stats(world.outbound)->connections_opened, 2);
+    sem_post(&target.answered);
+    sem_wait(&target.written);
+    exchange(&world, &call, &answer);
+    assert_answer(&answer, OUTBOUND_OK, 200);
+    assert_int_equal(outbound_stats(world.outbound)->connections_opened, 3);
     world_end(&world);
     target_stop(&target);
 }
@@ -503,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_many_tickets),
         cmocka_unit_test(test_answer_behind_full_read),
         cmocka_unit_test(test_answer_while_loop_is_busy),
+        cmocka_unit_test(test_wary_after_stale),
         cmocka_unit_test(test_no_user_agent),
     };
     signal(SIGPIPE, SIG_IGN);

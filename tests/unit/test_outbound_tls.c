@@ -8,11 +8,13 @@
 
 #include <cmocka.h>
 
+#include <dlfcn.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <arpa/inet.h>
@@ -22,11 +24,52 @@
 #include <openssl/x509v3.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "net/netguard.h"
 #include "net/outbound.h"
 #include "net/reactor.h"
+
+/* ---- Time that jumps, and a libcurl that is not told ---------------------------------------- */
+
+static time_t ahead_s; /* of the real time, for all in this process */
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int result = (int)syscall(SYS_clock_gettime, clock, now);
+    now->tv_sec += ahead_s;
+    return result;
+}
+
+/* In place of libcurl's functions. For the next handle (when `choose_untouched`) they do nothing:
+ * its connection is left as it is after the connecting, and so counts as idle. */
+enum { AGAIN = 81 /* CURLE_AGAIN */ };
+int curl_easy_recv(void *easy, void *to, size_t room, size_t *count);
+int curl_easy_send(void *easy, const void *from, size_t len, size_t *count);
+static bool choose_untouched;
+static void *untouched;
+
+int curl_easy_recv(void *easy, void *to, size_t room, size_t *count)
+{
+    static int (*real)(void *, void *, size_t, size_t *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "curl_easy_recv");
+    *count = 0;
+    if (choose_untouched)
+        untouched = easy;
+    choose_untouched = false;
+    return easy == untouched ? AGAIN : real(easy, to, room, count);
+}
+
+int curl_easy_send(void *easy, const void *from, size_t len, size_t *count)
+{
+    static int (*real)(void *, const void *, size_t, size_t *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "curl_easy_send");
+    *count = 0;
+    return easy == untouched ? AGAIN : real(easy, from, len, count);
+}
 
 /* ---- Certificates --------------------------------------------------------------------------- */
 
@@ -77,21 +120,22 @@ static void free_identity(struct identity *identity)
 /* ---- The target ----------------------------------------------------------------------------- */
 
 enum behaviour {
-    ANSWER_KEEP,      /* 200 and the next request; the body tells whether the session was resumed */
-    ANSWER_CLOSE,     /* 200, then the connection ends in order */
-    CUT_IN_BODY,      /* half a body, then the end without close_notify */
-    RESET_AFTER,      /* reset after the request */
-    SECOND_CUT,       /* half a body for the second request, then the end without close_notify */
-    SECOND_NOTIFIED,  /* the same with close_notify */
-    SECOND_RESET,     /* the same with a reset */
-    SECOND_ENDED,     /* the end in order, in place of an answer to the second request */
-    SECOND_LOST,      /* a reset in place of it */
-    LARGE,            /* reads bodies slowly, and answers with a body of LARGE_ANSWER bytes */
-    RESET_BEFORE,     /* reset in place of a handshake */
-    CLOSE_BEFORE,     /* closed in place of a handshake */
-    PLAIN_HTTP,       /* speaks http on this port */
-    OLD_TLS,          /* nothing newer than TLS 1.1 */
-    WANTS_CERTIFICATE /* from the client, under TLS 1.3 */
+    ANSWER_KEEP,     /* 200 and the next request; the body tells whether the session was resumed */
+    ANSWER_CLOSE,    /* 200, then the connection ends in order */
+    CUT_IN_BODY,     /* half a body, then the end without close_notify */
+    RESET_AFTER,     /* reset after the request */
+    SECOND_CUT,      /* half a body for the second request, then the end without close_notify */
+    SECOND_NOTIFIED, /* the same with close_notify */
+    SECOND_RESET,    /* the same with a reset */
+    SECOND_ENDED,    /* the end in order, in place of an answer to the second request */
+    SECOND_LOST,     /* a reset in place of it */
+    LARGE,           /* reads bodies slowly, and answers with a body of LARGE_ANSWER bytes */
+    RESET_BEFORE,    /* reset in place of a handshake */
+    CLOSE_BEFORE,    /* closed in place of a handshake */
+    PLAIN_HTTP,      /* speaks http on this port */
+    OLD_TLS,         /* nothing newer than TLS 1.1 */
+    WANTS_CERTIFICATE, /* from the client, under TLS 1.3 */
+    FIRST_WAITS        /* 200 on the first connection when the second comes, then both end */
 };
 
 static void reset(int fd)
@@ -145,6 +189,19 @@ static void answer_largely(SSL *ssl)
     SSL_write(ssl, "0\r\n\r\n", 5);
 }
 
+static int listener_fd; /* of a target, in its process */
+
+/* Until another connection comes, or the client closes this one. */
+static void wait_for_second(SSL *ssl)
+{
+    static bool was_here;
+    struct pollfd fds[] = {{.fd = listener_fd, .events = POLLIN},
+                           {.fd = SSL_get_fd(ssl), .events = POLLIN}};
+    if (!was_here)
+        poll(fds, 2, -1);
+    was_here = true;
+}
+
 static void answer_requests(SSL *ssl, enum behaviour behaviour)
 {
     char request[4096], answer[128];
@@ -161,10 +218,12 @@ static void answer_requests(SSL *ssl, enum behaviour behaviour)
             answer_largely(ssl);
             continue;
         }
+        if (behaviour == FIRST_WAITS)
+            wait_for_second(ssl);
         int len = snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d",
                            SSL_session_reused(ssl));
         SSL_write(ssl, answer, len);
-        if (behaviour == ANSWER_CLOSE) {
+        if (behaviour == ANSWER_CLOSE || behaviour == FIRST_WAITS) {
             SSL_shutdown(ssl);
             return;
         }
@@ -210,6 +269,7 @@ static int newest_version; /* of TLS, for targets */
 static void serve(int listener, const struct identity *identity, enum behaviour behaviour)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    listener_fd = listener;
     SSL_CTX_use_certificate(context, identity->certificate);
     SSL_CTX_use_PrivateKey(context, identity->key);
     SSL_CTX_set_session_id_context(context, (const unsigned char *)"t", 1);
@@ -287,6 +347,7 @@ struct answer {
     struct reactor *reactor;
     enum outbound_error error;
     int status_code;
+    bool begun; /* it was let go out */
     bool reused;
     size_t body_bytes;
     char body;
@@ -654,13 +715,92 @@ static void test_tunnels(void **state)
     }
 }
 
+/* ---- libcurl's own idea of a connection's end ----------------------------------------------- */
+
+static bool note_sending(void *arg)
+{
+    struct answer *answer = arg;
+    answer->begun = true;
+    reactor_stop(answer->reactor);
+    return true;
+}
+
+/* Two requests: the second one begins long after the first was let go out, by which time libcurl
+ * thinks that connection too old to be kept (118 s). */
+static void send_two(struct world *world, const struct target *target, struct answer answers[2])
+{
+    char url[64];
+    snprintf(url, sizeof(url), "https://localhost:%d/hook", target->port);
+    struct outbound_call call = {.url = url,
+                                 .body = SLICE("{}"),
+                                 .connect_timeout_ms = 3600 * 1000,
+                                 .total_timeout_ms = 3600 * 1000,
+                                 .response_bytes_max = 1000,
+                                 .may_send = note_sending};
+    for (int i = 0; i < 2; i++) {
+        answers[i] = (struct answer){.reactor = world->reactor};
+        assert_int_equal(outbound_send(world->outbound, &call, on_done, &answers[i], NULL), ST_OK);
+        while (!answers[i].begun)
+            assert_int_equal(reactor_run(world->reactor), ST_OK);
+        ahead_s += i == 0 ? 1000 : 0;
+    }
+    while (outbound_in_flight(world->outbound) > 0)
+        assert_int_equal(reactor_run(world->reactor), ST_OK);
+}
+
+/* What waits for its answer is not closed by libcurl when it makes another. */
+static void test_longer_than_libcurl_waits(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answers[2];
+    world_init(&world, true);
+    struct identity identity = make_identity(&world.authority, "DNS:localhost", -7200, 7200);
+    struct target target = start_target(&identity, FIRST_WAITS);
+    send_two(&world, &target, answers);
+    for (int i = 0; i < 2; i++)
+        assert_answer(&answers[i], OUTBOUND_OK, 200);
+    assert_int_equal(outbound_stats(world.outbound)->connections_opened, 2);
+    stop_target(&target);
+    free_identity(&identity);
+    world_end(&world);
+}
+
+/* Should libcurl close one all the same (here: because it was never told that it is in use), then
+ * nothing is done with the socket any more, and the request on it fails. */
+static void test_closed_by_libcurl(void **state)
+{
+    (void)state;
+    struct world world;
+    struct answer answers[2];
+    if (route == OUTBOUND_PLAIN)
+        return; /* there it is no different from any other end */
+    world_init(&world, true);
+    struct identity identity = make_identity(&world.authority, "DNS:localhost", -7200, 7200);
+    struct target target = start_target(&identity, ANSWER_KEEP);
+    choose_untouched = true;
+    send_two(&world, &target, answers);
+    untouched = NULL;
+    assert_answer(&answers[0], OUTBOUND_CONNECTION_RESET, 0);
+    assert_answer(&answers[1], OUTBOUND_OK, 200);
+    assert_int_equal(outbound_stats(world.outbound)->connections_opened, 2);
+    stop_target(&target);
+    free_identity(&identity);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_certificates), cmocka_unit_test(test_system_certificates),
-        cmocka_unit_test(test_failures),     cmocka_unit_test(test_failures_on_kept_connections),
-        cmocka_unit_test(test_large_bodies), cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_system_certificates),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_failures_on_kept_connections),
+        cmocka_unit_test(test_large_bodies),
+        cmocka_unit_test(test_reuse),
         cmocka_unit_test(test_tunnels),
+        cmocka_unit_test(test_longer_than_libcurl_waits),
+        cmocka_unit_test(test_closed_by_libcurl),
     };
     signal(SIGPIPE, SIG_IGN);
     alarm(240);

@@ -283,6 +283,33 @@ static void test_header_injection(void **state)
     keys_free(keys, 1);
 }
 
+/* Nor can any other control character, wherever it is; all else may be in a header. */
+static void test_header_bytes(void **state)
+{
+    (void)state;
+    static const char *const secrets[] = {TEXT_SECRET, NULL};
+    struct signer_key *keys[1];
+    const struct scheme *scheme = scheme_of("basic");
+    struct buf lines;
+    keys_of(scheme, secrets, keys);
+    buf_init(&lines, 1000);
+    for (int byte = 0; byte < 256; byte++)
+        for (size_t at = 0; at < 20; at++) {
+            char type[20];
+            struct scheme_event odd = event;
+            size_t count;
+            memset(type, '~', sizeof(type));
+            type[at] = (char)byte;
+            odd.type = slice_of(type, sizeof(type));
+            buf_clear(&lines);
+            assert_int_equal(
+                scheme_headers(scheme, &odd, SLICE("{}"), ATTEMPT_MS, keys, 1, &lines, &count),
+                byte < 0x20 || byte == 0x7f ? ST_RANGE : ST_OK);
+        }
+    buf_free(&lines);
+    keys_free(keys, 1);
+}
+
 /* What scheme_headers refuses: no key, keys that the scheme has no use for, no room. */
 static void test_headers_failures(void **state)
 {
@@ -622,6 +649,7 @@ int main(void)
         cmocka_unit_test(test_plain_body_is_not_copied),
         cmocka_unit_test(test_body_escapes),
         cmocka_unit_test(test_header_injection),
+        cmocka_unit_test(test_header_bytes),
         cmocka_unit_test(test_headers_failures),
         cmocka_unit_test(test_owned_headers),
         cmocka_unit_test(test_every_covered_byte_counts),

@@ -43,9 +43,9 @@ local FIRST_BATCH, FIRST_ENDPOINT = 4, 5 -- behind so many keys, and so many arg
 local WORDS = 10                         -- of a delivery
 local ENDPOINT, EVENT, LEASE, ATTEMPT, KIND, STATE = 1, 2, 3, 4, 5, 6
 local DELAY, BATCH, OFFSET, OUTCOME, RECORD_BYTES = 7, 7, 8, 9, 10
--- What an event takes in Redis besides its record, a field of it besides its value, and a byte of its
--- record, since room is given in steps; measured.
-local EVENT_BYTES, FIELD_BYTES, ROUNDED_UP = 360, 100, 1.1
+-- What an event takes in Redis besides its record, and a field of it besides its value, all of it rounded
+-- up by the allocator; more when its record is too large to be packed (hash-max-listpack-value). Measured.
+local EVENT_BYTES, FIELD_BYTES, ROUNDED_UP, PACKED_MOST, UNPACKED_BYTES = 104, 36, 1.12, 4096, 180
 
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -258,8 +258,9 @@ local function finish(key)
     end
     -- One that was history before, and waited again, has its size and maybe its member in `closed`.
     if others <= 0 then
-        local record_bytes = left == -2 and ARGV[word + RECORD_BYTES] * ROUNDED_UP or 0
-        bytes = format('%d', EVENT_BYTES + size + record_bytes)
+        local record = tonumber(ARGV[word + RECORD_BYTES])
+        size = (EVENT_BYTES + size + (left == -2 and record or 0)) * ROUNDED_UP
+        bytes = format('%d', size + (record > PACKED_MOST and UNPACKED_BYTES or 0))
         fields[written + 1], fields[written + 2] = 'b', bytes
         written = written + 2
     end

@@ -74,8 +74,8 @@ if not open and left ~= -2 and outcomes == TOMBSTONE_BYTES then
     redis.call('UNLINK', KEYS[1])
 end
 
-local me, count = ARGV[4], tonumber(ARGV[6])
-local whole = count == 0
+local me, part_count = ARGV[4], tonumber(ARGV[6])
+local whole = part_count == 0
 local key, arg = KEYS_FIXED, ARGS_FIXED -- what comes next is behind these
 local open_parts, replicas, channel
 local parts, mine = {}, {} -- mine: numbers of those in the owner's journal
@@ -83,7 +83,7 @@ if not whole then
     open_parts, replicas, channel = KEYS[key + 1], KEYS[key + 2], ARGV[arg + 1]
     key, arg = key + 2, arg + 1
 end
-for i = 1, count do
+for i = 1, part_count do
     local number = ARGV[arg + 1]
     parts[i] = {number = number, member = number == '0' and ARGV[1] or ARGV[1] .. '.' .. number,
                 owner = ARGV[arg + 2], journal = KEYS[key + 1]}
@@ -192,8 +192,8 @@ local function enter(kind, members, pairs)
     end
 end
 
--- The verdicts on a batch that has keys which are known, or known to be too many; or of which nothing is
--- known because the call is a repeated one. The keys of new events are taken. nil: all are new.
+-- The verdicts on a batch of which some keys are known, or there twice, or too many; or on a repeated
+-- call. The keys of new events are taken. false: all are new.
 local function judge(idem, uid, numbers, progress, now)
     -- Sets the bits of `count` ordinals: whole bytes at once, the rest one by one.
     local function mark(first, count)

@@ -24,10 +24,11 @@
 --         first ordinal, ordinals, and the bit of the progress bitmap that says that it was refused: they
 --         are behind the ordinals
 --         most idempotency keys, their time to live in ms, the members for those that events have, and
---         the answers for these; the last two may be empty
+--         these again with the answer behind each; the last two may be empty
 --       of one with uids: the same four for them
 --       A member is a hash of (application, key), 16 bytes. An answer, 30 bytes, starts with the event's
---       id, whose first 15 bytes name its batch; the rest belongs to the caller (key_claims.h).
+--       id, whose first 15 bytes name its batch; the rest belongs to the caller (key_claims.h). Members
+--       come twice because to pick them out here would take longer.
 -- Reply {"noblob" or "journal_full", 0}; {"stale", 0, version of the configuration}: there is a newer
 --       one, and the blob is gone; or {"ok", now in ms, parts, verdict, verdict, ...}: the time is 0 when
 --       there are no keys; parts are the numbers of those that are in the owner's journal now, "0", "0,2"
@@ -58,7 +59,7 @@
 -- entry in a journal: trimming before it would make Redis let everything behind it pass.
 
 local KEYS_FIXED, ARGS_FIXED, TOMBSTONE_BYTES = 5, 6, 1
-local MEMBER, ANSWER, EVENT, BATCH, NUMBERS = 16, 30, 20, 15, 13 -- bytes
+local MEMBER, PAIR, EVENT, BATCH, NUMBERS = 16, 46, 20, 15, 13 -- bytes
 
 -- Only publish takes a blob's expiry away: without one the batch is open. Only a batch that was closed
 -- has outcomes beside an expiry. Of one that left no blob there is a tombstone (close.lua) as long as a
@@ -74,8 +75,8 @@ if not open and left ~= -2 and outcomes == TOMBSTONE_BYTES then
     redis.call('UNLINK', KEYS[1])
 end
 
-local me, count = ARGV[4], tonumber(ARGV[6])
-local whole = count == 0
+local me, part_count = ARGV[4], tonumber(ARGV[6])
+local whole = part_count == 0
 local key, arg = KEYS_FIXED, ARGS_FIXED -- what comes next is behind these
 local open_parts, replicas, channel
 local parts, mine = {}, {} -- mine: numbers of those in the owner's journal
@@ -83,7 +84,7 @@ if not whole then
     open_parts, replicas, channel = KEYS[key + 1], KEYS[key + 2], ARGV[arg + 1]
     key, arg = key + 2, arg + 1
 end
-for i = 1, count do
+for i = 1, part_count do
     local number = ARGV[arg + 1]
     parts[i] = {number = number, member = number == '0' and ARGV[1] or ARGV[1] .. '.' .. number,
                 owner = ARGV[arg + 2], journal = KEYS[key + 1]}
@@ -145,12 +146,11 @@ end
 
 -- ---- keys ------------------------------------------------------------------------------------------
 
--- The pieces of that many bytes that `text` consists of.
-local function split(text, bytes)
-    local pieces = #text / bytes
-    local list = {struct.unpack(string.rep('c' .. bytes, pieces), text)}
-    list[pieces + 1] = nil -- where it ended
-    return list
+-- The pieces of `text`, which has that form again and again, so many bytes each time.
+local function split(text, form, bytes)
+    local pieces = {struct.unpack(string.rep(form, #text / bytes), text)}
+    pieces[#pieces] = nil -- where it ended
+    return pieces
 end
 
 -- Drops keys that have expired, batch by batch until they were `most`.
@@ -163,7 +163,7 @@ local function trim(kind, now, most)
         local listed = #entry == BATCH
         local members, gone = {entry}, {}
         if listed then
-            members = split(redis.call('HGET', kind.lists, entry) or '', MEMBER)
+            members = split(redis.call('HGET', kind.lists, entry) or '', 'c16', MEMBER)
             redis.call('HDEL', kind.lists, entry)
         end
         local answers = members[1] and redis.call('HMGET', kind.fields, unpack(members)) or {}
@@ -181,9 +181,8 @@ local function trim(kind, now, most)
     end
 end
 
--- Enters keys of this batch: their members one behind the other, and members and answers by turns.
-local function enter(kind, members, pairs)
-    redis.call('HSET', kind.fields, unpack(pairs))
+-- Enters keys of this batch in the index: their members one behind the other.
+local function enter(kind, members)
     if #members == MEMBER then
         redis.call('ZADD', kind.index, kind.expiry, members)
     else
@@ -192,8 +191,29 @@ local function enter(kind, members, pairs)
     end
 end
 
--- The verdicts on a batch that has keys which are known, or known to be too many; or of which nothing is
--- known because the call is a repeated one. The keys of new events are taken. nil: all are new.
+-- Takes all keys, of which none is known. False, and none is taken, when one is there twice: then there are
+-- fewer new ones than it has keys.
+local function take_all(kinds)
+    for n, kind in ipairs(kinds) do
+        if kind.members[1] and redis.call('HSET', kind.fields, unpack(kind.pairs)) < #kind.members then
+            for i = 1, n do
+                if kinds[i].members[1] then
+                    redis.call('HDEL', kinds[i].fields, unpack(kinds[i].members))
+                end
+            end
+            return false
+        end
+    end
+    for _, kind in ipairs(kinds) do
+        if kind.members[1] then
+            enter(kind, kind.list)
+        end
+    end
+    return true
+end
+
+-- The verdicts on a batch of which some keys are known, or there twice, or too many; or on a repeated
+-- call. The keys of new events are taken. false: all are new.
 local function judge(idem, uid, numbers, progress, now)
     -- Sets the bits of `count` ordinals: whole bytes at once, the rest one by one.
     local function mark(first, count)
@@ -215,7 +235,7 @@ local function judge(idem, uid, numbers, progress, now)
     local function turn(kind, has)
         local at = has and kind.at + 1
         kind.at = at or kind.at
-        kind.member, kind.answer = at and kind.members[at], at and kind.answers[at]
+        kind.member, kind.answer = at and kind.members[at], at and kind.pairs[2 * at]
         kind.known = at and kind.all_known[at]
     end
 
@@ -233,9 +253,9 @@ local function judge(idem, uid, numbers, progress, now)
     -- Takes the key. One that has expired and was not dropped yet has its room already.
     local function take(kind)
         kind.taken[kind.member] = kind.answer
-        kind.list[#kind.list + 1] = kind.member
-        kind.pairs[#kind.pairs + 1] = kind.member
-        kind.pairs[#kind.pairs + 1] = kind.answer
+        kind.new[#kind.new + 1] = kind.member
+        kind.new_pairs[#kind.new_pairs + 1] = kind.member
+        kind.new_pairs[#kind.new_pairs + 1] = kind.answer
         kind.room = kind.room - (kind.known and 0 or 1)
     end
 
@@ -290,7 +310,7 @@ local function judge(idem, uid, numbers, progress, now)
 
     local verdicts, refused_any = {}, false
     for _, kind in ipairs({idem, uid}) do
-        kind.at, kind.taken, kind.list, kind.pairs = 0, {}, {}, {}
+        kind.at, kind.taken, kind.new, kind.new_pairs = 0, {}, {}, {}
     end
     for at = 1, #numbers, NUMBERS do
         local has, first, ordinals, refused = struct.unpack('<BI4I4I4', numbers, at)
@@ -305,8 +325,9 @@ local function judge(idem, uid, numbers, progress, now)
         verdicts[#verdicts + 1] = verdict
     end
     for _, kind in ipairs({idem, uid}) do
-        if kind.pairs[1] then
-            enter(kind, table.concat(kind.list), kind.pairs)
+        if kind.new[1] then
+            redis.call('HSET', kind.fields, unpack(kind.new_pairs))
+            enter(kind, table.concat(kind.new))
         end
     end
     return refused_any and verdicts
@@ -319,20 +340,19 @@ if #ARGV > arg then
     local kinds, all_new = {}, not repeated
     for n = 1, (#ARGV - arg - 1) / 4 do
         local at = arg + 4 * n - 2
-        local members = split(ARGV[at + 2], MEMBER)
+        local members = split(ARGV[at + 2], 'c16', MEMBER)
         local kind = {index = KEYS[key + 3 * n - 1], fields = KEYS[key + 3 * n], lists = KEYS[key + 3 * n + 1],
-                      expiry = string.format('%d', now + ARGV[at + 1]), members = members,
-                      answers = split(ARGV[at + 3], ANSWER), batch = string.sub(ARGV[at + 3], 1, BATCH),
-                      all_known = {}}
+                      expiry = string.format('%d', now + ARGV[at + 1]), members = members, list = ARGV[at + 2],
+                      pairs = split(ARGV[at + 3], 'c16c30', PAIR), all_known = {},
+                      batch = string.sub(ARGV[at + 3], MEMBER + 1, MEMBER + BATCH)}
         kinds[n] = kind
         if members[1] then
             if not repeated then -- at the pace that room is used
                 trim(kind, now_text, 2 * #numbers / NUMBERS + 2)
             end
-            local known, here = redis.call('HMGET', kind.fields, unpack(members)), {}
+            local known = redis.call('HMGET', kind.fields, unpack(members))
             for i = 1, #members do
-                all_new = all_new and not known[i] and not here[members[i]]
-                here[members[i]] = true
+                all_new = all_new and not known[i]
             end
             kind.all_known = known
             kind.room = ARGV[at] - redis.call('HLEN', kind.fields)
@@ -340,17 +360,7 @@ if #ARGV > arg then
         end
     end
     reply[2] = now
-    if all_new then -- as nearly always
-        for n = 1, #kinds do
-            local kind, pairs = kinds[n], {}
-            for i = 1, #kind.members do
-                pairs[2 * i - 1], pairs[2 * i] = kind.members[i], kind.answers[i]
-            end
-            if pairs[1] then
-                enter(kind, ARGV[arg + 4 * n], pairs)
-            end
-        end
-    else
+    if not (all_new and take_all(kinds)) then -- which is rare
         local none = {members = {}}
         for i, verdict in ipairs(judge(kinds[1], kinds[2] or none, numbers, KEYS[key + 1], now) or {}) do
             reply[3 + i] = verdict

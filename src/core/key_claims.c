@@ -1,6 +1,6 @@
 /* key_claims.c - the lists of publish.lua's arguments that speak of keys.
  *
- *   block   numbers: 13 bytes each | members of each kind: 16 each | answers of each kind: 30 each
+ *   block   numbers: 13 bytes each | members of each kind: 16 each | pairs of each kind: 46 each
  *
  * Each part has room for as many as there may be events; numbers are little-endian. An event with
  * keys of both kinds has its answer in both lists, which is rare and cheaper than to put them
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 enum { ID_BYTES = sizeof(struct id), FINGERPRINT_BYTES = KEY_FINGERPRINT_BITS / 8 };
-enum { NUMBERS_BYTES = 1 + 3 * 4 };
+enum { NUMBERS_BYTES = 1 + 3 * 4, PAIR_BYTES = PUBLISH_KEY_BYTES + KEY_ANSWER_BYTES };
 
 _Static_assert(ID_BYTES + FINGERPRINT_BYTES + 4 == KEY_ANSWER_BYTES, "an answer's members");
 
@@ -54,14 +54,14 @@ static uint8_t *members_of(const struct key_claims *claims, enum key_kind kind)
     return claims->block + claims->most * (NUMBERS_BYTES + kind * PUBLISH_KEY_BYTES);
 }
 
-static uint8_t *answers_of(const struct key_claims *claims, enum key_kind kind)
+static uint8_t *pairs_of(const struct key_claims *claims, enum key_kind kind)
 {
-    return members_of(claims, KEY_KINDS) + claims->most * kind * KEY_ANSWER_BYTES;
+    return members_of(claims, KEY_KINDS) + claims->most * kind * PAIR_BYTES;
 }
 
 enum status key_claims_init(struct key_claims *claims, size_t most)
 {
-    enum { BYTES = NUMBERS_BYTES + KEY_KINDS * (PUBLISH_KEY_BYTES + KEY_ANSWER_BYTES) };
+    enum { BYTES = NUMBERS_BYTES + KEY_KINDS * (PUBLISH_KEY_BYTES + PAIR_BYTES) };
     *claims = (struct key_claims){.block = malloc(most * BYTES), .most = most};
     return claims->block ? ST_OK : ST_NOMEM;
 }
@@ -80,9 +80,11 @@ void key_claims_add(struct key_claims *claims, const struct key_claim *claim)
         if (!claim->members[kind])
             continue;
         size_t at = claims->keys[kind]++;
+        uint8_t *pair = pairs_of(claims, kind) + at * PAIR_BYTES;
         memcpy(members_of(claims, kind) + at * PUBLISH_KEY_BYTES, claim->members[kind],
                PUBLISH_KEY_BYTES);
-        key_answer_write(answers_of(claims, kind) + at * KEY_ANSWER_BYTES, &claim->answer);
+        memcpy(pair, claim->members[kind], PUBLISH_KEY_BYTES);
+        key_answer_write(pair + PUBLISH_KEY_BYTES, &claim->answer);
         has |= (uint8_t)(1 << kind);
     }
     assert(has != 0);
@@ -103,7 +105,7 @@ struct slice key_claims_members(const struct key_claims *claims, enum key_kind k
     return slice_of(members_of(claims, kind), claims->keys[kind] * PUBLISH_KEY_BYTES);
 }
 
-struct slice key_claims_answers(const struct key_claims *claims, enum key_kind kind)
+struct slice key_claims_pairs(const struct key_claims *claims, enum key_kind kind)
 {
-    return slice_of(answers_of(claims, kind), claims->keys[kind] * KEY_ANSWER_BYTES);
+    return slice_of(pairs_of(claims, kind), claims->keys[kind] * PAIR_BYTES);
 }

@@ -60,6 +60,7 @@ void key_claims_add(struct key_claims *claims, const struct key_claim *claim);
 /* The lists, as publish.lua's header describes them; they live as long as the claims. */
 struct slice key_claims_numbers(const struct key_claims *claims);
 struct slice key_claims_members(const struct key_claims *claims, enum key_kind kind);
-struct slice key_claims_answers(const struct key_claims *claims, enum key_kind kind);
+/* Each with its answer behind it. */
+struct slice key_claims_pairs(const struct key_claims *claims, enum key_kind kind);
 
 #endif

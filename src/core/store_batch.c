@@ -90,7 +90,7 @@ static void publish_add_kind(struct publish_words *words, const struct store *st
     publish_number(words, most);
     publish_number(words, ttl_ms);
     publish_word(words, key_claims_members(claims, kind));
-    publish_word(words, key_claims_answers(claims, kind));
+    publish_word(words, key_claims_pairs(claims, kind));
 }
 
 static void publish_add_claims(struct publish_words *words, const struct store *store,

@@ -476,9 +476,9 @@ def answer(event, deliveries=1):
 
 
 def key_lists(claims, kind):
-    """The members of a kind of key that events have, and the answers for these."""
+    """The members of a kind of key that events have; the same with the answer behind each."""
     has = [claim for claim in claims if claim[kind]]
-    return b"".join(claim[kind] for claim in has), b"".join(claim[2] for claim in has)
+    return b"".join(claim[kind] for claim in has), b"".join(claim[kind] + claim[2] for claim in has)
 
 
 class Batch:

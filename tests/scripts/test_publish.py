@@ -242,6 +242,18 @@ def test_a_key_that_expired_needs_no_room_to_be_taken_again(a, redis):
     assert keys(a) == {member("3"), member("4"), member("5"), member("new")}
 
 
+@pytest.mark.parametrize("twice", ["idem", "uid"])
+def test_a_key_that_a_batch_has_twice_leaves_nothing_of_the_event_that_is_refused(a, redis, twice):
+    """Its other key is free afterwards, for all that had been entered when that was found."""
+    batch, later = Batch([ONE], [ONE]), Batch([ONE])
+    other = {"idem": "uid", "uid": "idem"}[twice]
+    claims = [batch.claim(n, **{twice: "k", other: f"{n}"}) for n in range(2)]
+    verdict = {"idem": b"d", "uid": b"u"}[twice] + answer(batch.events[0])
+    assert a.publish(batch, claims)[3:] == [0, verdict]
+    assert keys(a, twice) == {member("k")} and keys(a, other) == {member("0")}
+    assert a.publish(later, [later.claim(0, **{other: "1"})])[3:] == [0]
+
+
 def test_of_many_keys_none_is_lost_or_mixed_up(a, redis):
     """As many as a batch may have, with every combination: each leads to its own event afterwards."""
     batch = Batch(*[[ONE]] * 1024)

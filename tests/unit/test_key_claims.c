@@ -85,14 +85,14 @@ static void test_each_kind_has_lists_of_its_own(void **state)
     assert_bytes(key_claims_members(&claims, KEY_IDEMPOTENCY), "idempotency key1idempotency key3",
                  32);
     assert_bytes(key_claims_members(&claims, KEY_UID), "uid of number  2uid of number  3", 32);
-    assert_bytes(key_claims_answers(&claims, KEY_IDEMPOTENCY),
-                 "the event of number1\0\0\0\0\0\0\1\0\0\0"
-                 "the event of number3\0\0\0\0\0\0\3\0\0\0",
-                 60);
-    assert_bytes(key_claims_answers(&claims, KEY_UID),
-                 "the event of number2\0\0\0\0\0\0\2\0\0\0"
-                 "the event of number3\0\0\0\0\0\0\3\0\0\0",
-                 60);
+    assert_bytes(key_claims_pairs(&claims, KEY_IDEMPOTENCY),
+                 "idempotency key1the event of number1\0\0\0\0\0\0\1\0\0\0"
+                 "idempotency key3the event of number3\0\0\0\0\0\0\3\0\0\0",
+                 92);
+    assert_bytes(key_claims_pairs(&claims, KEY_UID),
+                 "uid of number  2the event of number2\0\0\0\0\0\0\2\0\0\0"
+                 "uid of number  3the event of number3\0\0\0\0\0\0\3\0\0\0",
+                 92);
     key_claims_free(&claims);
 }
 

@@ -1,8 +1,8 @@
 /* settle.c - records what became of a delivery, and retries or finishes it.
  *
- *   memory path (the batch is open)     sent, cancelled -> an outcome in the batch, nothing to Redis
- *                                       anything else   -> move.lua, then the ordinal is moved
- *   schedule path (leased from `due`)   everything      -> settle.lua, fenced by the lease
+ *   memory path (its batch is open)   sent, cancelled -> an outcome in the batch, no call to Redis
+ *                                     anything else   -> move.lua, then the ordinal is moved
+ *   schedule path (it has a lease)    everything      -> settle.lua, fenced by the lease
  *
  * Both scripts are called by entries.c, for many deliveries at once.
  *

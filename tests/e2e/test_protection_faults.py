@@ -187,6 +187,21 @@ def test_a_limited_endpoint_is_fed_in_portions(redis_server, start_daemon, sink)
         assert spent < 1.35, "a settle for each, and few leases"
 
 
+def test_what_waits_for_a_moment_goes_by_few_calls(redis_server, start_daemon, sink):
+    """Moved, leased and settled many at once: not three calls for each."""
+    server = start_daemon(redis=redis_server)
+    events, endpoints = 50, 20
+    with server.client() as client:
+        for n in range(endpoints):
+            client.create_webhook(sink.url(f"/{n}"), ["t"])
+        before = scripts(redis_server)
+        for _ in range(events):
+            client.post_event("t", delay="2s").expect(202)
+        sink.wait_for(events * endpoints, timeout=30)
+        wait_until(lambda: client.metric("trotline_deliveries_in_hand") == 0, 20, "the settlements")
+        assert scripts(redis_server) - before < 0.6 * events * endpoints
+
+
 def test_events_for_an_endpoint_whose_probe_hangs_cost_a_move_each(redis_server, start_daemon, sink):
     """It may have one attempt only, so it is not asleep: all the same nobody looks for each event."""
     server = start_daemon(config=breaker(openFor="200ms"), redis=redis_server)

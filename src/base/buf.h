@@ -39,22 +39,25 @@ void buf_expect(struct buf *buf, size_t bytes);
 /* Private to buf_reserve(): the same, and grows when it must. */
 char *buf_grow(struct buf *buf, size_t more);
 
+/* Inlined, as are the next four: most appends are of a few bytes, often a number that the compiler
+ * knows, and find room. */
+static inline bool buf_has_room(const struct buf *buf, size_t more)
+{
+    return more < buf->cap - buf->len && more <= buf->max - buf->len && buf->error == ST_OK;
+}
+
 /* Room for `more` bytes behind the content, to be filled by the caller, who then adds to len.
- * Returns the place, or NULL (and the buffer is failed). Inlined, as are the next three: most
- * appends are of a few bytes, often a number that the compiler knows, and find room. */
+ * Returns the place, or NULL (and the buffer is failed). */
 static inline char *buf_reserve(struct buf *buf, size_t more)
 {
-    if (more < buf->cap - buf->len && more <= buf->max - buf->len && buf->error == ST_OK)
-        return buf->ptr + buf->len;
-    return buf_grow(buf, more);
+    return buf_has_room(buf, more) ? buf->ptr + buf->len : buf_grow(buf, more);
 }
 
 static inline void buf_add(struct buf *buf, const void *bytes, size_t len)
 {
-    char *place = len > 0 ? buf_reserve(buf, len) : NULL;
-    if (!place)
+    if (len == 0 || (!buf_has_room(buf, len) && !buf_grow(buf, len)))
         return;
-    memcpy(place, bytes, len);
+    memcpy(buf->ptr + buf->len, bytes, len);
     buf->len += len;
 }
 

@@ -82,7 +82,7 @@ enum status json_unescape(struct slice quoted, struct buf *out)
         buf_add(out, at, (size_t)(plain_end - at));
         at = plain_end;
         if (backslash) {
-            char bytes[4];
+            char bytes[4] = {0};
             buf_add(out, bytes, utf8_put(bytes, json_next_point(&at, end)));
         }
     }

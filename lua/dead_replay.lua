@@ -55,7 +55,7 @@ local function finish(event, hash, blob, outcomes, record, offset, log)
     if redis.call('HLEN', hash) > 1 + others then
         return -1
     end
-    if finished == 0 then
+    if finished == 0 or (keep == 0 and not bytes) then -- or others were kept until then
         redis.call('UNLINK', hash)
         return -1
     end

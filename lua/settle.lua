@@ -270,6 +270,10 @@ local function finish(key)
     if not last_one then
         return
     end
+    if keep == 0 and not bytes then -- others were kept until then, and nobody has listed the event
+        dropped[#dropped + 1] = key
+        return
+    end
     local stays, stays_until = ARGV[3], keep_until
     if left ~= -2 then
         call('HDEL', key, 'e')

@@ -329,6 +329,35 @@ def test_an_event_that_is_replayed_is_no_history_meanwhile(a, redis):
     assert redis.call("ZRANGE", a.key("closed"), 0, -1) == [member]
 
 
+@pytest.mark.parametrize("batch_is", ["kept", "gone"])
+def test_history_that_is_no_longer_kept(a, redis, batch_is):
+    """An event of which one delivery was finished while history was kept: it ends with the last one, and
+    what is settled in the same call is not disturbed."""
+    batch = waiting(a, [ONE, TWO], [ONE, TWO], [ONE])
+    first, second, third = batch.events
+    a.close((batch.name, {}, len(batch.blob), 5) if batch_is == "kept" else
+            (batch.name, MOVED, len(batch.blob), 5))
+    lease = a.lease(ONE)[1]
+    for event in (first, second):
+        a.settle(event, ONE, lease, outcome=SENT, log=pack_log(1))
+    two = a.lease(TWO)[1]
+    now, history, *dues = a.settles(
+        [Settle(first, TWO, two, ordinal=1, log=pack_log(1)), Settle(second, TWO, two, ordinal=3),
+         Settle(third, ONE, lease, ordinal=4, log=pack_log(1))], keep=0)
+    assert (history, dues) == (-1, [0, 0, 0])
+    assert not redis.call("EXISTS", *(a.key("event", event) for event in batch.events))
+
+
+def test_a_letter_is_discarded_when_history_is_no_longer_kept(a, redis):
+    batch = waiting(a, [ONE, TWO])
+    event, = batch.events
+    a.close((batch.name, MOVED, len(batch.blob), 2))
+    a.settle(event, ONE, a.lease(ONE)[1], outcome=SENT, log=pack_log(1))
+    a.settle(event, TWO, a.lease(TWO)[1], "dead", ordinal=1)
+    assert a.dead_replay(event, TWO, "discard", 1, keep=0)[0] == b"ok"
+    assert not redis.call("EXISTS", a.key("event", event))
+
+
 def test_a_discarded_event_without_a_batch(a, redis):
     batch = waiting(a, [ONE], kind="dead")
     event, = batch.events

@@ -260,8 +260,7 @@ static const char *scan_other(struct scan *scan, const char *at)
     }
 }
 
-/* Of the value that begins with this byte. */
-static enum json_type type_of(char first)
+enum json_type json_type_of(char first)
 {
     switch (first) {
     case '{':
@@ -407,7 +406,7 @@ static const char *scan_part(struct scan *scan, const char **at, enum json_type 
     char first = next(scan, at);
     const char *end = scan_value(scan, *at, 1);
     if (end)
-        *type = type_of(first);
+        *type = json_type_of(first);
     return end;
 }
 

@@ -39,6 +39,9 @@ enum json_type { JSON_NUMBER = JSON_INTEGER };
 /* "object", "array", "string", "number", "true", "false", "null". Static memory. */
 const char *json_type_name(enum json_type type);
 
+/* Of the value that begins with this byte. */
+enum json_type json_type_of(char first);
+
 struct json_error {
     size_t offset;      /* of the byte that is wrong; the text's length when it ends too early */
     const char *reason; /* static memory */

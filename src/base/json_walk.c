@@ -26,22 +26,7 @@ struct json_walk json_walk_begin(struct slice text)
 
 enum json_type json_walk_type(const struct json_walk *walk)
 {
-    switch (walk->at < walk->end ? *walk->at : 'n') {
-    case '{':
-        return JSON_OBJECT;
-    case '[':
-        return JSON_ARRAY;
-    case '"':
-        return JSON_STRING;
-    case 't':
-        return JSON_TRUE;
-    case 'f':
-        return JSON_FALSE;
-    case 'n':
-        return JSON_NULL;
-    default:
-        return JSON_NUMBER;
-    }
+    return json_type_of(walk->at < walk->end ? *walk->at : 'n');
 }
 
 /* Behind the string that begins at the quote `at`. A quote ends it when the number of backslashes

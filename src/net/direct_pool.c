@@ -24,6 +24,7 @@ void direct_pool_init(struct direct_pool *pool)
 {
     map_init(&pool->origins);
     list_init(&pool->idle);
+    list_init(&pool->due);
     pool->idle_count = 0;
 }
 
@@ -44,11 +45,13 @@ static void origin_free(struct direct_origin *origin)
 static struct direct_origin *origin_new(struct direct_pool *pool, struct slice name, uint64_t hash,
                                         const char **fault)
 {
-    struct direct_origin *origin = calloc(1, sizeof(*origin) + name.len);
+    struct direct_origin *origin = calloc(1, sizeof(*origin) + name.len + 1);
     if (!origin)
         return NULL;
     origin->pool = pool;
     list_init(&origin->idle);
+    list_init(&origin->due);
+    direct_wait_init(&origin->wait);
     buf_init(&origin->host, LIMIT_URL_BYTES);
     origin->name_bytes = name.len;
     memcpy(origin->name, name.ptr, name.len);
@@ -75,16 +78,35 @@ struct direct_origin *direct_origin_get(struct direct_pool *pool, struct slice n
     if (!origin)
         origin = origin_new(pool, name, hash, fault);
     if (origin)
-        origin->users++;
+        direct_origin_hold(origin);
     return origin;
+}
+
+void direct_origin_hold(struct direct_origin *origin)
+{
+    origin->users++;
 }
 
 void direct_origin_put(struct direct_origin *origin)
 {
     if (!origin || --origin->users > 0)
         return;
+    assert(origin->wait.waiting == 0 && origin->wait.trying == 0);
+    list_remove(&origin->due);
     map_remove(&origin->pool->origins, &origin->node);
     origin_free(origin);
+}
+
+void direct_origin_due(struct direct_origin *origin)
+{
+    if (origin->wait.waiting > 0 && !list_linked(&origin->due))
+        list_push_back(&origin->pool->due, &origin->due);
+}
+
+struct direct_origin *direct_pool_next_due(struct direct_pool *pool)
+{
+    struct list *node = list_pop_front(&pool->due);
+    return node ? CONTAINER_OF(node, struct direct_origin, due) : NULL;
 }
 
 /* ---- Connections ---------------------------------------------------------------------------- */
@@ -92,7 +114,7 @@ void direct_origin_put(struct direct_origin *origin)
 void direct_place_init(struct direct_place *place, struct direct_origin *origin)
 {
     place->origin = origin;
-    origin->users++;
+    direct_origin_hold(origin);
     list_init(&place->by_origin);
     list_init(&place->by_age);
 }
@@ -106,10 +128,12 @@ void direct_place_deinit(struct direct_place *place)
 
 void direct_place_idle(struct direct_place *place)
 {
-    struct direct_pool *pool = place->origin->pool;
-    list_push_front(&place->origin->idle, &place->by_origin);
+    struct direct_origin *origin = place->origin;
+    struct direct_pool *pool = origin->pool;
+    list_push_front(&origin->idle, &place->by_origin);
     list_push_back(&pool->idle, &place->by_age);
     pool->idle_count++;
+    direct_origin_due(origin);
 }
 
 void direct_place_busy(struct direct_place *place)

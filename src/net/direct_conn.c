@@ -1,16 +1,19 @@
 /* direct_conn.c - the states of a connection.
  *
- *      none idles              connected             answered, may be kept
- *    ------------> connecting ------------> exchanging ------------------> idle
- *                      |                     |     ^                      |   |
- *               failed,|      failed, closed,|     |   the next request   |   |
- *            cancelled |    cut, timed out,  |     `----------------------'   |
- *                      |    cancelled        |                                | readable, too old,
- *                      v                     v                                | one too many
- *                    closed <--------------- + <------------------------------'
+ *                       ,---------------------------------------------.
+ *    some wait,         |             not needed any more             |
+ *    few connects       |  made, one waits          answered, may be  v
+ *    ------------> connecting -----------> exchanging -----------> idle
+ *                      |                     |     ^      kept    |   |
+ *               failed,|      failed, closed,|     |              |   |
+ *            given up  |    cut, timed out,  |     `--------------'   |
+ *                      |    cancelled        |      a request         | readable, too old,
+ *                      v                     v                        | one too many
+ *                    closed <--------------- + <----------------------'
  *
- * It has a request in the first two and none while it idles. While it connects, libcurl waits for
- * its socket and watches its time; from then on we do.
+ * It has a request while it is exchanging, and only then: it is made for whoever comes first
+ * (direct_wait.c). While it connects, libcurl waits for its socket and watches its time; from then
+ * on we do.
  *
  * In steady state an exchange costs no call of epoll and no timer: the socket stays registered for
  * reading all its life, for writing only while the kernel takes no more, and the one deadline that
@@ -48,7 +51,9 @@ enum {
     LINKS_PER_MULTI_BY_LIBCURL = 64,  /* … and with each read and write */
     IDLE_AGE_DEFAULT_MS = 118 * 1000, /* libcurl's */
     TRUST_US = 5 * 1000, /* so long an idle connection is what the loop found it to be */
-    WARY_USES = 1000     /* of kept connections, after one that was out of step */
+    WARY_USES = 1000,    /* of kept connections, after one that was out of step */
+    COSTLY_PART = 3,     /* of the loop's time: one in so many */
+    CLOCK_SLACK_MS = 50, /* a turn's time is older than libcurl's */
 };
 
 static struct direct_conn *conn_at(struct direct_place *place)
@@ -67,7 +72,8 @@ void direct_conn_close(struct direct_conn *conn)
     deadlines_clear(&conns->deadlines, &conn->deadline);
     if (conn->connected && !conn->lost)
         fd_watch_drop(conns->watches, conn->stream.fd);
-    list_remove(&conn->lost_node);
+    list_remove(&conn->node);
+    direct_wait_drop(&conn->place.origin->wait, &conn->attempt);
     direct_link_close(&conn->link);
     direct_place_deinit(&conn->place);
     free(conn);
@@ -75,22 +81,39 @@ void direct_conn_close(struct direct_conn *conn)
 
 /* ---- Connecting ----------------------------------------------------------------------------- */
 
-struct direct_conn *direct_conn_open(struct direct_conns *conns, struct direct_origin *origin,
-                                     struct direct_request *request, const char *url,
-                                     uint64_t timeout_ms, bool http_allowed)
+/* The origin is all of the URL that matters for a connection. Whether http is allowed was asked
+ * when the request came, so it is for an origin that has it. */
+bool direct_conn_open(struct direct_conns *conns, struct direct_origin *origin, uint64_t timeout_ms)
 {
     struct direct_conn *conn = calloc(1, sizeof(*conn));
     if (!conn)
-        return NULL;
-    if (!direct_link_open(conns->connector, &conn->link, url, timeout_ms, http_allowed)) {
+        return false;
+    if (!direct_link_open(conns->connector, &conn->link, origin->name, timeout_ms,
+                          !origin->https)) {
         free(conn);
-        return NULL;
+        return false;
     }
     conn->conns = conns;
-    conn->request = request;
+    conn->connect_until_ms = clock_mono_ms() + timeout_ms;
+    conn->begun_us = clock_now_us();
+    conn->spent_before_us = direct_connector_spent_us(conns->connector);
     direct_place_init(&conn->place, origin);
-    list_init(&conn->lost_node);
-    return conn;
+    direct_wait_try(&origin->wait, &conn->attempt);
+    list_push_back(&conns->connecting, &conn->node);
+    return true;
+}
+
+void direct_conn_give_up(struct direct_origin *origin)
+{
+    struct direct_try *attempt = direct_wait_surplus(&origin->wait);
+    if (attempt)
+        direct_conn_close(CONTAINER_OF(attempt, struct direct_conn, attempt));
+}
+
+const char *direct_conn_tried_address(const struct direct_origin *origin)
+{
+    struct direct_try *attempt = direct_wait_oldest_try(&origin->wait);
+    return attempt ? direct_conn_address(CONTAINER_OF(attempt, struct direct_conn, attempt)) : "";
 }
 
 /* Takes the socket over from libcurl. False when that fails: `stream` says why. */
@@ -120,19 +143,39 @@ static bool take_over(struct direct_conn *conn)
     return true;
 }
 
+static void not_made(struct direct_conn *conn, enum outbound_error error, const char *detail)
+{
+    bool out_of_time =
+        error == OUTBOUND_TIMEOUT && clock_mono_ms() + CLOCK_SLACK_MS >= conn->connect_until_ms;
+    size_t share = direct_wait_failed(&conn->place.origin->wait, &conn->attempt);
+    conn->conns->fns.not_made(conn, error, detail, out_of_time ? 0 : share);
+}
+
+/* Did connects take much of the loop's time while this one was under way? */
+static bool was_costly(const struct direct_conn *conn)
+{
+    uint64_t spent_us = direct_connector_spent_us(conn->conns->connector) - conn->spent_before_us;
+    return spent_us * COSTLY_PART > clock_now_us() - conn->begun_us;
+}
+
 static void on_connected(struct direct_link *link)
 {
     struct direct_conn *conn = CONTAINER_OF(link, struct direct_conn, link);
-    if (take_over(conn))
-        conn->conns->fns.connected(conn);
-    else
-        conn->conns->fns.failed(conn, conn->stream.error, conn->stream.detail);
+    list_remove(&conn->node);
+    if (!take_over(conn)) {
+        not_made(conn, conn->stream.error, conn->stream.detail);
+        return;
+    }
+    direct_wait_made(&conn->place.origin->wait, &conn->attempt, was_costly(conn));
+    conn->conns->fns.made(conn);
 }
 
 static void on_failed(struct direct_link *link, enum outbound_error error, const char *detail)
 {
     struct direct_conn *conn = CONTAINER_OF(link, struct direct_conn, link);
-    if (conn->request)
+    if (!conn->connected)
+        not_made(conn, error, detail);
+    else if (conn->request)
         conn->conns->fns.failed(conn, error, detail);
     else
         direct_conn_close(conn);
@@ -149,7 +192,7 @@ static void on_close(void *arg, int fd)
     fd_watch_drop(conns->watches, fd);
     direct_place_busy(&conn->place);
     conn->lost = true;
-    list_push_back(&conns->lost, &conn->lost_node);
+    list_push_back(&conns->lost, &conn->node);
     reactor_wake(conns->reactor);
 }
 
@@ -159,8 +202,8 @@ void direct_conns_turn(struct direct_conns *conns)
     conns->turn_us = clock_mono_us();
     direct_connector_turn(conns->connector);
     while ((node = list_pop_front(&conns->lost)))
-        on_failed(&CONTAINER_OF(node, struct direct_conn, lost_node)->link,
-                  OUTBOUND_CONNECTION_RESET, "libcurl closed the connection");
+        on_failed(&CONTAINER_OF(node, struct direct_conn, node)->link, OUTBOUND_CONNECTION_RESET,
+                  "libcurl closed the connection");
 }
 
 /* ---- Exchanging and idling ------------------------------------------------------------------ */
@@ -196,8 +239,10 @@ static void on_deadline(void *arg, struct deadline *passed)
         direct_conn_close(conn);
 }
 
-void direct_conn_exchange(struct direct_conn *conn, uint64_t deadline_ms)
+void direct_conn_exchange(struct direct_conn *conn, struct direct_request *request,
+                          uint64_t deadline_ms)
 {
+    conn->request = request;
     deadlines_set(&conn->conns->deadlines, &conn->deadline, deadline_ms);
 }
 
@@ -206,24 +251,38 @@ bool direct_conn_want(struct direct_conn *conn, unsigned want)
     return fd_watch_want(conn->conns->watches, conn->stream.fd, want, conn);
 }
 
-void direct_conn_keep(struct direct_conn *conn)
+/* Before an answer nothing may have come but TLS's own messages. */
+static bool spoke_unasked(struct direct_conn *conn)
+{
+    return direct_stream_has_more(&conn->stream) &&
+           direct_stream_look(&conn->stream) != DIRECT_STREAM_QUIET;
+}
+
+void direct_conn_keep(struct direct_conn *conn, bool answered)
 {
     struct direct_conns *conns = conn->conns;
-    struct direct_place *excess;
     uint64_t now_ms = clock_mono_ms();
     uint64_t until_ms = now_ms + conns->idle_age_max_ms;
     if (until_ms > conn->usable_until_ms)
         until_ms = conn->usable_until_ms;
-    if (conn->lost || until_ms <= now_ms || !direct_conn_want(conn, FD_WATCH_READ)) {
+    if (conn->lost || until_ms <= now_ms || (!answered && spoke_unasked(conn)) ||
+        !direct_conn_want(conn, FD_WATCH_READ)) {
         direct_conn_close(conn);
         return;
     }
-    if (conns->tls_by_openssl)
+    if (conns->tls_by_openssl && answered)
         direct_stream_take_tls(&conn->stream);
-    conn->used = true;
+    if (answered)
+        direct_wait_freed(&conn->place.origin->wait);
+    conn->kept = true;
     conn->request = NULL;
     direct_place_idle(&conn->place);
     deadlines_set(&conns->deadlines, &conn->deadline, until_ms);
+}
+
+void direct_conns_trim(struct direct_conns *conns)
+{
+    struct direct_place *excess;
     while ((excess = direct_pool_excess(&conns->pool, conns->idle_max)))
         direct_conn_close(conn_at(excess));
 }
@@ -243,14 +302,13 @@ static bool may_use(struct direct_conn *conn)
     return check_idle(conn);
 }
 
-struct direct_conn *direct_conn_take(struct direct_origin *origin, struct direct_request *request)
+struct direct_conn *direct_conn_take(struct direct_origin *origin)
 {
     struct direct_place *place;
     while ((place = direct_pool_last_used(origin))) {
         struct direct_conn *conn = conn_at(place);
         if (may_use(conn)) {
             direct_place_busy(place);
-            conn->request = request;
             return conn;
         }
     }
@@ -280,6 +338,7 @@ bool direct_conns_init(struct direct_conns *conns, struct reactor *reactor, stru
             options->connection_age_max_ms ? options->connection_age_max_ms : DEADLINE_NEVER,
         .tls_by_openssl = options->direct_tls == OUTBOUND_TLS_OPENSSL,
     };
+    list_init(&conns->connecting);
     list_init(&conns->lost);
     direct_pool_init(&conns->pool);
     conns->connector = direct_connector_new(
@@ -296,8 +355,8 @@ void direct_conns_deinit(struct direct_conns *conns)
     struct list *node;
     while ((place = direct_pool_excess(&conns->pool, 0)))
         direct_conn_close(conn_at(place));
-    while ((node = list_pop_front(&conns->lost)))
-        direct_conn_close(CONTAINER_OF(node, struct direct_conn, lost_node));
+    while ((node = list_pop_front(&conns->connecting)) || (node = list_pop_front(&conns->lost)))
+        direct_conn_close(CONTAINER_OF(node, struct direct_conn, node));
     direct_pool_deinit(&conns->pool);
     direct_connector_free(conns->connector);
     deadlines_deinit(&conns->deadlines);

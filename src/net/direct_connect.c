@@ -26,6 +26,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "net/curl_error.h"
 #include "net/curl_shard.h"
 
@@ -43,14 +44,18 @@ struct direct_connector {
     struct direct_connect_fns fns;
     struct direct_multi *multis;
     size_t links_per_multi;
-    int taken_fd; /* not to be closed by libcurl; -1: none */
+    uint64_t spent_us; /* in libcurl, for connects */
+    int taken_fd;      /* not to be closed by libcurl; -1: none */
 };
 
 /* ---- Multis --------------------------------------------------------------------------------- */
 
 static void on_socket_ready(void *owner, int fd, unsigned ready)
 {
+    struct direct_multi *multi = CONTAINER_OF(owner, struct direct_multi, curl);
+    uint64_t before_us = clock_now_us();
     curl_shard_ready(owner, fd, ready);
+    multi->connector->spent_us += clock_now_us() - before_us;
 }
 
 static void multi_free(struct direct_multi *multi)
@@ -198,12 +203,19 @@ static void rebuild(struct direct_connector *connector, struct direct_multi *mul
     curl_shard_rebuild(&multi->curl); /* should that fail, the next turn tries again */
 }
 
+uint64_t direct_connector_spent_us(const struct direct_connector *connector)
+{
+    return connector->spent_us;
+}
+
 void direct_connector_turn(struct direct_connector *connector)
 {
     for (struct direct_multi *multi = connector->multis; multi; multi = multi->next) {
         CURL *easy;
         CURLcode code;
+        uint64_t before_us = clock_now_us();
         curl_shard_turn(&multi->curl);
+        connector->spent_us += clock_now_us() - before_us;
         while ((easy = curl_shard_next(&multi->curl, &code))) {
             char *private = NULL;
             curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);

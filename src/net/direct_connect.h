@@ -62,6 +62,9 @@ MUST_CHECK bool direct_link_open(struct direct_connector *connector, struct dire
 /* Ends the connection, in whatever state it is. No effect on a closed link. */
 void direct_link_close(struct direct_link *link);
 
+/* How long libcurl has worked on connects, in all. */
+uint64_t direct_connector_spent_us(const struct direct_connector *connector);
+
 /* Calls the functions for what has come to its end. */
 void direct_connector_turn(struct direct_connector *connector);
 

@@ -25,6 +25,7 @@ void direct_pool_init(struct direct_pool *pool)
     map_init(&pool->origins);
     list_init(&pool->idle);
     pool->last = NULL;
+    list_init(&pool->due);
     pool->idle_count = 0;
 }
 
@@ -45,11 +46,13 @@ static void origin_free(struct direct_origin *origin)
 static struct direct_origin *origin_new(struct direct_pool *pool, struct slice name, uint64_t hash,
                                         const char **fault)
 {
-    struct direct_origin *origin = calloc(1, sizeof(*origin) + name.len);
+    struct direct_origin *origin = calloc(1, sizeof(*origin) + name.len + 1);
     if (!origin)
         return NULL;
     origin->pool = pool;
     list_init(&origin->idle);
+    list_init(&origin->due);
+    direct_wait_init(&origin->wait);
     buf_init(&origin->host, LIMIT_URL_BYTES);
     origin->name_bytes = name.len;
     memcpy(origin->name, name.ptr, name.len);
@@ -86,18 +89,37 @@ struct direct_origin *direct_origin_get(struct direct_pool *pool, struct slice n
     if (!pool->last || !has_name(pool->last, name))
         pool->last = find_or_make(pool, name, fault);
     if (pool->last)
-        pool->last->users++;
+        direct_origin_hold(pool->last);
     return pool->last;
+}
+
+void direct_origin_hold(struct direct_origin *origin)
+{
+    origin->users++;
 }
 
 void direct_origin_put(struct direct_origin *origin)
 {
     if (!origin || --origin->users > 0)
         return;
+    assert(origin->wait.waiting == 0 && origin->wait.trying == 0);
+    list_remove(&origin->due);
     map_remove(&origin->pool->origins, &origin->node);
     if (origin->pool->last == origin)
         origin->pool->last = NULL;
     origin_free(origin);
+}
+
+void direct_origin_due(struct direct_origin *origin)
+{
+    if (origin->wait.waiting > 0 && !list_linked(&origin->due))
+        list_push_back(&origin->pool->due, &origin->due);
+}
+
+struct direct_origin *direct_pool_next_due(struct direct_pool *pool)
+{
+    struct list *node = list_pop_front(&pool->due);
+    return node ? CONTAINER_OF(node, struct direct_origin, due) : NULL;
 }
 
 /* ---- Connections ---------------------------------------------------------------------------- */
@@ -105,7 +127,7 @@ void direct_origin_put(struct direct_origin *origin)
 void direct_place_init(struct direct_place *place, struct direct_origin *origin)
 {
     place->origin = origin;
-    origin->users++;
+    direct_origin_hold(origin);
     list_init(&place->by_origin);
     list_init(&place->by_age);
 }
@@ -119,10 +141,12 @@ void direct_place_deinit(struct direct_place *place)
 
 void direct_place_idle(struct direct_place *place)
 {
-    struct direct_pool *pool = place->origin->pool;
-    list_push_front(&place->origin->idle, &place->by_origin);
+    struct direct_origin *origin = place->origin;
+    struct direct_pool *pool = origin->pool;
+    list_push_front(&origin->idle, &place->by_origin);
     list_push_back(&pool->idle, &place->by_age);
     pool->idle_count++;
+    direct_origin_due(origin);
 }
 
 void direct_place_busy(struct direct_place *place)

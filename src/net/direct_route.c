@@ -1,58 +1,44 @@
 /* direct_route.c - the direct route: libcurl connects, we speak HTTP on the connection and keep it.
  *
- *                start              the exchange's end          put back, after done()
- *      spare ---------------> running ------------------> finished ------------------> spare
- *      (struct and head's     on one      the result      in the front's
- *       buffer are kept)    connection    is complete     list
+ *             one idles
+ *        ,-----------------------------------------------.
+ *        |                                               v       the exchange's end
+ *      spare -----> waiting -----------------------> running -----------------------> finished
+ *      ^    none     ^  |    one comes free,            |                              ^   |
+ *      |    idles    |  |    or is made                 |                              |   |
+ *      |             |  `-------------------------------|------------------------------'   |
+ *      |             |       none in time, or none can be made                             |
+ *      |             `----------------------------------'                                  |
+ *      |                     the kept connection was stale                                 |
+ *      `-----------------------------------------------------------------------------------'
+ *                            put back, after done()
  *
- * A request has a connection all the time it runs: there is no queue. It takes the idle one of its
- * origin that was used last, or has one made, and is written to a standing connection in the call
- * that sends it. In steady state it costs one write, one read and no memory.
+ * A request takes the idle connection of its origin that was used last, and is written to it in the
+ * call that sends it: one write, one read and no memory. When none idles, it waits at its origin for
+ * what comes first, a connection that comes free or one that is made. direct_wait.c says how many
+ * are made, and direct_request.c how long it waits. Nobody passes by those who wait.
+ *
+ * A connection that came free is given to those who wait in the hook, once a turn, and only then
+ * more are made. So no exchange begins inside the end of another, and nothing is made for whom
+ * something has just come free.
  *
  * Stale connections. A peer may close an idle connection in the moment we write to it. So a request
- * for which a kept connection ended before one byte of an answer is sent again, on a new one: once,
- * since that is not a kept one.
+ * for which a kept connection ended before one byte of an answer is sent again, on a new one, for
+ * which it waits in front of all others: once, since that is not a kept one. After a peer's restart
+ * one that came free could be as stale as the first, and that would be the attempt.
  *
  * Before the first byte the guard is asked for the connection's address, since the policy may have
- * changed since it was made, and the caller whether he may still send. When either says no, the
- * connection is closed.
+ * changed since it was made; when it says no, the connection is closed. And the caller is asked
+ * whether he may still send; when he says no, it is the next one's, as nothing went out on it.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "net/direct_conn.h"
-#include "net/direct_exchange.h"
 #include "net/direct_head.h"
-#include "net/outbound_route.h"
+#include "net/direct_request.h"
 
-enum {
-    HEAD_BYTES_MAX = 1024 * 1024,
-    CONNECT_TIMEOUT_DEFAULT_MS = 300 * 1000, /* libcurl's */
-};
-
-struct direct_request {
-    struct outbound_request base;
-    struct direct_route *route;
-    struct direct_origin *origin;
-    struct direct_conn *conn;
-    struct outbound_call call;
-    struct buf head;
-    uint64_t started_us;
-    uint64_t deadline_ms;
-    bool begun; /* it was let through to `conn` */
-    struct direct_exchange exchange;
-    struct outbound_result result;
-    char detail[CURL_ERROR_SIZE];
-};
-
-struct direct_route {
-    struct outbound_route route;
-    struct curl_env *env;
-    struct direct_conns conns;
-    struct list running; /* struct direct_request */
-    struct list spare;   /* the same */
-};
+enum { HEAD_BYTES_MAX = 1024 * 1024 };
 
 static struct direct_route *route_of(struct outbound_route *route)
 {
@@ -69,107 +55,29 @@ static struct direct_request *request_at(struct list *node)
     return CONTAINER_OF(node, struct direct_request, base.node);
 }
 
-/* ---- The end of a request ------------------------------------------------------------------- */
-
-static void take_response(struct direct_request *request)
-{
-    const struct direct_exchange *exchange = &request->exchange;
-    struct outbound_result *result = &request->result;
-    result->status_code = exchange->response.status_code;
-    result->body_head = slice_of(exchange->body_head, exchange->body_head_bytes);
-    result->body_bytes = exchange->response.body_bytes;
-    result->truncated = exchange->truncated;
-    if (exchange->response.retry_after.len > 0)
-        result->retry_after_ms =
-            outbound_retry_after(exchange->response.retry_after, clock_wall_ms());
-}
-
-/* The request leaves its connection, which is kept when all went well. */
-static void release_conn(struct direct_request *request, bool keep)
-{
-    struct direct_conn *conn = request->conn;
-    struct outbound_result *result = &request->result;
-    request->conn = NULL;
-    result->connection_reused = request->begun && conn->used;
-    request->route->env->stats.connections_reused += result->connection_reused;
-    memcpy(result->address, direct_conn_address(conn), sizeof(result->address));
-    if (request->begun && request->exchange.excess)
-        direct_conn_distrust(conn);
-    if (keep)
-        direct_conn_keep(conn);
-    else
-        direct_conn_close(conn);
-}
-
-/* `detail` is copied, before the connection ends that it may be of. */
-static void finish(struct direct_request *request, enum outbound_error error, const char *detail)
-{
-    struct outbound_result *result = &request->result;
-    uint64_t now_us = clock_mono_us();
-    request->detail[0] = '\0';
-    if (detail[0])
-        snprintf(request->detail, sizeof(request->detail), "%s", detail);
-    result->error = error;
-    result->detail = request->detail;
-    result->duration_us = now_us > request->started_us ? now_us - request->started_us : 0;
-    if (request->begun)
-        take_response(request);
-    if (request->conn)
-        release_conn(request, error == OUTBOUND_OK && request->exchange.keep_alive);
-    direct_origin_put(request->origin);
-    request->origin = NULL;
-    list_remove(&request->base.node);
-    outbound_finish(&request->base, result);
-}
-
-/* ---- Connecting ----------------------------------------------------------------------------- */
-
-static uint64_t connect_timeout(const struct direct_request *request)
-{
-    uint64_t timeout_ms = request->call.connect_timeout_ms;
-    uint64_t now_ms = clock_mono_ms();
-    if (timeout_ms == 0)
-        timeout_ms = CONNECT_TIMEOUT_DEFAULT_MS;
-    if (request->deadline_ms <= now_ms)
-        return 1; /* libcurl takes 0 for its default */
-    uint64_t left_ms = request->deadline_ms - now_ms;
-    return left_ms < timeout_ms ? left_ms : timeout_ms;
-}
-
-/* Has a new connection made. False when out of memory. */
-static bool connect_for(struct direct_request *request)
-{
-    const struct outbound_call *call = &request->call;
-    request->begun = false;
-    request->conn = direct_conn_open(&request->route->conns, request->origin, request, call->url,
-                                     connect_timeout(request), call->insecure_http_allowed);
-    return request->conn != NULL;
-}
-
 /* ---- The exchange --------------------------------------------------------------------------- */
 
 /* What came on a kept connection is no answer: it may have been there before the request was. */
 static bool out_of_step(const struct direct_request *request, enum outbound_error error)
 {
-    return error == OUTBOUND_PROTOCOL && request->begun && request->conn->used;
+    return error == OUTBOUND_PROTOCOL && request->begun && request->conn->kept;
 }
 
-/* The connection could not be made, or broke. Fails the request, or sends it again when that is due
- * to it. */
+/* The connection broke. Fails the request, or sends it again when that is due to it. */
 static void fail(struct direct_request *request, enum outbound_error error, const char *detail)
 {
-    bool stale = error == OUTBOUND_CONNECTION_RESET && request->conn->used &&
+    bool stale = error == OUTBOUND_CONNECTION_RESET && request->conn->kept &&
                  !request->exchange.response.begun;
     if (!stale) {
         if (out_of_step(request, error))
             direct_conn_distrust(request->conn);
-        finish(request, error, detail);
+        direct_request_finish(request, error, detail);
         return;
     }
     direct_conn_distrust(request->conn);
     direct_conn_close(request->conn);
-    if (!connect_for(request))
-        finish(request, OUTBOUND_INTERNAL, "out of memory");
+    direct_request_wait(request, true);
+    direct_origin_due(request->origin);
 }
 
 static void on_failed(struct direct_conn *conn, enum outbound_error error, const char *detail)
@@ -194,10 +102,10 @@ static void settle(struct direct_request *request, enum direct_exchange_step ste
     switch (step) {
     case DIRECT_EXCHANGE_WAIT:
         if (!direct_conn_want(request->conn, wanted(request)))
-            finish(request, OUTBOUND_INTERNAL, "the loop does not take the socket");
+            direct_request_finish(request, OUTBOUND_INTERNAL, "the loop does not take the socket");
         break;
     case DIRECT_EXCHANGE_DONE:
-        finish(request, OUTBOUND_OK, "");
+        direct_request_finish(request, OUTBOUND_OK, "");
         break;
     case DIRECT_EXCHANGE_FAILED:
         fail(request, exchange->error, exchange->detail);
@@ -212,27 +120,28 @@ static bool may_go(struct direct_request *request)
     const struct sockaddr *peer = (const struct sockaddr *)&request->conn->peer;
     const char *denied = NULL;
     if (!curl_env_allows(request->route->env, peer, &denied)) {
-        finish(request, OUTBOUND_ADDRESS_DENIED, denied);
+        direct_request_finish(request, OUTBOUND_ADDRESS_DENIED, denied);
         return false;
     }
     if (call->may_send && !call->may_send(request->base.arg)) {
-        finish(request, OUTBOUND_CANCELLED, "it must not be sent from here any more");
+        direct_request_finish(request, OUTBOUND_CANCELLED,
+                              "it must not be sent from here any more");
         return false;
     }
     return true;
 }
 
 /* The request's connection stands. */
-static void exchange_begin(struct direct_conn *conn)
+static void exchange_begin(struct direct_conn *conn, struct direct_request *request)
 {
-    struct direct_request *request = conn->request;
     struct direct_exchange *exchange = &request->exchange;
+    request->conn = conn;
     if (!may_go(request))
         return;
     request->begun = true;
     direct_exchange_begin(exchange, buf_slice(&request->head), request->call.body,
                           request->call.response_bytes_max);
-    direct_conn_exchange(conn, request->deadline_ms);
+    direct_conn_exchange(conn, request, request->deadline_ms);
     enum direct_exchange_step step = direct_exchange_send(exchange, &conn->stream);
     if (step == DIRECT_EXCHANGE_WAIT && direct_stream_has_more(&conn->stream))
         step = direct_exchange_receive(exchange, &conn->stream);
@@ -262,7 +171,42 @@ static void on_expired(struct direct_conn *conn)
              direct_exchange_sending(exchange) ? "while the request was written"
              : exchange->response.begun        ? "inside the response"
                                                : "without a response");
-    finish(request, OUTBOUND_TIMEOUT, detail);
+    direct_request_finish(request, OUTBOUND_TIMEOUT, detail);
+}
+
+/* ---- A connection for those who wait -------------------------------------------------------- */
+
+static void serve(struct direct_conn *conn, struct direct_waiter *waiter)
+{
+    struct direct_request *request = direct_request_waiting(waiter);
+    direct_request_served(request);
+    exchange_begin(conn, request);
+}
+
+static void on_made(struct direct_conn *conn)
+{
+    struct direct_origin *origin = direct_conn_origin(conn);
+    struct direct_waiter *waiter = direct_wait_first_for_made(&origin->wait);
+    if (!waiter) {
+        direct_conn_keep(conn, false);
+        return;
+    }
+    direct_origin_due(origin); /* for the others */
+    serve(conn, waiter);
+}
+
+/* Something has changed for those who wait at the origin: they are given what came free, and then
+ * as many connects are begun as they are still worth. */
+static void serve_due(struct direct_origin *origin)
+{
+    struct direct_waiter *waiter;
+    struct direct_conn *conn;
+    direct_origin_hold(origin);
+    while ((waiter = direct_wait_first_for_freed(&origin->wait)) &&
+           (conn = direct_conn_take(origin)))
+        serve(conn, waiter);
+    direct_request_connect_all(origin);
+    direct_origin_put(origin);
 }
 
 /* ---- Starting ------------------------------------------------------------------------------- */
@@ -284,6 +228,7 @@ static struct outbound_request *direct_take(struct outbound_route *base)
         return NULL;
     request->route = route;
     list_init(&request->base.node);
+    list_init(&request->waiter.node);
     buf_init(&request->head, HEAD_BYTES_MAX);
     return &request->base;
 }
@@ -333,9 +278,21 @@ static enum status refuse(struct direct_request *request)
     return ST_NOMEM;
 }
 
+static enum status start_waiting(struct direct_request *request)
+{
+    direct_request_wait(request, false);
+    if (!direct_request_connect(request->origin)) {
+        direct_request_give_up(request);
+        return refuse(request);
+    }
+    list_push_back(&request->route->running, &request->base.node);
+    return ST_OK;
+}
+
 static enum status direct_start(struct outbound_request *base, const struct outbound_call *call)
 {
     struct direct_request *request = request_of(base);
+    struct direct_conn *conn = NULL;
     enum outbound_error error;
     const char *detail;
     forget_last(request, call);
@@ -343,22 +300,21 @@ static enum status direct_start(struct outbound_request *base, const struct outb
     if (status == ST_NOMEM)
         return refuse(request);
     if (status != ST_OK) {
-        finish(request, error, detail);
+        direct_request_finish(request, error, detail);
         return ST_OK;
     }
-    request->conn = direct_conn_take(request->origin, request);
-    bool standing = request->conn != NULL;
-    if (!standing && !connect_for(request))
-        return refuse(request);
+    if (!direct_wait_first_for_freed(&request->origin->wait))
+        conn = direct_conn_take(request->origin);
+    if (!conn)
+        return start_waiting(request);
     list_push_back(&request->route->running, &base->node);
-    if (standing)
-        exchange_begin(request->conn);
+    exchange_begin(conn, request);
     return ST_OK;
 }
 
 static void direct_cancel(struct outbound_request *base)
 {
-    finish(request_of(base), OUTBOUND_CANCELLED, "cancelled");
+    direct_request_finish(request_of(base), OUTBOUND_CANCELLED, "cancelled");
 }
 
 static void direct_put_back(struct outbound_request *base)
@@ -368,7 +324,12 @@ static void direct_put_back(struct outbound_request *base)
 
 static void direct_turn(struct outbound_route *base)
 {
-    direct_conns_turn(&route_of(base)->conns);
+    struct direct_conns *conns = &route_of(base)->conns;
+    struct direct_origin *origin;
+    direct_conns_turn(conns);
+    while ((origin = direct_pool_next_due(&conns->pool)))
+        serve_due(origin);
+    direct_conns_trim(conns);
 }
 
 /* ---- Start and end -------------------------------------------------------------------------- */
@@ -379,13 +340,17 @@ static void direct_free(struct outbound_route *base)
     struct list *node;
     while ((node = list_pop_front(&route->running))) {
         struct direct_request *request = request_at(node);
-        direct_conn_close(request->conn);
+        if (request->conn)
+            direct_conn_close(request->conn);
+        else
+            direct_request_give_up(request);
         direct_origin_put(request->origin);
         request_free(request);
     }
     while ((node = list_pop_front(&route->spare)))
         request_free(request_at(node));
     direct_conns_deinit(&route->conns);
+    deadlines_deinit(&route->patience);
     free(route);
 }
 
@@ -393,7 +358,8 @@ struct outbound_route *direct_route_new(struct reactor *reactor, struct curl_env
                                         const struct outbound_options *options)
 {
     static const struct direct_conn_fns fns = {
-        .connected = exchange_begin,
+        .made = on_made,
+        .not_made = direct_request_not_made,
         .failed = on_failed,
         .ready = on_ready,
         .expired = on_expired,
@@ -412,7 +378,8 @@ struct outbound_route *direct_route_new(struct reactor *reactor, struct curl_env
     route->env = env;
     list_init(&route->running);
     list_init(&route->spare);
-    if (!direct_conns_init(&route->conns, reactor, env, options, &fns)) {
+    if (!direct_conns_init(&route->conns, reactor, env, options, &fns) ||
+        !deadlines_init(&route->patience, reactor, direct_request_impatient, route)) {
         direct_free(&route->route);
         return NULL;
     }

@@ -135,6 +135,7 @@ enum behaviour {
     PLAIN_HTTP,      /* speaks http on this port */
     OLD_TLS,         /* nothing newer than TLS 1.1 */
     WANTS_CERTIFICATE, /* from the client, under TLS 1.3 */
+    CROWD,             /* as ANSWER_KEEP, with a process for each connection */
     FIRST_WAITS        /* 200 on the first connection when the second comes, then both end */
 };
 
@@ -285,7 +286,13 @@ static void serve(int listener, const struct identity *identity, enum behaviour 
         int fd = accept(listener, NULL, NULL);
         if (fd < 0)
             _exit(1);
-        serve_one(context, fd, behaviour);
+        if (behaviour == CROWD && fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            serve_one(context, fd, ANSWER_KEEP);
+            _exit(0);
+        }
+        if (behaviour != CROWD)
+            serve_one(context, fd, behaviour);
         close(fd);
     }
 }
@@ -398,16 +405,22 @@ static void world_end(struct world *world)
     free_identity(&world->authority);
 }
 
-/* Another outbound in place of the present one. `url` must outlive it. */
-static void world_use_proxy(struct world *world, const char *url)
+/* Another outbound in place of the present one, with options that have changed. */
+static void world_renew(struct world *world)
 {
     outbound_free(world->outbound);
     reactor_free(world->reactor);
-    world->options.proxy = url;
     world->reactor = reactor_new();
     assert_non_null(world->reactor);
     world->outbound = outbound_new(world->reactor, &world->options);
     assert_non_null(world->outbound);
+}
+
+/* `url` must outlive the outbound. */
+static void world_use_proxy(struct world *world, const char *url)
+{
+    world->options.proxy = url;
+    world_renew(world);
 }
 
 static struct answer post_body(struct world *world, const struct target *target, const char *host,
@@ -789,6 +802,62 @@ static void test_closed_by_libcurl(void **state)
     world_end(&world);
 }
 
+/* ---- Many at once --------------------------------------------------------------------------- */
+
+enum { BURST = 100 };
+
+static void on_burst_done(void *arg, const struct outbound_result *result)
+{
+    struct answer *answer = arg;
+    static size_t done;
+    answer->error = result->error;
+    answer->status_code = result->status_code;
+    snprintf(answer->detail, sizeof(answer->detail), "%s", result->detail);
+    if (++done % BURST == 0)
+        reactor_stop(answer->reactor);
+}
+
+/* A burst on the direct route: all are answered, over fewer connections than there are requests,
+ * since those that were answered serve the others. Then they are all used again: also those that
+ * were made and not needed. */
+static void test_burst(void **state)
+{
+    (void)state;
+    struct world world;
+    static struct answer answers[BURST];
+    char url[64];
+    if (route == OUTBOUND_PLAIN)
+        return;
+    world_init(&world, true);
+    world.options.in_flight_max = world.options.idle_connections_max = BURST;
+    world_renew(&world);
+    struct identity identity = make_identity(&world.authority, "IP:127.0.0.1", -3600, 3600);
+    struct target target = start_target(&identity, CROWD);
+    snprintf(url, sizeof(url), "https://127.0.0.1:%d/hook", target.port);
+    struct outbound_call call = {.url = url,
+                                 .body = SLICE("{}"),
+                                 .connect_timeout_ms = 60000,
+                                 .total_timeout_ms = 60000,
+                                 .response_bytes_max = 1000000};
+    const struct outbound_stats *stats = outbound_stats(world.outbound);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < BURST; i++) {
+            answers[i] = (struct answer){.reactor = world.reactor};
+            assert_int_equal(outbound_send(world.outbound, &call, on_burst_done, &answers[i], NULL),
+                             ST_OK);
+        }
+        assert_int_equal(reactor_run(world.reactor), ST_OK);
+        for (int i = 0; i < BURST; i++)
+            assert_answer(&answers[i], OUTBOUND_OK, 200);
+    }
+    assert_in_range(stats->connections_opened, 2, BURST - 1);
+    assert_int_equal(stats->connections_open, stats->connections_opened);
+    assert_true(stats->connections_reused > 2 * BURST);
+    stop_target(&target);
+    free_identity(&identity);
+    world_end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -801,6 +870,7 @@ int main(void)
         cmocka_unit_test(test_tunnels),
         cmocka_unit_test(test_longer_than_libcurl_waits),
         cmocka_unit_test(test_closed_by_libcurl),
+        cmocka_unit_test(test_burst),
     };
     signal(SIGPIPE, SIG_IGN);
     alarm(240);

@@ -42,6 +42,9 @@ void journal_moved(struct journal *journal, struct batch *batch, uint32_t ordina
  * the batch's end, even if it comes back to our journal, because then it is opened once more. */
 void journal_lost(struct journal *journal, struct batch *batch, uint32_t ordinal);
 
+/* Something is sent to Redis: batches that have ended may go with it. */
+void journal_close_along(struct journal *journal);
+
 /* Frees the batches of a list with what is left of their deliveries, at the end. */
 void journal_drop(struct list *batches);
 

@@ -327,6 +327,7 @@ static bool send_shipment(struct shipment *shipment)
         list_remove(&shipment->node);
         list_push_back(&shipping->storing, &shipment->node);
     }
+    journal_close_along(shipping->core->journal);
     return true;
 }
 

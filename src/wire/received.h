@@ -84,6 +84,9 @@ void received_look(struct received *received);
  * path is the whole value. */
 struct slice received_json_at(struct slice json, struct slice path);
 
+/* True when nothing is at the path, or null: not when a name is there more than once. */
+bool received_json_absent(struct slice json, struct slice path);
+
 /* The text of the value: what a string says, a number, true or false as it is written. SLICE_NULL
  * for null, objects and arrays, for nothing, and when out of memory (see its status). Points into
  * `json` when the string has no escapes, else to what was appended to `buf`, until it changes. */

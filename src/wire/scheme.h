@@ -83,9 +83,9 @@ MUST_CHECK enum status scheme_headers(const struct scheme *scheme, const struct 
 
 /* ---- Secrets as text ------------------------------------------------------------------------- */
 
-/* Appends a new secret of the scheme's first algorithm, or of the given one (ST_UNSUPPORTED when
- * the scheme does not have it). ST_NOMEM, ST_LIMIT: of `text`. The caller overwrites `text` after
- * use. */
+/* Appends a new secret of the scheme's first algorithm, or of the given one. ST_UNSUPPORTED when
+ * the scheme does not have it, or only takes public keys for it. ST_NOMEM, ST_LIMIT: of `text`. The
+ * caller overwrites `text` after use. */
 MUST_CHECK enum status scheme_secret_generate(const struct scheme *scheme, struct buf *text);
 MUST_CHECK enum status scheme_secret_generate_for(const struct scheme *scheme,
                                                   enum sign_algorithm algorithm, struct buf *text);
@@ -112,7 +112,7 @@ MUST_CHECK enum status scheme_secret_public(const struct scheme *scheme, struct 
 
 /* ---- Verifying ------------------------------------------------------------------------------- */
 
-/* The order is that of verdict_names in scheme_verdict.c. What a receiver answers: 401 for the
+/* What a receiver answers: 401 for the
  * signature ones, 400 for malformed, old and future ones, 503 for the last two. */
 enum scheme_verdict {
     VERIFY_OK,
@@ -133,15 +133,14 @@ const char *scheme_verdict_text(enum scheme_verdict verdict);
 
 /* How a verdict came about, for people. Nothing secret is in it. */
 struct scheme_finding {
-    size_t elements;          /* how many were verified: 1, or those of an array (`each`) */
-    size_t candidates;        /* signatures of a known version in the last of them */
-    size_t others;            /* entries beside them, of no known version */
-    size_t key;               /* the key that fits; SIZE_MAX: none */
-    struct slice timestamp;   /* as received; SLICE_NULL: none is signed */
-    uint64_t timestamp_ms;    /* Unix time; only with `timestamp` */
-    struct slice about;       /* the header, path, … that the verdict is about; or SLICE_NULL */
-    struct buf signed_text;   /* of the last element; empty when it did not come to that */
-    struct buf timestamp_buf; /* private: `timestamp` may point here */
+    size_t elements;           /* how many were looked at: 1, or those of an array (`each`) */
+    size_t candidates;         /* signatures of a known version in the last of them */
+    size_t others;             /* entries beside them, of no known version or form */
+    size_t key;                /* the key that fits the last one; SIZE_MAX: none */
+    uint64_t timestamp_ms;     /* Unix time; only where timestamp_text is not empty */
+    struct slice about;        /* the header, path, … that the verdict is about; or SLICE_NULL */
+    struct buf timestamp_text; /* as received; empty: none is signed, or it was not found */
+    struct buf signed_text;    /* of the last element; empty when it did not come to that */
 };
 
 /* `signed_text_max` bytes of the signed text are kept at most (its buf is failed beyond). */
@@ -185,13 +184,17 @@ bool scheme_event_id(const struct scheme *scheme, const struct scheme_sources *o
 bool scheme_event_type(const struct scheme *scheme, const struct scheme_sources *own,
                        const struct received *received, struct buf *text);
 
+/* Appends the signature, with its prefix, that `key` makes of a signed text (of a finding): what a
+ * request would have to carry. ST_UNSUPPORTED: a public key or a token. */
+MUST_CHECK enum status scheme_expected(const struct scheme *scheme, struct slice signed_text,
+                                       struct signer_key *key, struct buf *text);
+
 /* Signs a request as the scheme's sender would, for tests: appends the lines "Name: value" with a
  * NUL each that make `received` (without them) verify with `key`, and their number to *count. Its
  * time is received->now_ms, ids and types are made up. ST_UNSUPPORTED: the signature is not in a
  * header, or the key is public. */
 MUST_CHECK enum status scheme_sign_received(const struct scheme *scheme,
-                                            const struct received *received,
-                                            struct signer_key *key, struct buf *lines,
-                                            size_t *count);
+                                            const struct received *received, struct signer_key *key,
+                                            struct buf *lines, size_t *count);
 
 #endif

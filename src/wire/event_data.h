@@ -1,6 +1,6 @@
 /* event_data.h - received bytes as JSON, for bodies and answers that are JSON.
  *
- * JSON stands there as it came. Text becomes a JSON string, and anything else {"base64":"…"}.
+ * JSON stands there as it came. Text becomes a JSON string, and anything else {"base64":"…"}. Pure.
  */
 #ifndef TROTLINE_WIRE_EVENT_DATA_H
 #define TROTLINE_WIRE_EVENT_DATA_H

@@ -16,6 +16,8 @@ enum publish_verdict {
     PUBLISH_ACCEPTED,
     PUBLISH_DUPLICATE,        /* same idempotency key, same body: event_id is the first one's; or
                                  same deduplication key, policy DEDUP_DROP */
+    PUBLISH_REPEATED,         /* same deduplication key, policy DEDUP_FORWARD: accepted, and the
+                                 event says whose duplicate it is */
     PUBLISH_KEY_REUSED,       /* same idempotency key, another body */
     PUBLISH_UID_TAKEN,        /* event_id has it */
     PUBLISH_IDEMPOTENCY_FULL, /* no room for the key; not stored */
@@ -32,7 +34,7 @@ const char *publish_verdict_name(enum publish_verdict verdict);
 enum dedup_policy {
     DEDUP_DROP,   /* it is not stored; PUBLISH_DUPLICATE */
     DEDUP_FORWARD /* it is stored and delivered, with `duplicate_of` in its record:
-                     PUBLISH_ACCEPTED. That takes a second round trip to Redis */
+                     PUBLISH_REPEATED. That takes a second round trip to Redis */
 };
 
 /* Of a received request. Keys of two sources (record.source) or applications never meet, and none
@@ -55,7 +57,7 @@ struct publish_item {
                                      of all other events */
 };
 
-/* event_id and deliveries are valid for the first four verdicts, during the call only. */
+/* event_id and deliveries are valid for the first five verdicts, during the call only. */
 typedef void publish_fn(void *arg, enum publish_verdict verdict, const char *event_id,
                         uint32_t deliveries);
 

@@ -30,8 +30,9 @@ struct scheme_signature {
     uint64_t key_bytes_new; /* of a generated one; a raw secret is twice as many digits */
 };
 
-/* All slices point into `strings`, and each ends in a NUL. */
+/* All slices point into `strings`, or into static memory, and each ends in a NUL. */
 struct scheme {
+    bool passthrough; /* then nothing else but name, description and secret_rule is set */
     struct slice name;
     struct slice description;
     struct scheme_header headers[SCHEME_HEADERS_MAX];
@@ -53,6 +54,9 @@ struct scheme {
 };
 
 void scheme_free(struct scheme *scheme);
+
+/* The scheme "passthrough". NULL: out of memory. */
+struct scheme *scheme_passthrough_new(void);
 
 /* NULL when the scheme does not have it. */
 const struct scheme_signature *scheme_signature_of(const struct scheme *scheme,

@@ -172,7 +172,7 @@ static enum status secret_new(const struct scheme_signature *signature, struct b
 
 enum status scheme_secret_generate(const struct scheme *scheme, struct buf *text)
 {
-    return secret_new(&scheme->signatures[0], text);
+    return scheme->signature_count > 0 ? secret_new(&scheme->signatures[0], text) : ST_UNSUPPORTED;
 }
 
 enum status scheme_secret_generate_for(const struct scheme *scheme, enum sign_algorithm algorithm,

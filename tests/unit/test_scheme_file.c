@@ -27,6 +27,7 @@
 struct fixture {
     char dir[64];
     struct scheme_set *set;
+    size_t built_in;
     char error[320];
 };
 
@@ -38,6 +39,7 @@ static int set_up(void **state)
     *state = fixture;
     strcpy(fixture->dir, "/tmp/test_scheme_file.XXXXXX");
     fixture->set = scheme_set_new();
+    fixture->built_in = fixture->set ? scheme_count(fixture->set) : 0;
     return mkdtemp(fixture->dir) && fixture->set ? 0 : -1;
 }
 
@@ -96,7 +98,7 @@ static void test_user_scheme(void **state)
                      "body: |-\n"
                      "  {\"a\":{type},\"b\":{{data}}}\n"));
     assert_int_equal(load(fixture), ST_OK);
-    assert_int_equal(scheme_count(fixture->set), 6);
+    assert_int_equal(scheme_count(fixture->set), fixture->built_in + 1);
     const struct scheme *scheme = scheme_find(fixture->set, SLICE("acme"));
     assert_non_null(scheme);
     assert_string_equal(scheme_name(scheme), "acme");
@@ -149,7 +151,7 @@ static void test_replaces_by_name(void **state)
     write_file(fixture, "notes.txt", SLICE("]"));
     write_file(fixture, ".hidden.yaml", SLICE("]"));
     assert_int_equal(load(fixture), ST_OK);
-    assert_int_equal(scheme_count(fixture->set), 6);
+    assert_int_equal(scheme_count(fixture->set), fixture->built_in + 1);
     const struct scheme *scheme = scheme_find(fixture->set, SLICE("acme"));
     assert_string_equal(scheme_description(scheme), "second");
     scheme = scheme_find(fixture->set, SLICE("svix"));
@@ -165,23 +167,23 @@ static void test_all_or_nothing(void **state)
     write_file(fixture, "1.yaml", SLICE(NAME HEADERS SIGNED ENCODING SIGNATURES BODY));
     write_file(fixture, "2.yaml", SLICE("name: svix\n" HEADERS));
     assert_int_equal(load(fixture), ST_SYNTAX);
-    assert_int_equal(scheme_count(fixture->set), 5);
+    assert_int_equal(scheme_count(fixture->set), fixture->built_in);
     assert_true(scheme_owns_header(scheme_find(fixture->set, SLICE("svix")), SLICE("svix-id")));
 }
 
 static void test_too_many(void **state)
 {
     struct fixture *fixture = *state;
-    for (int i = 0; i < LIMIT_SCHEMES - 4; i++) {
+    for (size_t i = 0; i < LIMIT_SCHEMES - fixture->built_in + 1; i++) {
         char name[32];
         char text[512];
-        snprintf(name, sizeof(name), "%03d.yaml", i);
-        int len = snprintf(text, sizeof(text), "name: s%d\n%s", i,
+        snprintf(name, sizeof(name), "%03zu.yaml", i);
+        int len = snprintf(text, sizeof(text), "name: s%zu\n%s", i,
                            HEADERS SIGNED ENCODING SIGNATURES BODY);
         write_file(fixture, name, slice_of(text, (size_t)len));
     }
     assert_int_equal(load(fixture), ST_LIMIT);
-    assert_int_equal(scheme_count(fixture->set), 5);
+    assert_int_equal(scheme_count(fixture->set), fixture->built_in);
     assert_non_null(strstr(fixture->error, "a limit was reached"));
 }
 
@@ -281,7 +283,7 @@ static void test_errors(void **state)
         snprintf(expected, sizeof(expected), "%s/%s", fixture->dir, table[i].error);
         assert_string_equal(fixture->error, expected);
     }
-    assert_int_equal(scheme_count(fixture->set), 5);
+    assert_int_equal(scheme_count(fixture->set), fixture->built_in);
 }
 
 /* An alias multiplies a string: the room that a file's length gives is the limit. */

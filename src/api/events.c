@@ -20,7 +20,8 @@
 
 enum { TRACESTATE_BYTES_MAX = 512, ACCEPTED_BYTES_MAX = ID_TEXT_MAX + DIGITS_MAX + 32 };
 
-/* How each refusal is told. */
+/* How each refusal is told; PUBLISH_REPEATED is none, and does not happen to what is posted here.
+ */
 static const struct {
     int status;
     const char *code;

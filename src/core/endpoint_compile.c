@@ -133,6 +133,9 @@ static enum status take_secret(struct compile *c, json_t *value, struct endpoint
 static enum status take_secrets(struct compile *c, json_t *value)
 {
     size_t count = json_array_size(value);
+    bool secretless = scheme_passes_through(c->config->scheme);
+    if (json_is_array(value) && count == 0 && secretless)
+        return ST_OK;
     if (!json_is_array(value) || count == 0 || count > LIMIT_SECRETS)
         return field_refuse(c->error, "invalid_secret", "secret",
                             "An endpoint has 1 to %d secrets.", LIMIT_SECRETS);
@@ -157,7 +160,7 @@ static bool header_reserved(struct slice name)
     static const char *const reserved[] = {
         "host",     "connection", "content-length",    "content-type", "user-agent", "te",
         "upgrade",  "keep-alive", "trailer",           "trailers",     "proxy-",     "expect",
-        "webhook-", "svix-",      "transfer-encoding", "traceparent",  "tracestate"};
+        "webhook-", "svix-",      "transfer-encoding", "traceparent",  "tracestate", "trotline-"};
     for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
         struct slice entry = slice_str(reserved[i]);
         struct slice part = name;

@@ -249,11 +249,12 @@ static enum status build_secrets(const struct endpoint_rules *rules, json_t *doc
         return ST_NOMEM;
     json_t *given = json_object_get(body, "secret");
     bool reset = kind == ENDPOINT_PATCH && json_is_null(given);
+    bool secretless = scheme_passes_through(scheme); /* old ones go; a given one is refused later */
     if (given && !json_is_null(given))
         status = add_secret(secrets, json_incref(given));
-    else if (old && !reset)
+    else if (old && !reset && !secretless)
         status = add_old(secrets, old, json_object_get(old_tree, "secrets"), now_ms);
-    if (!status && json_array_size(secrets) == 0)
+    if (!status && json_array_size(secrets) == 0 && !secretless)
         status = add_generated(secrets, scheme);
     if (status) {
         json_decref(secrets);

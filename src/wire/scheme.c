@@ -177,7 +177,11 @@ struct scheme_set *scheme_set_new(void)
         scheme_set_free(set);
         return NULL;
     }
-    return set;
+    struct scheme *passthrough = set ? scheme_passthrough_new() : NULL;
+    if (passthrough && set_put(set, passthrough) == ST_OK)
+        return set;
+    scheme_set_free(set);
+    return NULL;
 }
 
 void scheme_set_free(struct scheme_set *set)

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "wire/event_record.h"
 #include "wire/received.h"
 #include "wire/signer.h"
 
@@ -26,7 +27,8 @@ struct scheme_set;
 
 /* ---- The set --------------------------------------------------------------------------------- */
 
-/* The built-in schemes, in the order of the names of their files. NULL: out of memory. */
+/* The built-in schemes: those of conf/schemes, in the order of their names, and "passthrough".
+ * NULL: out of memory. */
 struct scheme_set *scheme_set_new(void);
 
 /* Frees the set and all schemes in it. Accepts NULL. */
@@ -58,7 +60,7 @@ struct scheme_event {
     struct slice id; /* "msg_…" */
     struct slice type;
     uint64_t timestamp_ms; /* of the event */
-    struct slice data;     /* JSON, put into the body byte for byte */
+    struct slice data;     /* JSON (event_data.h), put into the body byte for byte */
     struct slice version;  /* SLICE_NULL: the event has none; `null` in the body */
     struct slice source;   /* as version */
 };
@@ -81,11 +83,24 @@ MUST_CHECK enum status scheme_headers(const struct scheme *scheme, const struct 
                                       struct signer_key *const *keys, size_t key_count,
                                       struct buf *lines, size_t *count);
 
+/* Does it send a received request as it came ("passthrough")? Then it has no secrets, the body is
+ * the record's data, and headers are made by scheme_original_headers(): neither scheme_body() nor
+ * scheme_headers() is for it. */
+bool scheme_passes_through(const struct scheme *scheme);
+
+/* Appends to `lines`, as scheme_headers() does: the headers that the record has, but for those
+ * whose name replaced() says are given otherwise; Content-Type; Trotline-Event-Id and
+ * Trotline-Event-Type; and of a received event Trotline-Source, Trotline-Received-At and
+ * Trotline-Verified. Whether that went well is buf_status(). */
+void scheme_original_headers(struct slice id, const struct event_record *record,
+                             bool (*replaced)(void *arg, struct slice name), void *arg,
+                             struct buf *lines, size_t *count);
+
 /* ---- Secrets as text ------------------------------------------------------------------------- */
 
-/* Appends a new secret of the scheme's first algorithm, or of the given one. ST_UNSUPPORTED when
- * the scheme does not have it, or only takes public keys for it. ST_NOMEM, ST_LIMIT: of `text`. The
- * caller overwrites `text` after use. */
+/* Appends a new secret of the scheme's first algorithm, or of the given one. ST_UNSUPPORTED: the
+ * scheme does not have it, or only takes public keys for it, or has no secrets at all. ST_NOMEM,
+ * ST_LIMIT: of `text`. The caller overwrites `text` after use. */
 MUST_CHECK enum status scheme_secret_generate(const struct scheme *scheme, struct buf *text);
 MUST_CHECK enum status scheme_secret_generate_for(const struct scheme *scheme,
                                                   enum sign_algorithm algorithm, struct buf *text);

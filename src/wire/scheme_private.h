@@ -63,8 +63,9 @@ struct scheme_receiving {
     unsigned fields; /* placeholders of headers' templates that are needed */
 };
 
-/* All slices point into `strings`, and each ends in a NUL. */
+/* All slices point into `strings`, or into static memory, and each ends in a NUL. */
 struct scheme {
+    bool passthrough; /* then nothing else but name, description and secret_rule is set */
     struct slice name;
     struct slice description;
     struct scheme_header headers[SCHEME_HEADERS_MAX];
@@ -86,6 +87,9 @@ struct scheme {
     const char *secret_rule; /* a sentence: how a secret of this scheme looks */
     struct buf strings;
 };
+
+/* The scheme "passthrough". NULL: out of memory. */
+struct scheme *scheme_passthrough_new(void);
 
 /* NULL when the scheme does not have it. */
 const struct scheme_signature *scheme_signature_of(const struct scheme *scheme,

@@ -318,3 +318,87 @@ static bool verify(struct receiving *in)
     refuse_with(in, outcome_of(verdict), scheme_verdict_name(verdict));
     return false;
 }
+
+static void answer_handshake(struct receiving *in, const struct handshake_answer *answer)
+{
+    struct http_header headers[HANDSHAKE_HEADERS_MAX + 2];
+    size_t count = 0;
+    for (size_t i = 0; i < answer->header_count; i++)
+        headers[count++] = (struct http_header){answer->headers[i].name, answer->headers[i].value};
+    if (answer->content_type.ptr) {
+        headers[count++] = (struct http_header){SLICE("Content-Type"), answer->content_type};
+        headers[count++] = (struct http_header){SLICE("X-Content-Type-Options"), SLICE("nosniff")};
+    }
+    source_count(in->source, SOURCE_HANDSHAKE);
+    http_reply(in->request, answer->status, headers, count, answer->body);
+}
+
+static void shake_hands(struct receiving *in, const struct handshake_rule *rule)
+{
+    struct handshake_answer answer;
+    if (handshake_verify_first(rule) && !verify(in))
+        return;
+    enum status status =
+        handshake_answer(rule, &in->received, in->keys, in->key_count, &answer);
+    if (status == ST_OK)
+        answer_handshake(in, &answer);
+    else if (status == ST_DENIED)
+        refuse_with(in, SOURCE_BAD_ADDRESS, "handshake_denied");
+    else if (status == ST_RANGE)
+        refuse_with(in, SOURCE_MALFORMED, "handshake_malformed");
+    else
+        refuse(in, SOURCE_UNAVAILABLE);
+    handshake_answer_deinit(&answer);
+}
+
+/* ---- The order ------------------------------------------------------------------------------ */
+
+/* Without an event in it, a request is a handshake or not taken. The body's size counts before its
+ * type, as whoever has to shorten it must know. */
+static void judge(struct receiving *in)
+{
+    const struct source *source = in->source;
+    const struct handshakes *handshakes = scheme_handshakes(source->scheme);
+    enum http_method method = http_request_method(in->request);
+    bool event = takes_method(source, method);
+    look_at(in);
+    if (!event && method != HTTP_GET && method != HTTP_HEAD && method != HTTP_OPTIONS) {
+        refuse_method(in);
+    } else if (in->received.body.len > source->body_bytes_max) {
+        refuse(in, SOURCE_TOO_LARGE);
+    } else if (event && !takes_type(in)) {
+        refuse(in, SOURCE_BAD_TYPE);
+    } else if (!address_allowed(in)) {
+        refuse(in, SOURCE_BAD_ADDRESS);
+    } else {
+        if (event && handshakes_read_json(handshakes))
+            received_look(&in->received);
+        const struct handshake_rule *rule = handshake_find(handshakes, &in->received);
+        if (rule)
+            shake_hands(in, rule);
+        else if (!event)
+            refuse_method(in);
+        else if (verify(in))
+            store(in);
+    }
+}
+
+void receive(struct api *api, struct http_request *request, struct slice name)
+{
+    struct sources *sources = source_store_sources(api->core->sources);
+    if (!api->core->loaded) {
+        reply_error(request, 503, "redis_unavailable", NULL,
+                    "The sources have not been read from Redis yet; try again.");
+        return;
+    }
+    struct receiving in = {.api = api, .request = request, .source = sources_find(sources, name)};
+    if (!in.source) {
+        sources_count_unknown(sources);
+        reply_error(request, 404, "source_not_found", NULL, "There is no source of this name.");
+        return;
+    }
+    if (!in.source->active)
+        refuse(&in, SOURCE_INACTIVE);
+    else
+        judge(&in);
+}

@@ -33,6 +33,7 @@ void scheme_free(struct scheme *scheme)
 {
     if (!scheme)
         return;
+    handshakes_free(scheme->handshakes);
     buf_free(&scheme->strings);
     free(scheme);
 }
@@ -40,6 +41,11 @@ void scheme_free(struct scheme *scheme)
 const char *scheme_name(const struct scheme *scheme)
 {
     return scheme->name.ptr;
+}
+
+const struct handshakes *scheme_handshakes(const struct scheme *scheme)
+{
+    return scheme->handshakes;
 }
 
 const char *scheme_description(const struct scheme *scheme)

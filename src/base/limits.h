@@ -47,7 +47,7 @@
     (256 * 1024) /* an endpoint's JSON; all of the above fit; more is 413 */
 
 /* ---- Schemes -------------------------------------------------------------------------------- */
-#define LIMIT_SCHEMES 64 /* built-in and from files; one more is an error of the configuration */
+#define LIMIT_SCHEMES 256 /* built-in and from files; one more is an error of the configuration */
 
 /* ---- Batches -------------------------------------------------------------------------------- */
 #define LIMIT_BATCH_EVENTS     1024               /* the configuration may ask for less */

@@ -81,8 +81,9 @@ static enum status refuse_scheme(const struct endpoint_rules *rules, const char 
     size_t len = 0;
     known[0] = '\0';
     for (size_t i = 0; i < scheme_count(rules->schemes) && len < sizeof(known); i++)
-        len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
-                                scheme_name(scheme_at(rules->schemes, i)));
+        if (scheme_sends(scheme_at(rules->schemes, i)))
+            len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", len > 0 ? ", " : "",
+                                    scheme_name(scheme_at(rules->schemes, i)));
     return field_refuse(error, "invalid_scheme", "scheme",
                         "There is no scheme \"%.32s\"; there are %s.", name, known);
 }
@@ -96,6 +97,8 @@ enum status endpoint_compile_scheme(const struct endpoint_rules *rules, json_t *
                             "Give the scheme's name as a string.");
     struct slice name = value ? json_field_text(value) : SLICE("standard");
     *scheme = scheme_find(rules->schemes, name);
+    if (*scheme && !scheme_sends(*scheme)) /* of a third party, whose requests we verify */
+        *scheme = NULL;
     return *scheme ? ST_OK : refuse_scheme(rules, name.ptr, error);
 }
 

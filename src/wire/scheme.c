@@ -55,6 +55,11 @@ bool scheme_owns_header(const struct scheme *scheme, struct slice name)
     return false;
 }
 
+bool scheme_sends(const struct scheme *scheme)
+{
+    return scheme->sends;
+}
+
 const struct scheme_signature *scheme_signature_of(const struct scheme *scheme,
                                                    enum sign_algorithm algorithm)
 {
@@ -74,9 +79,38 @@ void scheme_encode(enum text_format format, struct slice bytes, struct buf *text
         hex_encode(text, bytes);
         return;
     case FORMAT_BASE64:
+    case FORMAT_SPKI:
         base64_encode(text, bytes);
         return;
+    case FORMAT_BASE64URL:
+        base64url_encode(text, bytes);
+        return;
     }
+}
+
+/* The base64 of a PEM text (RFC 7468) without its frame and line breaks, or of a bare text. */
+static enum status spki_decode(struct slice text, void *out, size_t out_size, size_t *out_len)
+{
+    static const struct slice begin = {"-----BEGIN PUBLIC KEY-----", 26};
+    char base64[SCHEME_KEY_BYTES_MAX * 4 / 3 + 4];
+    size_t len = 0;
+    bool framed = slice_starts(text, begin);
+    if (framed)
+        text = slice_from(text, begin.len);
+    const char *end = framed ? memmem(text.ptr, text.len, "-----END PUBLIC KEY-----", 24) : NULL;
+    if (framed && !end)
+        return ST_SYNTAX;
+    if (framed)
+        text.len = (size_t)(end - text.ptr);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c == '\n' || c == '\r' || c == ' ')
+            continue;
+        if (len == sizeof(base64))
+            return ST_LIMIT;
+        base64[len++] = c;
+    }
+    return base64_decode(slice_of(base64, len), out, out_size, out_len);
 }
 
 enum status scheme_decode(enum text_format format, struct slice text, void *out, size_t out_size,
@@ -94,6 +128,10 @@ enum status scheme_decode(enum text_format format, struct slice text, void *out,
         return hex_decode(text, out, out_size, out_len);
     case FORMAT_BASE64:
         return base64_decode(text, out, out_size, out_len);
+    case FORMAT_BASE64URL:
+        return base64url_decode(text, out, out_size, out_len);
+    case FORMAT_SPKI:
+        return spki_decode(text, out, out_size, out_len);
     }
     return ST_SYNTAX;
 }

@@ -119,7 +119,7 @@ static void test_ed25519_vectors(void **state)
         struct slice text = unhex(pairs[i].text, text_bytes, sizeof(text_bytes));
         assert_int_equal(signer_key_new(SIGN_ED25519, seed, &seed_key), ST_OK);
         assert_int_equal(signer_key_new(SIGN_ED25519, slice_of(raw, 64), &pair_key), ST_OK);
-        assert_int_equal(signer_key_new_public(half, &public_key), ST_OK);
+        assert_int_equal(signer_key_new_public(SIGN_ED25519, half, &public_key), ST_OK);
         check_signature(seed_key, &text, 1, pairs[i].signature);
         check_signature(pair_key, &text, 1, pairs[i].signature);
         assert_int_equal(signer_key_public(seed_key, public), ST_OK);
@@ -234,7 +234,8 @@ static void test_bad_keys(void **state)
     assert_null(key);
     for (size_t i = 0; i < COUNT(lengths); i++) {
         assert_int_equal(signer_key_new(SIGN_ED25519, slice_of(raw, lengths[i]), &key), ST_RANGE);
-        assert_int_equal(signer_key_new_public(slice_of(raw, lengths[i]), &key), ST_RANGE);
+        assert_int_equal(signer_key_new_public(SIGN_ED25519, slice_of(raw, lengths[i]), &key),
+                         ST_RANGE);
         assert_null(key);
     }
     /* Seed of the first pair, public half of the second. */

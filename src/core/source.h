@@ -60,6 +60,10 @@ struct source_counts {
 /* ---- One source ----------------------------------------------------------------------------- */
 
 enum source_dedup { SOURCE_DEDUP_OFF, SOURCE_DEDUP_DROP, SOURCE_DEDUP_FORWARD };
+enum { SOURCE_DEDUPS = SOURCE_DEDUP_FORWARD + 1 };
+
+/* "off", "drop", "forward". */
+const char *source_dedup_name(enum source_dedup policy);
 
 struct source_secret {
     char *text;
@@ -104,7 +108,8 @@ struct source {
     bool tolerance_given;
     struct received_tolerance tolerance; /* instead of the scheme's */
     char *public_url;                    /* NULL: none */
-    struct received_var *vars;           /* names and values end in NUL */
+    struct received_var *vars;           /* of `var_texts` */
+    char **var_texts;                    /* a name and its value for each */
     size_t var_count;
 
     struct scheme_sources *event_id;   /* instead of the scheme's; NULL: the scheme's */
@@ -124,6 +129,7 @@ struct source {
     uint64_t created_at_ms, updated_at_ms; /* unix; 0 in a file */
 
     bool from_file;
+    char *shown;      /* its JSON object as the API shows it: defaults filled in, secrets masked */
     char *document;   /* as it is stored; NULL: of a file */
     uint64_t version; /* of the configuration that it is known to be of (source_store.h) */
     uint64_t round;   /* source_store.h's */
@@ -160,37 +166,5 @@ bool source_keeps_header(const struct source *source, struct slice name);
 
 /* Counts a request. */
 void source_count(struct source *source, enum source_outcome outcome);
-
-/* ---- All of them ---------------------------------------------------------------------------- */
-
-struct sources;
-
-/* NULL: out of memory. Must be freed after the last source of it has been put. */
-struct sources *sources_new(void);
-void sources_free(struct sources *sources);
-
-/* NULL: there is none. Not counted: valid until it is replaced or removed. */
-struct source *sources_find(const struct sources *sources, struct slice name);
-
-size_t sources_count(const struct sources *sources);
-
-/* In the order of names: the first behind `after` (SLICE_NULL: the very first); NULL at the end. */
-struct source *sources_next(const struct sources *sources, struct slice after);
-
-/* Puts a source in, in place of one of the same name, whose counters it gets. Takes over the
- * caller's reference in any case. ST_NOMEM; ST_LIMIT: there are LIMIT_SOURCES: nothing is changed.
- */
-MUST_CHECK enum status sources_put(struct sources *sources, struct source *source);
-
-/* Takes it out and drops the registry's reference. */
-void sources_remove(struct sources *sources, struct source *source);
-
-/* Requests to names that no source has. */
-void sources_count_unknown(struct sources *sources);
-uint64_t sources_unknown(const struct sources *sources);
-
-/* Requests to sources without series of their own: at most LIMIT_SOURCES_LABELLED have them, the
- * first ones, so that /metrics stays within bounds. */
-uint64_t sources_others(const struct sources *sources, enum source_outcome outcome);
 
 #endif

@@ -11,7 +11,7 @@
 #include "core/source.h"
 
 struct source_store;
-struct source_rules;
+struct sources;
 
 /* ST_OK; ST_NOTFOUND; ST_LIMIT (too many sources); ST_CONFLICT (changed by another replica since,
  * or made by it: its document is in memory now); ST_LOST, ST_AGAIN, ST_REFUSED, ST_STOPPED,

@@ -74,7 +74,7 @@ NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": 
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
           "dead": "zset", "idem": "zset", "idem:ids": "hash", "idem:batches": "hash",
           "uid": "zset", "uid:ids": "hash", "uid:batches": "hash",
-          "config": "hash", "config:endpoints": "hash", "config:changes": "zset",
+          "config": "hash", "config:endpoints": "hash", "config:sources": "hash", "config:changes": "zset",
           "config:deleted": "set", "health": "hash", "jobs": "zset", "lanes": "hash",
           "membership": "hash", "replicas:info": "hash", "handover": "hash"}
 

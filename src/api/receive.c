@@ -3,9 +3,9 @@
  *      source? ──▶ method, size, type ──▶ address ──▶ handshake? ──▶ signature, time ──▶ stored
  *       404           405, 413, 415         403        answered         401, 400           2xx
  *
- * All of it is judged on the bytes as they came, in this order, and each step costs more than the one
- * before: what a stranger sends is refused before it has cost a digest. Nothing is answered with 2xx
- * before Redis has the event, or has the one that this one repeats.
+ * All of it is judged on the bytes as they came, in this order, and each step costs more than the
+ * one before: what a stranger sends is refused before it has cost a digest. Nothing is answered
+ * with 2xx before Redis has the event, or has the one that this one repeats.
  *
  * A request whose signature is good is never refused for what its body says: an unknown type is
  * "unknown", and without an id it is nobody's duplicate. The sender would give up on it, and the
@@ -61,8 +61,7 @@ static const struct refusal {
     [SOURCE_INACTIVE] = {503, "source_inactive", "This source is switched off."},
     [SOURCE_BAD_METHOD] = {405, "method_not_allowed",
                            "This source does not take this method; Allow lists those it takes."},
-    [SOURCE_TOO_LARGE] = {413, "payload_too_large",
-                          "The body is larger than this source takes."},
+    [SOURCE_TOO_LARGE] = {413, "payload_too_large", "The body is larger than this source takes."},
     [SOURCE_BAD_TYPE] = {415, "unsupported_media_type",
                          "This source does not take this Content-Type."},
     [SOURCE_BAD_ADDRESS] = {403, "address_not_allowed",
@@ -210,7 +209,8 @@ static bool keep_headers(const struct receiving *in, struct buf *kept)
         const struct received_header *header = &in->headers[i];
         if (source_keeps_header(in->source, header->name) &&
             event_header_allowed(header->name, connection))
-            (void)event_headers_add(kept, header->name, header->value); /* what has no room is left */
+            (void)event_headers_add(kept, header->name,
+                                    header->value); /* what has no room is left */
     }
     return buf_status(kept) != ST_NOMEM;
 }
@@ -269,8 +269,8 @@ static void store(struct receiving *in)
         .raw = received->body,
     };
     if (has_id && source->dedup != SOURCE_DEDUP_OFF)
-        item.dedup = (struct publish_dedup){buf_slice(&id), source->dedup_ttl_ms,
-                                            dedup_policy(source)};
+        item.dedup =
+            (struct publish_dedup){buf_slice(&id), source->dedup_ttl_ms, dedup_policy(source)};
     enum publish_verdict why = PUBLISH_OVERLOADED;
     if (!kept || buf_status(&id) == ST_NOMEM || buf_status(&sent_type) == ST_NOMEM ||
         publish(in, &item, &why) != ST_OK) {
@@ -338,8 +338,7 @@ static void shake_hands(struct receiving *in, const struct handshake_rule *rule)
     struct handshake_answer answer;
     if (handshake_verify_first(rule) && !verify(in))
         return;
-    enum status status =
-        handshake_answer(rule, &in->received, in->keys, in->key_count, &answer);
+    enum status status = handshake_answer(rule, &in->received, in->keys, in->key_count, &answer);
     if (status == ST_OK)
         answer_handshake(in, &answer);
     else if (status == ST_DENIED)
@@ -391,7 +390,10 @@ void receive(struct api *api, struct http_request *request, struct slice name)
                     "The sources have not been read from Redis yet; try again.");
         return;
     }
-    struct receiving in = {.api = api, .request = request, .source = sources_find(sources, name)};
+    struct receiving in; /* not zeroed: it has room for many headers */
+    in.api = api;
+    in.request = request;
+    in.source = sources_find(sources, name);
     if (!in.source) {
         sources_count_unknown(sources);
         reply_error(request, 404, "source_not_found", NULL, "There is no source of this name.");

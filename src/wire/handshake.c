@@ -87,8 +87,8 @@ static bool expected(const struct handshake_condition *condition, const struct r
 {
     for (size_t i = 0; i < condition->is.count; i++) {
         const struct handshake_piece *piece = &condition->is.pieces[i];
-        struct slice value = piece->place == PLACE_VAR ? received_var(received, piece->name)
-                                                       : piece->name;
+        struct slice value =
+            piece->place == PLACE_VAR ? received_var(received, piece->name) : piece->name;
         if (!value.ptr)
             return false;
         buf_add_slice(text, value);
@@ -108,7 +108,8 @@ static bool holds(const struct handshake_condition *condition, const struct rece
         result = !there && condition->at.place == PLACE_JSON && received_is_json(received) &&
                  received_json_absent(received->body, condition->at.name);
     else if (condition->test == TEST_IS)
-        result = there && expected(condition, received, &wanted) && equal(value, buf_slice(&wanted));
+        result =
+            there && expected(condition, received, &wanted) && equal(value, buf_slice(&wanted));
     buf_free(&wanted);
     buf_free(&found);
     return result;
@@ -207,9 +208,9 @@ enum status handshake_answer(const struct handshake_rule *rule, const struct rec
                              struct handshake_answer *answer)
 {
     size_t ends[HANDSHAKE_HEADERS_MAX];
-    *answer = (struct handshake_answer){
-        .status = rule->status, .content_type = rule->content_type,
-        .header_count = rule->header_count};
+    *answer = (struct handshake_answer){.status = rule->status,
+                                        .content_type = rule->content_type,
+                                        .header_count = rule->header_count};
     buf_init(&answer->text, HANDSHAKE_BYTES_MAX);
     if (!all_hold(&rule->check, received))
         return ST_DENIED;

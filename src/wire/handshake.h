@@ -1,7 +1,7 @@
 /* handshake.h - what a third party asks before it sends, or beside it, and how it is answered.
  *
- * A provider makes sure that the address it was given is the owner's: it sends a challenge and wants
- * it back, plain or signed, or it asks whether it may send. A scheme describes this as rules
+ * A provider makes sure that the address it was given is the owner's: it sends a challenge and
+ * wants it back, plain or signed, or it asks whether it may send. A scheme describes this as rules
  * (conf/schemes/README.md, "Handshakes"); the code knows no provider. Pure.
  *
  *     handshake_find: method and conditions ──▶ rule ──▶ handshake_answer: checks ──▶ the reply

@@ -19,9 +19,8 @@ static const struct {
     const char *prefix;
     enum handshake_place place;
 } places[] = {
-    {"header:", PLACE_HEADER}, {"query:", PLACE_QUERY},
-    {"form:", PLACE_FORM},     {"json:", PLACE_JSON},
-    {"var:", PLACE_VAR},
+    {"header:", PLACE_HEADER}, {"query:", PLACE_QUERY}, {"form:", PLACE_FORM},
+    {"json:", PLACE_JSON},     {"var:", PLACE_VAR},
 };
 
 static const struct {
@@ -130,7 +129,8 @@ static enum status take_is(struct yaml_walk *walk, struct yaml_node_s *node, voi
     condition->test = TEST_IS;
     for (size_t i = 0; status == ST_OK && i < condition->is.count; i++) {
         const struct handshake_piece *piece = &condition->is.pieces[i];
-        if (piece->function != AS_IT_IS || (piece->place != PLACE_TEXT && piece->place != PLACE_VAR))
+        if (piece->function != AS_IT_IS ||
+            (piece->place != PLACE_TEXT && piece->place != PLACE_VAR))
             return yaml_wrong(walk, yaml_line(node), "only {var:NAME} may stand here");
     }
     return status;
@@ -307,8 +307,9 @@ static bool reads_json(const struct handshake_conditions *conditions)
 static enum status take_rule(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
 {
     static const struct yaml_rule rules[] = {
-        {"method", true, take_method}, {"when", false, take_when},   {"check", false, take_check},
-        {"verify_first", false, take_verify_first}, {"reply", true, take_reply},
+        {"method", true, take_method}, {"when", false, take_when},
+        {"check", false, take_check},  {"verify_first", false, take_verify_first},
+        {"reply", true, take_reply},
     };
     struct handshakes *handshakes = into;
     if (handshakes->count == HANDSHAKE_RULES_MAX)
@@ -317,7 +318,8 @@ static enum status take_rule(struct yaml_walk *walk, struct yaml_node_s *node, v
     rule->status = 200;
     enum status status = yaml_mapping(walk, node, rules, COUNT(rules), rule);
     if (status == ST_OK && rule->when.count == 0 && slice_eq(rule->method, SLICE("POST")))
-        return yaml_wrong(walk, yaml_line(node), "without a condition no event would ever be taken");
+        return yaml_wrong(walk, yaml_line(node),
+                          "without a condition no event would ever be taken");
     handshakes->read_json = handshakes->read_json || reads_json(&rule->when);
     return status;
 }

@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "core/publish.h"
 #include "core/source_store.h"
+#include "core/sources.h"
 #include "wire/event_data.h"
 #include "wire/event_headers.h"
 #include "wire/handshake.h"

@@ -7,6 +7,7 @@
 #include "api/jobs.h"
 #include "api/log_levels.h"
 #include "api/replicas.h"
+#include "api/sources.h"
 #include "api/test_send.h"
 #include "api/webhooks.h"
 
@@ -32,6 +33,11 @@ const struct route api_routes[] = {
     {HTTP_GET, "/api/jobs", jobs_list, ROUTE_QUERY},
     {HTTP_GET, "/api/jobs/{id}", jobs_get, 0},
     {HTTP_DELETE, "/api/jobs/{id}", jobs_delete, 0},
+    {HTTP_POST, "/api/sources", sources_api_create, ROUTE_JSON},
+    {HTTP_GET, "/api/sources", sources_api_list, ROUTE_QUERY},
+    {HTTP_GET, "/api/sources/{id}", sources_api_read, 0},
+    {HTTP_PUT, "/api/sources/{id}", sources_api_put, ROUTE_JSON},
+    {HTTP_DELETE, "/api/sources/{id}", sources_api_delete, 0},
     {HTTP_GET, "/api/replicas", replicas_list, ROUTE_UNLOADED},
     {HTTP_GET, "/api/log", log_levels_read, ROUTE_UNLOADED},
     {HTTP_PUT, "/api/log", log_levels_put, ROUTE_JSON | ROUTE_UNLOADED},

@@ -12,14 +12,12 @@ void candidates_init(struct candidates *candidates)
     candidates->malformed = false;
 }
 
-/* The entry without the algorithm's prefix; SLICE_NULL when it has another. */
-static struct slice without_prefix(const struct scheme_signature *signature, struct slice entry)
+static bool has_prefix(const struct scheme_signature *signature, struct slice entry)
 {
     struct slice prefix = signature->prefix;
-    bool fits =
-        slice_starts(entry, prefix) || (signature->basic && entry.len >= prefix.len &&
-                                        slice_eq_nocase(slice_of(entry.ptr, prefix.len), prefix));
-    return fits ? slice_from(entry, prefix.len) : SLICE_NULL;
+    return slice_starts(entry, prefix) ||
+           (signature->basic && entry.len >= prefix.len &&
+            slice_eq_nocase(slice_of(entry.ptr, prefix.len), prefix));
 }
 
 static bool candidate_decode(const struct scheme *scheme, struct slice text, size_t len_expected,
@@ -37,10 +35,10 @@ static void candidate_add(struct candidates *candidates, const struct scheme *sc
 {
     for (size_t i = 0; i < scheme->signature_count; i++) {
         const struct scheme_signature *signature = &scheme->signatures[i];
-        struct slice text = without_prefix(signature, entry);
         size_t at = candidates->count;
-        if (!text.ptr)
+        if (!has_prefix(signature, entry))
             continue;
+        struct slice text = slice_from(entry, signature->prefix.len);
         if (!candidate_decode(scheme, text, sign_algorithm_bytes(signature->algorithm),
                               candidates->bytes[at], &candidates->signatures[at])) {
             candidates->malformed = true;
@@ -54,8 +52,9 @@ static void candidate_add(struct candidates *candidates, const struct scheme *sc
 
 struct slice signature_entry_next(struct slice separator, struct slice *list)
 {
-    while (separator.ptr && separator.ptr[0] != ' ' && list->len > 0 && list->ptr[0] == ' ')
-        *list = slice_from(*list, 1);
+    bool blanks = separator.ptr && separator.ptr[0] != ' ';
+    while (blanks && list->len > 0 && list->ptr[0] == ' ')
+        *list = slice_of(list->ptr + 1, list->len - 1);
     const char *end =
         separator.ptr ? memmem(list->ptr, list->len, separator.ptr, separator.len) : NULL;
     size_t len = end ? (size_t)(end - list->ptr) : list->len;

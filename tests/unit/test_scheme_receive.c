@@ -357,10 +357,8 @@ static void test_sources(void **state)
     static const struct {
         const char *place, *text;
     } table[] = {
-        {"header:j", "j"},
-        {"json:t.x", "7"},
-        {"query:k", "a/b"},
-        {"text:constant: {x}", "constant: {x}"},
+        {"header:j", "j"},   {"json:t.x", "7"},
+        {"query:k", "a/b"},  {"text:constant: {x}", "constant: {x}"},
         {"body_hash", NULL},
     };
     struct scheme_sources *own;

@@ -26,6 +26,8 @@ struct api {
     /* Events refused for what they say, by event_document_codes; behind them those with another
      * code. */
     uint64_t events_invalid[EVENT_DOCUMENT_CODES + 1];
+    uint64_t receive_logged_ms; /* monotonic: when a refused request to a source was logged last */
+    uint64_t receive_refused;   /* and how many were not, since then */
     const char *not_ready; /* why events cannot be taken yet, or ""; a sentence */
 };
 

@@ -296,7 +296,7 @@ def test_several_signatures_of_which_one_is_good(server, make_source):
     source = make_source("stripe")
     post(server, source, BODY, senders.stripe(BODY, OTHER, SECRET)).expect(200)
     post(server, source, BODY, senders.stripe(BODY, OTHER, OTHER)).expect(401)
-    many = senders.stripe(BODY, *[OTHER] * 500, SECRET)
+    many = senders.stripe(BODY, *[OTHER] * 50, SECRET)
     assert post(server, source, BODY, many).status in (400, 401), "not all of so many are tried"
 
 
@@ -349,9 +349,9 @@ def test_neither_a_key_nor_an_application_is_asked_for(server, make_source):
     post(server, source, BODY, headers).expect(200)
 
 
-@pytest.mark.parametrize("name", ["", "/", "a/b", "A", "%67ithub", "..", "x" * 200])
+@pytest.mark.parametrize("name", ["", "/", "a/b", "A", "%67ithub", "..", pytest.param("x" * 200, id="long")])
 def test_names_that_no_source_has(server, name):
-    assert post(server, name, BODY, {}).status in (404, 405)
+    post(server, name, BODY, {}).expect(404)
 
 
 def test_connections_are_kept(server, make_source):

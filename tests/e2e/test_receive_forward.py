@@ -106,7 +106,7 @@ def test_each_subscribers_scheme_signs_anew(server, client, sink, make_source, s
     (b"{not json", "application/json", "text", "{not json"),
     (b"\xff\xfe" + bytes(range(256)), "application/octet-stream", "bytes",
      {"base64": base64.b64encode(b"\xff\xfe" + bytes(range(256))).decode()}),
-    (b"", "text/plain", "text", "")])
+    (b"", "text/plain", "text", "")], ids=["form", "text", "no_json", "bytes", "empty"])
 def test_bodies_that_are_not_json(server, client, sink, make_source, body, content_type, kind, as_json):
     """JSON of them for those who are sent JSON; the bytes for those who want them."""
     source = make_source()
@@ -132,7 +132,7 @@ def test_passthrough_can_be_verified_like_the_origin(server, client, sink, make_
               "TROTLINE-Event-Id": "msg_forged", "Trotline-Duplicate-Of": "msg_forged"}
     way = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Host": "evil", "Forwarded": "for=evil",
            "traceparent": "00-" + "1" * 32 + "-" + "1" * 16 + "-01", "Connection": "X-Hop",
-           "X-Hop": "1", "Proxy-Authorization": "Basic eDp5", "Expect": "", "Via": "1.1 x"}
+           "X-Hop": "1", "Proxy-Authorization": "Basic eDp5", "Via": "1.1 x"}
     secrets = {"Authorization": "Bearer of theirs", "Cookie": "session=1"}
     send(server, source, headers={**forged, **way, **secrets, "X-Their-Own": "kept"})
     request, = sink.wait_for(1)
@@ -272,7 +272,7 @@ def test_what_was_answered_survives_a_kill(start_daemon, sink):
         client.post("/api/sources", {"name": "hooks", "scheme": "github",
                                      "secrets": [SECRET]}).expect(201)
         client.create_webhook(sink.url("/"), ["hooks.*"],
-                              retryPolicy={"schedule": ["200ms"] * 100})
+                              retryPolicy={"schedule": ["200ms"] * 60})
     for n in range(20):
         body = b'{"n":%d}' % n
         send(server, "hooks", body, id=str(n))

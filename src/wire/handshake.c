@@ -7,7 +7,9 @@
 #include "wire/handshake.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/ascii.h"
 #include "base/json_out.h"
 #include "wire/encoding.h"
 #include "wire/handshake_private.h"
@@ -151,11 +153,24 @@ static bool is_visible(struct slice text)
     return true;
 }
 
+/* A stranger has this signed. What is signed in webhooks are JSON and forms: it must not be either,
+ * or whoever asks for the signature of a body may send that body. */
+static bool is_token(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!ascii_is_alnum(text.ptr[i]) && !memchr("-._~+/", text.ptr[i], 6) &&
+            !(text.ptr[i] == '=' && i + 2 >= text.len)) /* base64 may end in them */
+            return false;
+    return true;
+}
+
 static enum status add_signed(struct buf *out, enum handshake_function function, struct slice value,
                               struct signer_key *const *keys, size_t key_count)
 {
     uint8_t signature[SIGNER_SIGNATURE_MAX];
     size_t len;
+    if (!is_token(value))
+        return ST_RANGE;
     if (key_count == 0 || !signer_key_can_sign(keys[0]))
         return ST_UNSUPPORTED;
     enum status status = signer_sign(keys[0], &value, 1, signature, &len);

@@ -40,8 +40,9 @@
 --       "s<answer>" = the same, by its deduplication key; "u<answer>" = its uid belongs to that event; "f" =
 --       no room for its key.
 -- Cost  without keys 6-7 commands a batch. With idempotency keys 6-7 more, with uids 5-6, with
---       deduplication keys 4 and 1-2 for each time to live, however many; 5 for each batch of which expired keys are dropped. When a key is not new: 1-2, and 2-16 for each
---       event that is refused. 4-5 for each part of another, and 1.
+--       deduplication keys 4 and 1-2 for each time to live, however many; 5 for each batch of which expired
+--       keys are dropped. When a key is not new: 1-2, and 2-16 for each event that is refused. 4-5 for each
+--       part of another, and 1.
 -- Guarantee: either nothing counts ("noblob", "journal_full", "stale", an error reply), or each part is in
 --       one journal, whose owner is among those who have one, the blob has no expiry, its new keys
 --       are taken, and the ordinals of refused events are marked, so that nobody delivers them.

@@ -3,9 +3,9 @@
  *      source? ──▶ method, size, type ──▶ address ──▶ handshake? ──▶ signature, time ──▶ stored
  *       404           405, 413, 415         403        answered         401, 400           2xx
  *
- * All of it is judged on the bytes as they came, in this order, and each step costs more than the one
- * before: what a stranger sends is refused before it has cost a digest. Nothing is answered with 2xx
- * before Redis has the event, or has the one that this one repeats.
+ * All of it is judged on the bytes as they came, in this order, and each step costs more than the
+ * one before: what a stranger sends is refused before it has cost a digest. Nothing is answered
+ * with 2xx before Redis has the event, or has the one that this one repeats.
  *
  * A request whose signature is good is never refused for what its body says: an unknown type is
  * "unknown", and without an id it is nobody's duplicate. The sender would give up on it, and the
@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "core/publish.h"
 #include "core/source_store.h"
+#include "core/sources.h"
 #include "wire/event_data.h"
 #include "wire/event_headers.h"
 #include "wire/handshake.h"
@@ -61,8 +62,7 @@ static const struct refusal {
     [SOURCE_INACTIVE] = {503, "source_inactive", "This source is switched off."},
     [SOURCE_BAD_METHOD] = {405, "method_not_allowed",
                            "This source does not take this method; Allow lists those it takes."},
-    [SOURCE_TOO_LARGE] = {413, "payload_too_large",
-                          "The body is larger than this source takes."},
+    [SOURCE_TOO_LARGE] = {413, "payload_too_large", "The body is larger than this source takes."},
     [SOURCE_BAD_TYPE] = {415, "unsupported_media_type",
                          "This source does not take this Content-Type."},
     [SOURCE_BAD_ADDRESS] = {403, "address_not_allowed",
@@ -210,7 +210,8 @@ static bool keep_headers(const struct receiving *in, struct buf *kept)
         const struct received_header *header = &in->headers[i];
         if (source_keeps_header(in->source, header->name) &&
             event_header_allowed(header->name, connection))
-            (void)event_headers_add(kept, header->name, header->value); /* what has no room is left */
+            (void)event_headers_add(kept, header->name,
+                                    header->value); /* what has no room is left */
     }
     return buf_status(kept) != ST_NOMEM;
 }
@@ -269,8 +270,8 @@ static void store(struct receiving *in)
         .raw = received->body,
     };
     if (has_id && source->dedup != SOURCE_DEDUP_OFF)
-        item.dedup = (struct publish_dedup){buf_slice(&id), source->dedup_ttl_ms,
-                                            dedup_policy(source)};
+        item.dedup =
+            (struct publish_dedup){buf_slice(&id), source->dedup_ttl_ms, dedup_policy(source)};
     enum publish_verdict why = PUBLISH_OVERLOADED;
     if (!kept || buf_status(&id) == ST_NOMEM || buf_status(&sent_type) == ST_NOMEM ||
         publish(in, &item, &why) != ST_OK) {
@@ -317,4 +318,90 @@ static bool verify(struct receiving *in)
         return true;
     refuse_with(in, outcome_of(verdict), scheme_verdict_name(verdict));
     return false;
+}
+
+static void answer_handshake(struct receiving *in, const struct handshake_answer *answer)
+{
+    struct http_header headers[HANDSHAKE_HEADERS_MAX + 2];
+    size_t count = 0;
+    for (size_t i = 0; i < answer->header_count; i++)
+        headers[count++] = (struct http_header){answer->headers[i].name, answer->headers[i].value};
+    if (answer->content_type.ptr) {
+        headers[count++] = (struct http_header){SLICE("Content-Type"), answer->content_type};
+        headers[count++] = (struct http_header){SLICE("X-Content-Type-Options"), SLICE("nosniff")};
+    }
+    source_count(in->source, SOURCE_HANDSHAKE);
+    http_reply(in->request, answer->status, headers, count, answer->body);
+}
+
+static void shake_hands(struct receiving *in, const struct handshake_rule *rule)
+{
+    struct handshake_answer answer;
+    if (handshake_verify_first(rule) && !verify(in))
+        return;
+    enum status status = handshake_answer(rule, &in->received, in->keys, in->key_count, &answer);
+    if (status == ST_OK)
+        answer_handshake(in, &answer);
+    else if (status == ST_DENIED)
+        refuse_with(in, SOURCE_BAD_ADDRESS, "handshake_denied");
+    else if (status == ST_RANGE)
+        refuse_with(in, SOURCE_MALFORMED, "handshake_malformed");
+    else
+        refuse(in, SOURCE_UNAVAILABLE);
+    handshake_answer_deinit(&answer);
+}
+
+/* ---- The order ------------------------------------------------------------------------------ */
+
+/* Without an event in it, a request is a handshake or not taken. The body's size counts before its
+ * type, as whoever has to shorten it must know. */
+static void judge(struct receiving *in)
+{
+    const struct source *source = in->source;
+    const struct handshakes *handshakes = scheme_handshakes(source->scheme);
+    enum http_method method = http_request_method(in->request);
+    bool event = takes_method(source, method);
+    look_at(in);
+    if (!event && method != HTTP_GET && method != HTTP_HEAD && method != HTTP_OPTIONS) {
+        refuse_method(in);
+    } else if (in->received.body.len > source->body_bytes_max) {
+        refuse(in, SOURCE_TOO_LARGE);
+    } else if (event && !takes_type(in)) {
+        refuse(in, SOURCE_BAD_TYPE);
+    } else if (!address_allowed(in)) {
+        refuse(in, SOURCE_BAD_ADDRESS);
+    } else {
+        if (event && handshakes_read_json(handshakes))
+            received_look(&in->received);
+        const struct handshake_rule *rule = handshake_find(handshakes, &in->received);
+        if (rule)
+            shake_hands(in, rule);
+        else if (!event)
+            refuse_method(in);
+        else if (verify(in))
+            store(in);
+    }
+}
+
+void receive(struct api *api, struct http_request *request, struct slice name)
+{
+    struct sources *sources = source_store_sources(api->core->sources);
+    if (!api->core->loaded) {
+        reply_error(request, 503, "redis_unavailable", NULL,
+                    "The sources have not been read from Redis yet; try again.");
+        return;
+    }
+    struct receiving in; /* not zeroed: it has room for many headers */
+    in.api = api;
+    in.request = request;
+    in.source = sources_find(sources, name);
+    if (!in.source) {
+        sources_count_unknown(sources);
+        reply_error(request, 404, "source_not_found", NULL, "There is no source of this name.");
+        return;
+    }
+    if (!in.source->active)
+        refuse(&in, SOURCE_INACTIVE);
+    else
+        judge(&in);
 }

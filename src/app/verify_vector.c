@@ -28,11 +28,11 @@ static enum status text_take(const struct reading *reading, struct slice json, s
     if (status == ST_SYNTAX)
         return wrong(reading, "a string is expected for scheme, secrets, headers, body, url and "
                               "method");
-    *out = slice_from(buf_slice(reading->texts), at);
-    if (!out->ptr)
-        *out = SLICE("");
+    if (status != ST_OK)
+        return status;
     buf_add_char(reading->texts, '\0');
-    return status;
+    *out = slice_of(reading->texts->ptr + at, reading->texts->len - at - 1);
+    return buf_status(reading->texts);
 }
 
 static enum status secrets_take(const struct reading *reading, struct slice json)

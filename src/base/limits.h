@@ -51,6 +51,18 @@
 /* ---- Schemes -------------------------------------------------------------------------------- */
 #define LIMIT_SCHEMES 256 /* built-in and from files; one more is an error of the configuration */
 
+/* ---- Sources -------------------------------------------------------------------------------- */
+#define LIMIT_SOURCES           1000 /* of files and stored ones; one more is 409 */
+#define LIMIT_SOURCES_LABELLED  100  /* with series of their own in /metrics; the first ones */
+#define LIMIT_SOURCE_NAME_BYTES 64   /* it is a part of paths, labels and event types */
+#define LIMIT_SOURCE_BYTES      (64 * 1024) /* a source's JSON; more is 413, any of these below 400 */
+#define LIMIT_SOURCE_NETWORKS   64          /* allowed ones, and trusted proxies */
+#define LIMIT_SOURCE_TYPES      32          /* content types that are taken */
+#define LIMIT_SOURCE_VARIABLES  16
+#define LIMIT_SOURCE_HEADERS    64   /* names of headers that are kept */
+#define LIMIT_SOURCE_PLACES     8    /* places where an event's id may be, and its type */
+#define LIMIT_SOURCE_REPLY      4096 /* bytes of the configured answer */
+
 /* ---- Batches -------------------------------------------------------------------------------- */
 #define LIMIT_BATCH_EVENTS     1024               /* the configuration may ask for less */
 #define LIMIT_BATCH_DELIVERIES (1024 * 1024)      /* resolved deliveries of one batch */

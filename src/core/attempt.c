@@ -175,6 +175,29 @@ static bool is_custom(void *arg, struct slice name)
     return false;
 }
 
+/* What came from a third party need not be JSON. Then it is made such, for bodies to be put in. */
+static struct slice data_as_json(struct attempts *attempts, const struct event_record *record)
+{
+    if (record->data_kind == EVENT_DATA_JSON)
+        return record->data;
+    buf_clear(&attempts->data);
+    return event_data_json(record, &attempts->data);
+}
+
+/* The body was made of it, or is it; the memory that it took is not kept if it is much. */
+static enum status data_was_used(struct attempt *attempt, struct slice *body)
+{
+    struct buf *data = &attempt->attempts->data;
+    enum status status = buf_status(data);
+    if (body->ptr == data->ptr) {
+        buf_add_slice(&attempt->body, *body);
+        *body = buf_slice(&attempt->body);
+    }
+    if (data->cap > KEEP_BYTES)
+        buf_free(data);
+    return status;
+}
+
 /* Body and headers as the endpoint's scheme has them. */
 static enum status add_signed(struct attempt *attempt, const struct message *message,
                               struct slice *body, size_t *count)
@@ -182,29 +205,24 @@ static enum status add_signed(struct attempt *attempt, const struct message *mes
     struct attempts *attempts = attempt->attempts;
     const struct endpoint_config *config = attempt->config;
     const struct event_record *record = &message->record;
-    buf_clear(&attempts->data);
     struct scheme_event event = {
         .id = slice_str(message->id_text),
         .type = record->type,
         .timestamp_ms = record->timestamp_ms,
-        .data = event_data_json(record, &attempts->data),
+        .data = data_as_json(attempts, record),
         .version = record->version,
         .source = record->source,
     };
     struct signer_key *keys[LIMIT_SECRETS];
     size_t key_count = valid_keys(config, attempt->started_at_ms, keys);
     *body = scheme_body(config->scheme, &event, &attempt->body);
-    if (body->ptr == attempts->data.ptr) { /* the data is the body, and this is not its place */
-        buf_add_slice(&attempt->body, *body);
-        *body = buf_slice(&attempt->body);
-    }
-    enum status status = scheme_headers(config->scheme, &event, *body, attempt->started_at_ms, keys,
-                                        key_count, &attempts->lines, count);
-    add_line(&attempts->lines, count, "Content-Type", SLICE("application/json"));
+    enum status status = ST_OK;
+    if (record->data_kind != EVENT_DATA_JSON)
+        status = data_was_used(attempt, body);
     if (status == ST_OK)
-        status = buf_status(&attempts->data);
-    if (attempts->data.cap > KEEP_BYTES)
-        buf_free(&attempts->data);
+        status = scheme_headers(config->scheme, &event, *body, attempt->started_at_ms, keys,
+                                key_count, &attempts->lines, count);
+    add_line(&attempts->lines, count, "Content-Type", SLICE("application/json"));
     return status;
 }
 

@@ -41,10 +41,9 @@ enum dedup_policy {
  * meets an idempotency key. What is in the body plays no part. */
 struct publish_dedup {
     struct slice key; /* SLICE_NULL: none, and the event is never a duplicate */
-    uint64_t ttl_ms;  /* how long the key is remembered: 1 to PUBLISH_DEDUP_TTL_MS_MAX */
+    uint64_t ttl_ms;  /* how long the key is remembered; below 2^48 (key_claims.h) */
     enum dedup_policy policy;
 };
-#define PUBLISH_DEDUP_TTL_MS_MAX (UINT64_C(90) * 24 * 60 * 60 * 1000)
 
 struct publish_item {
     struct event_record record;   /* deliver_at_ms: Redis's clock; data has passed json_check(), or

@@ -137,7 +137,7 @@ bool event_header_secret(struct slice name)
             return true;
     for (size_t i = 0; i < COUNT(ends); i++)
         if (name.len >= ends[i].len &&
-            slice_eq_nocase(slice_from(name, name.len - ends[i].len), ends[i]))
+            slice_eq_nocase(slice_of(name.ptr + name.len - ends[i].len, ends[i].len), ends[i]))
             return true;
     return false;
 }

@@ -49,6 +49,15 @@ void event_record_write(struct buf *buf, const struct event_record *record)
         write_received(buf, record);
 }
 
+/* All but the members of every event, for one that was published. */
+static void clear_received(struct event_record *record)
+{
+    record->received_ms = 0;
+    record->content_type = record->headers = record->duplicate_of = SLICE_NULL;
+    record->data_kind = EVENT_DATA_JSON;
+    record->verified = false;
+}
+
 static void read_received(struct mp_reader *reader, struct event_record *record)
 {
     record->received_ms = mp_read_u64(reader);
@@ -70,7 +79,6 @@ void event_record_read(struct mp_reader *reader, struct event_record *record)
     uint32_t known = received ? MEMBERS_RECEIVED : MEMBERS;
     if (reader->error == ST_OK && (members < known || format != FORMAT))
         reader->error = ST_SYNTAX;
-    *record = (struct event_record){0};
     record->application = mp_read_str(reader);
     record->type = mp_read_str(reader);
     record->timestamp_ms = mp_read_u64(reader);
@@ -83,6 +91,8 @@ void event_record_read(struct mp_reader *reader, struct event_record *record)
     record->data = mp_read_bin(reader);
     if (received)
         read_received(reader, record);
+    else
+        clear_received(record);
     for (uint32_t i = known; i < members && reader->error == ST_OK; i++)
         mp_skip(reader);
 }

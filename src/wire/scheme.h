@@ -19,6 +19,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "wire/event_record.h"
+#include "wire/handshake.h"
 #include "wire/received.h"
 #include "wire/signer.h"
 
@@ -50,6 +51,9 @@ const struct scheme *scheme_at(const struct scheme_set *set, size_t index);
 
 const char *scheme_name(const struct scheme *scheme);
 const char *scheme_description(const struct scheme *scheme);
+
+/* What is answered beside events (handshake.h); NULL: nothing. */
+const struct handshakes *scheme_handshakes(const struct scheme *scheme);
 
 /* True when the scheme sets that header: a custom header may not override it. */
 bool scheme_owns_header(const struct scheme *scheme, struct slice name);

@@ -5,6 +5,7 @@
  * signs: that finds every description in which a separator or the text between two placeholders can
  * also be part of a value, without a rule for each.
  */
+#include "wire/handshake_file.h"
 #include "wire/scheme_file.h"
 
 #include <stdlib.h>
@@ -203,6 +204,12 @@ static enum status take_tolerance(struct yaml_walk *walk, struct yaml_node_s *no
     return status;
 }
 
+static enum status take_handshakes(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
+{
+    struct scheme *scheme = into;
+    return handshakes_take(walk, node, &scheme->handshakes);
+}
+
 static enum status take_body(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
 {
     struct scheme *scheme = into;
@@ -278,6 +285,7 @@ static enum status take_scheme(struct yaml_walk *walk, struct yaml_node_s *node,
         {"signatures", true, scheme_take_signatures},
         {"body", false, take_body},
         {"receive", false, scheme_take_receive},
+        {"handshakes", false, take_handshakes},
     };
     struct scheme *scheme = into;
     enum status status = yaml_mapping(walk, node, rules, COUNT(rules), scheme);

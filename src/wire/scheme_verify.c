@@ -20,24 +20,12 @@
 #include "base/json_walk.h"
 #include "base/parse.h"
 #include "base/timefmt.h"
-#include "wire/scheme_private.h"
+#include "wire/scheme_candidates.h"
 
 enum {
-    CANDIDATES_MAX = 16,
-    SIGNATURE_TEXT_MAX = 8192, /* of one header with signatures */
     ELEMENTS_MAX = 1000,       /* of `each`; every one costs a digest for each key */
     TIMESTAMP_DIGITS_MAX = 15, /* the year 33,658 in milliseconds */
     TIMESTAMP_TEXT_MAX = 64
-};
-
-/* The signatures of a request, decoded. */
-struct candidates {
-    uint8_t bytes[CANDIDATES_MAX][SIGNER_VERIFY_MAX];
-    struct slice signatures[CANDIDATES_MAX];
-    enum sign_algorithm algorithm[CANDIDATES_MAX];
-    size_t count;
-    size_t looked;  /* entries, good or not */
-    bool malformed; /* one had a prefix that we know and was no signature */
 };
 
 struct verification {
@@ -133,71 +121,6 @@ static enum scheme_verdict age_judge(const struct verification *verification, ui
 
 /* ---- Signatures ------------------------------------------------------------------------------ */
 
-/* The entry without the algorithm's prefix; SLICE_NULL when it has another. */
-static struct slice without_prefix(const struct scheme_signature *signature, struct slice entry)
-{
-    struct slice prefix = signature->prefix;
-    bool fits =
-        slice_starts(entry, prefix) || (signature->basic && entry.len >= prefix.len &&
-                                        slice_eq_nocase(slice_of(entry.ptr, prefix.len), prefix));
-    return fits ? slice_from(entry, prefix.len) : SLICE_NULL;
-}
-
-static bool candidate_decode(const struct scheme *scheme, struct slice text, size_t len_expected,
-                             uint8_t bytes[SIGNER_VERIFY_MAX], struct slice *signature)
-{
-    size_t len;
-    if (scheme_decode(scheme->encoding, text, bytes, SIGNER_VERIFY_MAX, &len) != ST_OK)
-        return false;
-    *signature = slice_of(bytes, len);
-    return len > 0 && (len_expected == 0 || len == len_expected);
-}
-
-static void candidate_add(struct candidates *candidates, const struct scheme *scheme,
-                          struct slice entry)
-{
-    for (size_t i = 0; i < scheme->signature_count; i++) {
-        const struct scheme_signature *signature = &scheme->signatures[i];
-        struct slice text = without_prefix(signature, entry);
-        size_t at = candidates->count;
-        if (!text.ptr)
-            continue;
-        if (!candidate_decode(scheme, text, sign_algorithm_bytes(signature->algorithm),
-                              candidates->bytes[at], &candidates->signatures[at])) {
-            candidates->malformed = true;
-            continue;
-        }
-        candidates->algorithm[at] = signature->algorithm;
-        candidates->count++;
-        return;
-    }
-}
-
-/* Cuts the next entry off a list of signatures. Some senders write a blank behind their commas. */
-static struct slice entry_next(struct slice separator, struct slice *list)
-{
-    while (separator.ptr && separator.ptr[0] != ' ' && list->len > 0 && list->ptr[0] == ' ')
-        *list = slice_from(*list, 1);
-    const char *end =
-        separator.ptr ? memmem(list->ptr, list->len, separator.ptr, separator.len) : NULL;
-    size_t len = end ? (size_t)(end - list->ptr) : list->len;
-    struct slice entry = slice_of(list->ptr, len);
-    *list = slice_from(*list, end ? len + separator.len : len);
-    return entry;
-}
-
-/* Decodes the entries of a list; in all, those behind the sixteenth are not looked at. */
-static void candidates_add(struct candidates *candidates, const struct scheme *scheme,
-                           struct slice list)
-{
-    if (list.len > SIGNATURE_TEXT_MAX) {
-        candidates->malformed = true;
-        return;
-    }
-    while (list.len > 0 && candidates->looked++ < CANDIDATES_MAX)
-        candidate_add(candidates, scheme, entry_next(scheme->separator, &list));
-}
-
 /* All headers whose names begin with that of the part. One of them twice is refused, as elsewhere.
  */
 static enum scheme_verdict headers_add(const struct verification *verification,
@@ -239,8 +162,7 @@ static enum scheme_verdict candidates_find(struct verification *verification,
 {
     const struct part *part = &verification->scheme->receiving.signature;
     enum scheme_verdict verdict = VERIFY_OK;
-    candidates->count = candidates->looked = 0;
-    candidates->malformed = false;
+    candidates_init(candidates);
     *list = SLICE_NULL;
     if (part->kind == PART_HEADERS) {
         verdict = headers_add(verification, part, candidates);
@@ -267,7 +189,7 @@ static enum part_result entry_find(const struct scheme *scheme, struct slice lis
 {
     *value = SLICE_NULL;
     while (list.len > 0) {
-        struct slice entry = entry_next(scheme->separator, &list);
+        struct slice entry = signature_entry_next(scheme->separator, &list);
         if (!slice_starts(entry, name) || entry.len == name.len || entry.ptr[name.len] != '=')
             continue;
         if (value->ptr)
@@ -346,24 +268,13 @@ static enum scheme_verdict signed_text_find(struct verification *verification,
 
 /* ---- The verdict ----------------------------------------------------------------------------- */
 
-static bool key_signed(struct signer_key *key, const struct candidates *candidates,
-                       const struct slice *parts, size_t part_count)
-{
-    struct slice signatures[CANDIDATES_MAX];
-    size_t count = 0;
-    for (size_t i = 0; i < candidates->count; i++)
-        if (candidates->algorithm[i] == signer_key_algorithm(key))
-            signatures[count++] = candidates->signatures[i];
-    return count > 0 && signer_verify_any(key, parts, part_count, signatures, count);
-}
-
 static enum scheme_verdict signature_judge(const struct verification *verification,
                                            const struct candidates *candidates,
                                            const struct slice *parts)
 {
     for (size_t i = 0; i < verification->key_count; i++) {
-        if (!key_signed(verification->keys[i], candidates, parts,
-                        verification->scheme->receiving.signed_count))
+        if (!candidates_signed_by(candidates, verification->keys[i], parts,
+                                  verification->scheme->receiving.signed_count))
             continue;
         if (verification->finding)
             verification->finding->key = i;

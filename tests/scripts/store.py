@@ -420,14 +420,22 @@ class Store:
 
     @verb
     def endpoint_put(self, endpoint, document, kind="create", most=1000, base="", kept=1000, had=0):
-        keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes"),
+        return self._config_put("endpoints", endpoint, document, kind, most, base, kept, had)
+
+    @verb
+    def source_put(self, name, document, kind="create", most=1000, base="", kept=1000, had=0):
+        return self._config_put("sources", f"src_{name}", document, kind, most, base, kept, had)
+
+    def _config_put(self, hash, id, document, kind, most, base, kept, had):
+        keys = [self.key("config", hash), self.key("config"), self.key("config", "changes"),
                 self.key("config", "deleted")]
-        return Call("endpoint_put", keys,
-                    [endpoint, document, kind, most, base, kept, self.key("all"), had])
+        return Call("config_put", keys,
+                    [id, document, kind, most, base, kept, self.key("all"), had])
 
     @verb
     def config_changes(self, version, most=100):
-        keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes")]
+        keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes"),
+                self.key("config", "sources")]
         return Call("config_changes", keys, [version, most])
 
     @verb

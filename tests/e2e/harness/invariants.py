@@ -78,7 +78,8 @@ SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:byte
           "dead": "zset", "idem": "zset", "idem:ids": "hash", "idem:batches": "hash",
           "uid": "zset", "uid:ids": "hash", "uid:batches": "hash",
           "dedup": "zset", "dedup:ids": "hash", "dedup:batches": "hash",
-          "config": "hash", "config:endpoints": "hash", "config:changes": "zset",
+          "config": "hash", "config:endpoints": "hash", "config:sources": "hash",
+           "config:changes": "zset",
           "config:deleted": "set", "health": "hash", "jobs": "zset", "lanes": "hash",
           "membership": "hash", "replicas:info": "hash", "handover": "hash"}
 

@@ -1,0 +1,239 @@
+/* handshake.c - which rule a request fits, and its answer.
+ *
+ * Whatever a stranger may choose and gets back is bounded and of visible ASCII, or stands in a JSON
+ * string: it cannot end a header, and is no page. What is compared with a variable of the source (a
+ * verify token is a secret) is compared in constant time.
+ */
+#include "wire/handshake.h"
+
+#include <stdlib.h>
+
+#include "base/json_out.h"
+#include "wire/encoding.h"
+#include "wire/handshake_private.h"
+
+enum { VALUE_BYTES_MAX = 2048 };
+
+void handshakes_free(struct handshakes *handshakes)
+{
+    free(handshakes);
+}
+
+bool handshakes_read_json(const struct handshakes *handshakes)
+{
+    return handshakes && handshakes->read_json;
+}
+
+bool handshake_verify_first(const struct handshake_rule *rule)
+{
+    return rule->verify_first;
+}
+
+/* ---- Values --------------------------------------------------------------------------------- */
+
+static bool read_into(const struct received *received, const struct handshake_piece *piece,
+                      struct buf *buf, struct slice *value)
+{
+    size_t from = buf->len;
+    struct slice query = piece->place == PLACE_FORM ? received->body : received->query;
+    if (!received_query(query, piece->name, buf))
+        return false;
+    *value = slice_of(buf->ptr + from, buf->len - from);
+    return true;
+}
+
+/* False: it is not there, or more than once. The value lives in the request, or in `buf` until that
+ * changes. */
+static bool read_value(const struct received *received, const struct handshake_piece *piece,
+                       struct buf *buf, struct slice *value)
+{
+    *value = SLICE_NULL;
+    switch (piece->place) {
+    case PLACE_TEXT:
+        *value = piece->name;
+        break;
+    case PLACE_HEADER:
+        *value = received_header(received, piece->name);
+        break;
+    case PLACE_QUERY:
+    case PLACE_FORM:
+        return read_into(received, piece, buf, value);
+    case PLACE_JSON:
+        if (received_is_json(received))
+            *value = received_json_text(received->body, piece->name, buf);
+        break;
+    case PLACE_VAR:
+        *value = received_var(received, piece->name);
+        break;
+    }
+    return value->ptr != NULL;
+}
+
+/* ---- Conditions ----------------------------------------------------------------------------- */
+
+static bool equal(struct slice a, struct slice b)
+{
+    unsigned char differs = 0;
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        differs |= (unsigned char)(a.ptr[i] ^ b.ptr[i]);
+    return differs == 0;
+}
+
+/* What it is compared with. False: a variable is missing. */
+static bool expected(const struct handshake_condition *condition, const struct received *received,
+                     struct buf *text)
+{
+    for (size_t i = 0; i < condition->is.count; i++) {
+        const struct handshake_piece *piece = &condition->is.pieces[i];
+        struct slice value =
+            piece->place == PLACE_VAR ? received_var(received, piece->name) : piece->name;
+        if (!value.ptr)
+            return false;
+        buf_add_slice(text, value);
+    }
+    return buf_status(text) == ST_OK && text->len > 0;
+}
+
+static bool holds(const struct handshake_condition *condition, const struct received *received)
+{
+    struct buf found, wanted;
+    struct slice value;
+    buf_init(&found, VALUE_BYTES_MAX);
+    buf_init(&wanted, VALUE_BYTES_MAX);
+    bool there = read_value(received, &condition->at, &found, &value);
+    bool result = there;
+    if (condition->test == TEST_ABSENT)
+        result = !there && condition->at.place == PLACE_JSON && received_is_json(received) &&
+                 received_json_absent(received->body, condition->at.name);
+    else if (condition->test == TEST_IS)
+        result =
+            there && expected(condition, received, &wanted) && equal(value, buf_slice(&wanted));
+    buf_free(&wanted);
+    buf_free(&found);
+    return result;
+}
+
+static bool all_hold(const struct handshake_conditions *conditions, const struct received *received)
+{
+    for (size_t i = 0; i < conditions->count; i++)
+        if (!holds(&conditions->items[i], received))
+            return false;
+    return true;
+}
+
+/* A rule for GET answers HEAD. */
+static bool fits_method(const struct handshake_rule *rule, struct slice method)
+{
+    return slice_eq(rule->method, method) ||
+           (slice_eq(rule->method, SLICE("GET")) && slice_eq(method, SLICE("HEAD")));
+}
+
+const struct handshake_rule *handshake_find(const struct handshakes *handshakes,
+                                            const struct received *received)
+{
+    for (size_t i = 0; handshakes && i < handshakes->count; i++) {
+        const struct handshake_rule *rule = &handshakes->rules[i];
+        if (fits_method(rule, received->method) && all_hold(&rule->when, received))
+            return rule;
+    }
+    return NULL;
+}
+
+/* ---- The answer ----------------------------------------------------------------------------- */
+
+static bool is_visible(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < ' ' || text.ptr[i] > '~')
+            return false;
+    return true;
+}
+
+static enum status add_signed(struct buf *out, enum handshake_function function, struct slice value,
+                              struct signer_key *const *keys, size_t key_count)
+{
+    uint8_t signature[SIGNER_SIGNATURE_MAX];
+    size_t len;
+    if (key_count == 0 || !signer_key_can_sign(keys[0]))
+        return ST_UNSUPPORTED;
+    enum status status = signer_sign(keys[0], &value, 1, signature, &len);
+    if (status != ST_OK)
+        return status;
+    if (function == AS_HMAC_HEX)
+        hex_encode(out, slice_of(signature, len));
+    else
+        base64_encode(out, slice_of(signature, len));
+    return ST_OK;
+}
+
+static enum status add_piece(struct buf *out, const struct handshake_piece *piece,
+                             const struct received *received, struct signer_key *const *keys,
+                             size_t key_count)
+{
+    struct buf found;
+    struct slice value;
+    enum status status = ST_OK;
+    buf_init(&found, VALUE_BYTES_MAX);
+    if (!read_value(received, piece, &found, &value) || value.len == 0 ||
+        value.len > VALUE_BYTES_MAX)
+        status = buf_status(&found) == ST_NOMEM ? ST_NOMEM : ST_RANGE;
+    else if (piece->function == AS_JSON_STRING)
+        json_out_string(out, value);
+    else if (piece->function != AS_IT_IS)
+        status = add_signed(out, piece->function, value, keys, key_count);
+    else if (piece->place != PLACE_TEXT && !is_visible(value))
+        status = ST_RANGE;
+    else
+        buf_add_slice(out, value);
+    buf_free(&found);
+    return status;
+}
+
+static enum status add_text(struct buf *out, const struct handshake_text *text,
+                            const struct received *received, struct signer_key *const *keys,
+                            size_t key_count)
+{
+    for (size_t i = 0; i < text->count; i++) {
+        enum status status = add_piece(out, &text->pieces[i], received, keys, key_count);
+        if (status != ST_OK)
+            return status;
+    }
+    return buf_status(out) == ST_LIMIT ? ST_RANGE : buf_status(out);
+}
+
+enum status handshake_answer(const struct handshake_rule *rule, const struct received *received,
+                             struct signer_key *const *keys, size_t key_count,
+                             struct handshake_answer *answer)
+{
+    size_t ends[HANDSHAKE_HEADERS_MAX];
+    *answer = (struct handshake_answer){.status = rule->status,
+                                        .content_type = rule->content_type,
+                                        .header_count = rule->header_count};
+    buf_init(&answer->text, HANDSHAKE_BYTES_MAX);
+    if (!all_hold(&rule->check, received))
+        return ST_DENIED;
+    enum status status = ST_OK;
+    for (size_t i = 0; i < rule->header_count && status == ST_OK; i++) {
+        status = add_text(&answer->text, &rule->header_values[i], received, keys, key_count);
+        ends[i] = answer->text.len;
+    }
+    if (status == ST_OK)
+        status = add_text(&answer->text, &rule->body, received, keys, key_count);
+    if (status != ST_OK)
+        return status;
+    size_t at = 0;
+    for (size_t i = 0; i < rule->header_count; i++) {
+        answer->headers[i] = (struct handshake_header){
+            rule->header_names[i], slice_of(answer->text.ptr + at, ends[i] - at)};
+        at = ends[i];
+    }
+    answer->body = slice_from(buf_slice(&answer->text), at);
+    return ST_OK;
+}
+
+void handshake_answer_deinit(struct handshake_answer *answer)
+{
+    buf_free(&answer->text);
+}

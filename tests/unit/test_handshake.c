@@ -1,0 +1,381 @@
+/* What third parties ask before they send is answered as each of them wants it, and nobody gets
+ * back what could be more than a text. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "wire/handshake.h"
+#include "wire/scheme.h"
+#include "wire/scheme_file.h"
+
+enum { HEADERS = 3 };
+
+static struct scheme_set *set;
+
+struct asked {
+    const char *scheme, *method, *query;
+    const char *headers[HEADERS]; /* "Name: value" */
+    const char *body;
+    const char *secret; /* NULL: none */
+};
+
+static struct signer_key *key_of(const struct scheme *scheme, const char *secret)
+{
+    struct signer_key *key = NULL;
+    if (secret)
+        assert_int_equal(scheme_verify_key(scheme, slice_str(secret), &key, NULL), ST_OK);
+    return key;
+}
+
+static struct received_header header_of(const char *line)
+{
+    const char *colon = strstr(line, ": ");
+    assert_non_null(colon);
+    return (struct received_header){slice_of(line, (size_t)(colon - line)), slice_str(colon + 2)};
+}
+
+/* The variables that the sources of this test have. */
+static const struct received_var vars[] = {
+    {{"verify_token", 12}, {"open sesame", 11}},
+    {{"allowed_origin", 14}, {"eventgrid.azure.net", 19}},
+};
+
+/* False: no rule is for it. */
+static bool ask(const struct asked *asked, enum status *status, bool *verify_first,
+                struct handshake_answer *answer)
+{
+    const struct scheme *scheme = scheme_find(set, slice_str(asked->scheme));
+    struct received_header headers[HEADERS];
+    struct received received = {
+        .method = slice_str(asked->method),
+        .path = SLICE("/in/x"),
+        .query = asked->query ? slice_str(asked->query) : SLICE_NULL,
+        .headers = headers,
+        .body = slice_str(asked->body ? asked->body : ""),
+        .vars = vars,
+        .var_count = sizeof(vars) / sizeof(vars[0]),
+    };
+    assert_non_null(scheme);
+    while (received.header_count < HEADERS && asked->headers[received.header_count]) {
+        headers[received.header_count] = header_of(asked->headers[received.header_count]);
+        received.header_count++;
+    }
+    const struct handshake_rule *rule = handshake_find(scheme_handshakes(scheme), &received);
+    if (!rule)
+        return false;
+    struct signer_key *key = key_of(scheme, asked->secret);
+    *verify_first = handshake_verify_first(rule);
+    *status = handshake_answer(rule, &received, &key, key != NULL, answer);
+    signer_key_free(key);
+    return true;
+}
+
+/* Each provider's challenge, and its answer. */
+static void test_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        struct asked asked;
+        bool verify_first;
+        int status;
+        const char *type, *body, *header; /* "": none */
+    } rows[] = {
+        {{"slack",
+          "POST",
+          NULL,
+          {0},
+          "{\"type\":\"url_verification\",\"challenge\":\"3eZb\"}",
+          NULL},
+         true,
+         200,
+         "text/plain",
+         "3eZb",
+         ""},
+        {{"slack", "POST", NULL, {0}, "ssl_check=1&token=abc", NULL}, false, 200, "", "", ""},
+        {{"zoom",
+          "POST",
+          NULL,
+          {0},
+          "{\"event\":\"endpoint.url_validation\",\"payload\":{\"plainToken\":"
+          "\"qgg8vlvZRS6UYooatFL8Aw\"}}",
+          "whatever-secret1"},
+         true,
+         200,
+         "application/json",
+         "{\"plainToken\":\"qgg8vlvZRS6UYooatFL8Aw\",\"encryptedToken\":"
+         "\"a10af1cf4ade87c7fcc8144f3fb8b7823b3632f85dc8113ead7613a042a7dac1\"}",
+         ""},
+        {{"x",
+          "GET",
+          "crc_token=9b4507b3-9040-4669-9ca3-6b94edb50553&nonce=1",
+          {0},
+          NULL,
+          "whatever-secret1"},
+         false,
+         200,
+         "application/json",
+         "{\"response_token\":\"sha256=l2xG7X9vNMPnkeQOZk9xaoYmwscu4kN/wLzdq2+uLN0=\"}",
+         ""},
+        {{"meta",
+          "GET",
+          "hub.mode=subscribe&hub.verify_token=open+sesame&hub.challenge=1158201444",
+          {0},
+          NULL,
+          NULL},
+         false,
+         200,
+         "text/plain",
+         "1158201444",
+         ""},
+        {{"strava",
+          "GET",
+          "hub.mode=subscribe&hub.challenge=15f7&hub.verify_token=open%20sesame",
+          {0},
+          NULL,
+          NULL},
+         false,
+         200,
+         "application/json",
+         "{\"hub.challenge\":\"15f7\"}",
+         ""},
+        {{"twitch",
+          "POST",
+          NULL,
+          {"Twitch-Eventsub-Message-Type: webhook_callback_verification"},
+          "{\"challenge\":\"pogchamp-kappa-360noscope-vohiyo\"}",
+          NULL},
+         true,
+         200,
+         "text/plain",
+         "pogchamp-kappa-360noscope-vohiyo",
+         ""},
+        {{"graph", "POST", "validationToken=Validation%3A+Testing+client", {0}, NULL, NULL},
+         false,
+         200,
+         "text/plain",
+         "Validation: Testing client",
+         ""},
+        {{"dropbox", "GET", "challenge=abc123", {0}, NULL, NULL},
+         false,
+         200,
+         "text/plain",
+         "abc123",
+         ""},
+        {{"discord", "POST", NULL, {0}, "{\"type\":0,\"application_id\":\"1\"}", NULL},
+         true,
+         204,
+         "",
+         "",
+         ""},
+        {{"discord", "POST", NULL, {0}, "{\"type\":1,\"token\":\"t\"}", NULL},
+         true,
+         200,
+         "application/json",
+         "{\"type\":1}",
+         ""},
+        {{"asana", "POST", NULL, {"X-Hook-Secret: b537207f20cbfa02357cf448134da559"}, "", NULL},
+         false,
+         200,
+         "",
+         "",
+         "X-Hook-Secret: b537207f20cbfa02357cf448134da559"},
+        {{"event_grid",
+          "POST",
+          NULL,
+          {0},
+          "[{\"eventType\":\"Microsoft.EventGrid.SubscriptionValidationEvent\","
+          "\"data\":{\"validationCode\":\"512d\\\"38b6\"}}]",
+          NULL},
+         false,
+         200,
+         "application/json",
+         "{\"validationResponse\":\"512d\\\"38b6\"}",
+         ""},
+        {{"event_grid",
+          "OPTIONS",
+          NULL,
+          {"WebHook-Request-Origin: eventgrid.azure.net"},
+          NULL,
+          NULL},
+         false,
+         200,
+         "",
+         "",
+         "WebHook-Allowed-Origin: eventgrid.azure.net"},
+        {{"front", "POST", NULL, {"X-Front-Challenge: 7f"}, "{}", NULL},
+         true,
+         200,
+         "text/plain",
+         "7f",
+         ""},
+        {{"okta", "GET", NULL, {"X-Okta-Verification-Challenge: a\"b"}, NULL, NULL},
+         false,
+         200,
+         "application/json",
+         "{\"verification\":\"a\\\"b\"}",
+         ""},
+        {{"trello", "HEAD", NULL, {0}, NULL, NULL}, false, 200, "", "", ""},
+        {{"intercom", "HEAD", NULL, {0}, NULL, NULL}, false, 200, "", "", ""},
+        {{"mailchimp", "GET", NULL, {0}, NULL, NULL}, false, 200, "", "", ""},
+        {{"mailchimp", "HEAD", NULL, {0}, NULL, NULL}, false, 200, "", "", ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct handshake_answer answer;
+        enum status status;
+        bool verify_first;
+        assert_true(ask(&rows[i].asked, &status, &verify_first, &answer));
+        assert_int_equal(status, ST_OK);
+        assert_int_equal(verify_first, rows[i].verify_first);
+        assert_int_equal(answer.status, rows[i].status);
+        assert_true(slice_eq(answer.content_type, slice_str(rows[i].type)));
+        assert_true(slice_eq(answer.body, slice_str(rows[i].body)));
+        assert_int_equal(answer.header_count > 0, rows[i].header[0] != '\0');
+        if (answer.header_count > 0) {
+            struct received_header expected = header_of(rows[i].header);
+            assert_true(slice_eq(answer.headers[0].name, expected.name));
+            assert_true(slice_eq(answer.headers[0].value, expected.value));
+        }
+        handshake_answer_deinit(&answer);
+    }
+}
+
+/* What is wrong is refused, or is no handshake at all: then it is judged as an event. */
+static void test_refusals(void **state)
+{
+    (void)state;
+    static char long_query[4096] = "challenge=";
+    memset(long_query + strlen(long_query), 'a', sizeof(long_query) - strlen(long_query) - 1);
+    static const struct {
+        struct asked asked;
+        bool found;
+        enum status status;
+    } rows[] = {
+        {{"meta",
+          "GET",
+          "hub.mode=subscribe&hub.verify_token=wrong&hub.challenge=1",
+          {0},
+          NULL,
+          NULL},
+         true,
+         ST_DENIED},
+        {{"meta", "GET", "hub.mode=subscribe&hub.challenge=1", {0}, NULL, NULL}, true, ST_DENIED},
+        {{"meta", "GET", "hub.mode=subscribe&hub.verify_token=open+sesame", {0}, NULL, NULL},
+         false,
+         0},
+        {{"meta",
+          "POST",
+          "hub.mode=subscribe&hub.verify_token=open+sesame&hub.challenge=1",
+          {0},
+          "{}",
+          NULL},
+         false,
+         0},
+        {{"meta", "GET", "hub.mode=subscribe&hub.mode=x&hub.challenge=1", {0}, NULL, NULL},
+         false,
+         0},
+        {{"dropbox", "GET", "challenge=a%0d%0aSet-Cookie:+x=y", {0}, NULL, NULL}, true, ST_RANGE},
+        {{"dropbox", "GET", "challenge=", {0}, NULL, NULL}, true, ST_RANGE},
+        {{"dropbox", "GET", "challenge=Zo%c3%ab", {0}, NULL, NULL}, true, ST_RANGE},
+        {{"dropbox", "GET", "challenge=%zz", {0}, NULL, NULL}, false, 0},
+        {{"dropbox", "GET", long_query, {0}, NULL, NULL}, false, 0},
+        {{"asana", "POST", NULL, {"X-Hook-Secret: a", "X-Hook-Secret: b"}, "", NULL}, false, 0},
+        {{"asana", "POST", NULL, {"X-Hook-Secret: a\x80"}, "", NULL}, true, ST_RANGE},
+        {{"event_grid", "OPTIONS", NULL, {"WebHook-Request-Origin: evil.example"}, NULL, NULL},
+         true,
+         ST_DENIED},
+        {{"discord", "POST", NULL, {0}, "{\"type\":1,\"event\":{\"type\":\"X\"}}", NULL}, false, 0},
+        {{"slack", "POST", NULL, {0}, "{\"type\":\"event_callback\"}", NULL}, false, 0},
+        {{"slack", "POST", NULL, {0}, "{\"type\":\"url_verification\"}", NULL}, true, ST_RANGE},
+        {{"slack",
+          "POST",
+          NULL,
+          {0},
+          "{\"type\":\"url_verification\",\"challenge\":\"\\n\"}",
+          NULL},
+         true,
+         ST_RANGE},
+        {{"slack", "POST", NULL, {0}, "{\"type\":\"url_verification\"", NULL}, false, 0},
+        {{"x", "GET", "crc_token=1", {0}, NULL, NULL}, true, ST_UNSUPPORTED},
+        {{"github", "GET", "challenge=1", {0}, NULL, NULL}, false, 0},
+        {{"mailchimp", "POST", NULL, {0}, "", NULL}, false, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct handshake_answer answer;
+        enum status status;
+        bool verify_first;
+        assert_int_equal(ask(&rows[i].asked, &status, &verify_first, &answer), rows[i].found);
+        if (!rows[i].found)
+            continue;
+        assert_int_equal(status, rows[i].status);
+        handshake_answer_deinit(&answer);
+    }
+}
+
+/* Descriptions that could not be answered safely are refused when they are read. */
+static void test_descriptions(void **state)
+{
+    (void)state;
+    static const char begin[] =
+        "name: t\nsignatures: [{algorithm: none}]\nreceive: {type: [\"text:x\"]}\n"
+        "handshakes:\n";
+    static const struct {
+        const char *rule, *error; /* NULL: it is good */
+    } rows[] = {
+        {"  - {method: GET, when: [{at: \"query:a\"}], reply: {type: text/plain, body: "
+         "\"{query:a}\"}}",
+         NULL},
+        {"  - {method: POST, reply: {status: 200}}", "no event would ever be taken"},
+        {"  - {method: GET, reply: {status: 302}}", ""},
+        {"  - {method: GET, reply: {body: \"x\"}}", "go together"},
+        {"  - {method: GET, reply: {type: application/json, body: \"{query:a}\"}}", "json_string"},
+        {"  - {method: GET, reply: {type: text/html, body: \"x\"}}", ""},
+        {"  - {method: GET, when: [{at: \"cookie:a\"}], reply: {}}", "expected header:"},
+        {"  - {method: GET, when: [{at: \"query:a\", is: \"{query:b}\"}], reply: {}}",
+         "{var:NAME}"},
+        {"  - {method: GET, when: [{at: \"query:a\", absent: true}], reply: {}}",
+         "absent is for json"},
+        {"  - {method: GET, reply: {headers: [{name: \"a b\", value: x}]}}", "header's name"},
+        {"  - {method: BREW, reply: {}}", ""},
+        {"  - {reply: {}}", "method"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[1024], error[256] = "";
+        struct scheme *scheme;
+        snprintf(text, sizeof(text), "%s%s\n", begin, rows[i].rule);
+        enum status status =
+            scheme_file_parse(slice_str(text), "t.yaml", &scheme, error, sizeof(error));
+        assert_int_equal(status, rows[i].error ? ST_SYNTAX : ST_OK);
+        if (rows[i].error)
+            assert_non_null(strstr(error, rows[i].error));
+        scheme_free(scheme);
+    }
+}
+
+static int load(void **state)
+{
+    (void)state;
+    set = scheme_set_new();
+    return set ? 0 : -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    scheme_set_free(set);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_descriptions),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}

@@ -5,6 +5,7 @@ hands on verifies with the library as if the provider had sent it there.
 import http.client
 import itertools
 import json
+import re
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from harness.providers import JSON, PROVIDERS, WHSEC
 
 PUBLIC = "https://hooks.example.com/in/"  # what providers were told, before a proxy
 STALE_SECONDS = 3600
+SIGNATURE = re.compile("hmac|signature(?!-timestamp)", re.IGNORECASE)  # headers that carry one
 
 numbers = itertools.count(1)
 
@@ -103,7 +105,7 @@ def test_server_and_library_refuse_the_same(sender, receiver, client):
     client.create_webhook(receiver.url("/theirs"), [f"{sender.name}.*"], scheme="passthrough")
     good, provider = sender.sign(), sender.provider
     forged = sender.sign(secret=provider.other_secret())
-    bare = dict(provider.headers, **{"Content-Type": provider.content_type}), good[1]
+    bare = {name: value for name, value in good[0].items() if not SIGNATURE.search(name)}, good[1]
     for signed, body in [(good, changed(provider.body)), (good, provider.body + b" "),
                          (forged, provider.body), (bare, provider.body)]:
         # A hash in the URL does not fit another body: the request contradicts itself.

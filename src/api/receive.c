@@ -191,9 +191,11 @@ static void on_stored(void *arg, enum publish_verdict verdict, const char *event
     struct storing *storing = arg;
     (void)event_id;
     (void)deliveries;
-    if (verdict == PUBLISH_ACCEPTED || verdict == PUBLISH_DUPLICATE) {
-        source_count(storing->source,
-                     verdict == PUBLISH_ACCEPTED ? SOURCE_ACCEPTED : SOURCE_DUPLICATE);
+    if (verdict == PUBLISH_ACCEPTED || verdict == PUBLISH_DUPLICATE ||
+        verdict == PUBLISH_REPEATED) {
+        source_count(storing->source, verdict == PUBLISH_ACCEPTED    ? SOURCE_ACCEPTED
+                                      : verdict == PUBLISH_DUPLICATE ? SOURCE_DUPLICATE
+                                                                     : SOURCE_REPEATED);
         answer_stored(storing->request, storing->source);
     } else {
         source_count(storing->source, SOURCE_UNAVAILABLE);

@@ -62,7 +62,7 @@ bool scheme_owns_header(const struct scheme *scheme, struct slice name)
 
 bool scheme_sends(const struct scheme *scheme)
 {
-    return scheme->sends || scheme->passthrough;
+    return scheme->sends;
 }
 
 const struct scheme_signature *scheme_signature_of(const struct scheme *scheme,

@@ -39,7 +39,7 @@ struct receiving {
     struct http_request *request;
     struct source *source;
     struct received received;
-    struct received_header headers[LIMIT_HTTP_HEADERS];
+    struct received_header *headers; /* room for all that a request may have */
     struct signer_key *room[LIMIT_SECRETS];
     struct signer_key *const *keys;
     size_t key_count;
@@ -393,10 +393,9 @@ void receive(struct api *api, struct http_request *request, struct slice name)
                     "The sources have not been read from Redis yet; try again.");
         return;
     }
-    struct receiving in; /* not zeroed: it has room for many headers */
-    in.api = api;
-    in.request = request;
-    in.source = sources_find(sources, name);
+    struct received_header headers[LIMIT_HTTP_HEADERS];
+    struct receiving in = {
+        .api = api, .request = request, .source = sources_find(sources, name), .headers = headers};
     if (!in.source) {
         sources_count_unknown(sources);
         reply_error(request, 404, "source_not_found", NULL, "There is no source of this name.");

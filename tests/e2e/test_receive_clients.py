@@ -141,3 +141,19 @@ def test_subscribers_of_another_scheme_get_the_bytes_signed_anew(sender, node_re
         assert got["body"].encode() == provider.body
     else:
         assert json.loads(got["body"]) == provider.body.decode()
+
+
+@pytest.mark.parametrize("provider", ["stripe", "standardwebhooks", "svix", "octokit", "slack",
+                                      "shopify", "razorpay"], indirect=True)
+def test_our_own_signer_satisfies_the_library(sender, receiver, client):
+    """`trotline source test` signs as the provider does, where the secret is not a public key."""
+    unsigned = {name: value for name, value in sender.provider.headers.items()
+                if name in ("X-Shopify-Shop-Domain", "X-Shopify-API-Version")}  # wanted by the library
+    client.create_webhook(receiver.url("/theirs"), [f"{sender.name}.*"], scheme="passthrough",
+                          headers=unsigned)
+    done = sender.server.command("source", "test", sender.name, "--secret", sender.secret, "-",
+                                 stdin=sender.provider.body)
+    assert done.returncode == 0, done
+    got = receiver.next()
+    assert got["verified"], got
+    assert got["body"].encode() == sender.provider.body

@@ -7,7 +7,9 @@
 #include "wire/handshake.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/ascii.h"
 #include "base/json_out.h"
 #include "wire/encoding.h"
 #include "wire/handshake_private.h"
@@ -31,10 +33,21 @@ bool handshake_verify_first(const struct handshake_rule *rule)
 
 /* ---- Values --------------------------------------------------------------------------------- */
 
+/* Every body looks like a form to who only splits it: the text of an event may hold "&a=b&". */
+static bool is_form(const struct received *received)
+{
+    struct slice form = SLICE("application/x-www-form-urlencoded");
+    struct slice type = received_header(received, SLICE("Content-Type"));
+    return type.len >= form.len && slice_eq_nocase(slice_of(type.ptr, form.len), form) &&
+           (type.len == form.len || memchr("; \t", type.ptr[form.len], 3));
+}
+
 static bool read_into(const struct received *received, const struct handshake_piece *piece,
                       struct buf *buf, struct slice *value)
 {
     size_t from = buf->len;
+    if (piece->place == PLACE_FORM && !is_form(received))
+        return false;
     struct slice query = piece->place == PLACE_FORM ? received->body : received->query;
     if (!received_query(query, piece->name, buf))
         return false;
@@ -151,13 +164,38 @@ static bool is_visible(struct slice text)
     return true;
 }
 
+<<<<<<< HEAD
+/* A stranger has this signed. What is signed in webhooks are JSON and forms: it must not be either,
+ * or whoever asks for the signature of a body may send that body. */
+static bool is_token(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!ascii_is_alnum(text.ptr[i]) && !memchr("-._~+/", text.ptr[i], 6) &&
+            !(text.ptr[i] == '=' && i + 2 >= text.len)) /* base64 may end in them */
+=======
+/* An HMAC of a value is a signature of it. Where the bodies of events are signed just so, as X
+ * does, whoever may choose the value could have any event signed here and then send it: no JSON
+ * object can be written with these, and no time before a body. */
+static bool may_be_signed(struct slice value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (!ascii_is_alnum(value.ptr[i]) && !memchr("-_~+/=", value.ptr[i], 6))
+>>>>>>> rx-handshake2
+            return false;
+    return true;
+}
+
 static enum status add_signed(struct buf *out, enum handshake_function function, struct slice value,
                               struct signer_key *const *keys, size_t key_count)
 {
     uint8_t signature[SIGNER_SIGNATURE_MAX];
     size_t len;
+    if (!is_token(value))
+        return ST_RANGE;
     if (key_count == 0 || !signer_key_can_sign(keys[0]))
         return ST_UNSUPPORTED;
+    if (!may_be_signed(value))
+        return ST_RANGE;
     enum status status = signer_sign(keys[0], &value, 1, signature, &len);
     if (status != ST_OK)
         return status;

@@ -182,7 +182,7 @@ static enum status take_check(struct yaml_walk *walk, struct yaml_node_s *node, 
 static enum status take_status(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
 {
     struct handshake_rule *rule = into;
-    uint64_t number;
+    uint64_t number = 0;
     enum status status = yaml_number(walk, node, 299, &number);
     if (status == ST_OK && number < 200)
         return yaml_wrong(walk, yaml_line(node), "a status from 200 to 299 is expected");

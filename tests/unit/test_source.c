@@ -199,7 +199,7 @@ static void test_defaults(void **state)
     assert_int_equal(source->methods, SOURCE_POST);
     assert_int_equal(source->body_bytes_max, 262144);
     assert_int_equal(source->dedup, SOURCE_DEDUP_DROP);
-    assert_int_equal(source->dedup_ttl_ms, 24 * 3600 * 1000);
+    assert_int_equal(source->dedup_ttl_ms, 4 * 24 * 3600 * 1000);
     assert_int_equal(source->reply.status, 200);
     assert_null(source->reply.body);
     assert_null(source->event_id);

@@ -2,9 +2,9 @@
 //
 //     node receiver.js LIBRARY SECRET [URL]
 //
-// LIBRARY is one of verifiers.js; URL is the one that the sender calls, where that is signed. Prints
-// "listening PORT", then one line of JSON per request. Answers 204 to what verifies and 401 to
-// everything else.
+// LIBRARY is one of verifiers.js; URL is the one that the sender calls, where that is signed.
+// Prints "listening PORT", then one line of JSON per request. Answers 204 to what verifies and 401
+// to everything else.
 "use strict";
 
 const http = require("node:http");

@@ -2,10 +2,10 @@
 //
 //     node signer.js
 //
-// Reads one line of JSON per request, {"library", "secret", "body", "seconds", "id", "url", "json"},
-// and writes one of what the provider sends with that body: {"headers": {…}, "query": "…"}. `seconds`
-// is the time of signing, `id` the provider's own, `url` what it was told to call, and `json` says
-// that the body is no form.
+// Reads one line of JSON per request, {"library", "secret", "body", "seconds", "id", "url",
+// "json"}, and writes one of what the provider sends with it: {"headers": {…}, "query": "…"}.
+// `seconds` is the time of signing, `id` the provider's own, `url` what it was told to call, and
+// `json` says that the body is no form.
 "use strict";
 
 const querystring = require("node:querystring");

@@ -1,7 +1,7 @@
 // How receivers verify: each library as its documentation says, on the raw body.
 //
-// An entry takes the endpoint's secret (or public key) and the URL that the sender calls, and returns
-// verify(body, request), which throws or rejects when the request does not verify.
+// An entry takes the endpoint's secret (or public key) and the URL that the sender calls, and
+// returns verify(body, request), which throws or rejects when the request does not verify.
 "use strict";
 
 const crypto = require("node:crypto");

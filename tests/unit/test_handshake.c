@@ -42,7 +42,7 @@ static struct received_header header_of(const char *line)
 /* The variables that the sources of this test have. */
 static const struct received_var vars[] = {
     {{"verify_token", 12}, {"open sesame", 11}},
-    {{"allowed_origin", 14}, {"eventgrid.azure.net", 19}},
+    {{"allowed_origin", 14}, {"a.example, eventgrid.azure.net", 30}},
 };
 
 /* False: no rule is for it. */
@@ -298,6 +298,20 @@ static void test_refusals(void **state)
         {{"event_grid", "OPTIONS", NULL, {"WebHook-Request-Origin: evil.example"}, NULL, NULL},
          true,
          ST_DENIED},
+        {{"event_grid",
+          "OPTIONS",
+          NULL,
+          {"WebHook-Request-Origin: a.example, eventgrid.azure.net"},
+          NULL,
+          NULL},
+         true,
+         ST_DENIED},
+        {{"event_grid", "OPTIONS", NULL, {"WebHook-Request-Origin: azure.net"}, NULL, NULL},
+         true,
+         ST_DENIED},
+        {{"event_grid", "OPTIONS", NULL, {"WebHook-Request-Origin: "}, NULL, NULL},
+         true,
+         ST_DENIED},
         {{"discord", "POST", NULL, {0}, "{\"type\":1,\"event\":{\"type\":\"X\"}}", NULL}, false, 0},
         {{"slack", "POST", NULL, {0}, "{\"type\":\"event_callback\"}", NULL}, false, 0},
         {{"slack", "POST", NULL, {0}, "{\"type\":\"url_verification\"}", NULL}, true, ST_RANGE},
@@ -378,6 +392,11 @@ static void test_descriptions(void **state)
         {"  - {method: GET, when: [{at: \"query:a\", absent: true}], reply: {}}",
          "absent is for json"},
         {"  - {method: GET, reply: {headers: [{name: \"a b\", value: x}]}}", "header's name"},
+        {"  - {method: GET, reply: {headers: [{name: A, value: \"\xc3\xab\"}]}}", "visible ASCII"},
+        {"  - {method: GET, when: [{at: \"query:a\", is: b, among: b}], reply: {}}", "has one of"},
+        {"  - {method: GET, when: [{at: \"json:a\", absent: true, is: b}], reply: {}}",
+         "has one of"},
+        {"  - {method: GET, when: [{at: \"query:a\", among: \"a {var:b}\"}], reply: {}}", NULL},
         {"  - {method: BREW, reply: {}}", ""},
         {"  - {reply: {}}", "method"},
     };

@@ -37,7 +37,7 @@ LIBRARIES = {
         "src/net/direct_head.c",
         "src/net/direct_stream.c",
         "src/net/outbound.c",
-        "src/app/send.c",  # a client, not a part of the server
+        "src/app/client.c",  # of the API, not a part of the server
         VERSIONS,
     ],
     "hiredis": ["src/net/redis_reply.c", VERSIONS],

@@ -39,7 +39,7 @@ struct receiving {
     struct http_request *request;
     struct source *source;
     struct received received;
-    struct received_header headers[LIMIT_HTTP_HEADERS];
+    struct received_header *headers; /* room for all that a request may have */
     struct signer_key *room[LIMIT_SECRETS];
     struct signer_key *const *keys;
     size_t key_count;
@@ -191,9 +191,11 @@ static void on_stored(void *arg, enum publish_verdict verdict, const char *event
     struct storing *storing = arg;
     (void)event_id;
     (void)deliveries;
-    if (verdict == PUBLISH_ACCEPTED || verdict == PUBLISH_DUPLICATE) {
-        source_count(storing->source,
-                     verdict == PUBLISH_ACCEPTED ? SOURCE_ACCEPTED : SOURCE_DUPLICATE);
+    if (verdict == PUBLISH_ACCEPTED || verdict == PUBLISH_DUPLICATE ||
+        verdict == PUBLISH_REPEATED) {
+        source_count(storing->source, verdict == PUBLISH_ACCEPTED    ? SOURCE_ACCEPTED
+                                      : verdict == PUBLISH_DUPLICATE ? SOURCE_DUPLICATE
+                                                                     : SOURCE_REPEATED);
         answer_stored(storing->request, storing->source);
     } else {
         source_count(storing->source, SOURCE_UNAVAILABLE);
@@ -391,10 +393,9 @@ void receive(struct api *api, struct http_request *request, struct slice name)
                     "The sources have not been read from Redis yet; try again.");
         return;
     }
-    struct receiving in; /* not zeroed: it has room for many headers */
-    in.api = api;
-    in.request = request;
-    in.source = sources_find(sources, name);
+    struct received_header headers[LIMIT_HTTP_HEADERS];
+    struct receiving in = {
+        .api = api, .request = request, .source = sources_find(sources, name), .headers = headers};
     if (!in.source) {
         sources_count_unknown(sources);
         reply_error(request, 404, "source_not_found", NULL, "There is no source of this name.");

@@ -17,21 +17,26 @@ static void refuse(const struct scheme_set *set, const char *name, struct buf *e
     buf_add_char(errors, '\n');
 }
 
-const struct scheme *scheme_choose(struct scheme_set **set, const char *dir, const char *name,
-                                   struct buf *errors)
+struct scheme_set *scheme_choice_load(const char *dir, struct buf *errors)
 {
     char error[512];
-    *set = scheme_set_new();
-    if (!*set) {
+    struct scheme_set *set = scheme_set_new();
+    if (!set) {
         buf_add_str(errors, "not enough memory\n");
         return NULL;
     }
-    if (dir && scheme_set_load_dir(*set, dir, error, sizeof(error)) != ST_OK) {
-        buf_addf(errors, "--schemes: %s\n", error);
-        return NULL;
-    }
-    const struct scheme *scheme = scheme_find(*set, slice_str(name));
+    if (!dir || scheme_set_load_dir(set, dir, error, sizeof(error)) == ST_OK)
+        return set;
+    buf_addf(errors, "--schemes: %s\n", error);
+    scheme_set_free(set);
+    return NULL;
+}
+
+const struct scheme *scheme_choose(const struct scheme_set *set, const char *name,
+                                   struct buf *errors)
+{
+    const struct scheme *scheme = scheme_find(set, slice_str(name));
     if (!scheme)
-        refuse(*set, name, errors);
+        refuse(set, name, errors);
     return scheme;
 }

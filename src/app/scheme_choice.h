@@ -5,10 +5,12 @@
 #include "base/buf.h"
 #include "wire/scheme.h"
 
-/* Loads the built-in schemes and those of `dir` (NULL: none) into a new *set, which the caller
- * frees, and finds one. NULL, with lines in `errors`: it is not there, or a file is wrong, or out
- * of memory; *set may be NULL then. */
-const struct scheme *scheme_choose(struct scheme_set **set, const char *dir, const char *name,
+/* The built-in schemes and those of `dir` (NULL: none), which the caller frees. NULL, with a line in
+ * `errors`: a file is wrong, or out of memory. */
+struct scheme_set *scheme_choice_load(const char *dir, struct buf *errors);
+
+/* NULL, with a line in `errors` that says which there are: it is not among them. */
+const struct scheme *scheme_choose(const struct scheme_set *set, const char *name,
                                    struct buf *errors);
 
 #endif

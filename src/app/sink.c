@@ -460,8 +460,10 @@ static int run(struct sink *sink, int argc, char **argv)
     buf_init(&errors, 16 * 1024);
     bool good = parse_arguments(sink, argc, argv, &errors);
     if (good)
-        sink->scheme = scheme_choose(&sink->schemes, sink->scheme_dir, sink->scheme_name, &errors);
-    if (!good || !sink->scheme || !make_keys(sink, &errors))
+        sink->schemes = scheme_choice_load(sink->scheme_dir, &errors);
+    if (sink->schemes)
+        sink->scheme = scheme_choose(sink->schemes, sink->scheme_name, &errors);
+    if (!sink->scheme || !make_keys(sink, &errors))
         return cli_fail(&errors, argv[0], CLI_EXIT_USAGE);
     if (!start(sink, &errors))
         return cli_fail(&errors, argv[0], CLI_EXIT_FAILED);

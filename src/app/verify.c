@@ -36,7 +36,8 @@ static const struct cli_option options[OPTIONS] = {
              "--vector the request's own time."},
     [VECTOR] = {"vector", "FILE|-",
                 "Read scheme, secrets, headers, body, url and method from the JSON object in this "
-                "file, or in the standard input, instead."},
+                "file, or in the standard input, instead. With several, one a line, all have to "
+                "verify."},
     [AS_JSON] = {"json", NULL,
                  "Print one JSON object: scheme, verified, reason, message, about, items, "
                  "signatures, otherSignatures, timestamp, ageMs, signedText, secret (the number "
@@ -205,25 +206,25 @@ static bool read_input(struct verify *verify, struct buf *errors)
     return good;
 }
 
-static bool describe(struct verify *verify, struct buf *errors)
+/* Takes the next vector off the input. False: there is none left. */
+static bool next_vector(struct slice *input, struct slice *line)
 {
-    struct verify_request *request = &verify->request;
-    if (!read_input(verify, errors))
-        return false;
-    if (!verify->vector) {
-        request->body = buf_slice(&verify->input);
-        if (!verify->now_given)
-            request->now_ms = clock_wall_ms();
-        return true;
-    }
-    enum status status =
-        verify_vector_parse(buf_slice(&verify->input), request, &verify->texts, errors);
-    if (status == ST_NOMEM)
-        buf_add_str(errors, "not enough memory\n");
-    return status == ST_OK;
+    do {
+        const char *end = input->len > 0 ? memchr(input->ptr, '\n', input->len) : NULL;
+        *line = slice_of(input->ptr, end ? (size_t)(end - input->ptr) : input->len);
+        *input = slice_from(*input, line->len + 1);
+        *line = trim(*line);
+    } while (line->len == 0 && input->len > 0);
+    return line->len > 0;
 }
 
 /* ---- Verifying ------------------------------------------------------------------------------- */
+
+static void free_keys(struct verify *verify)
+{
+    while (verify->key_count > 0)
+        signer_key_free(verify->keys[--verify->key_count]);
+}
 
 static bool make_keys(struct verify *verify, const struct scheme *scheme, struct buf *errors)
 {
@@ -239,7 +240,8 @@ static bool make_keys(struct verify *verify, const struct scheme *scheme, struct
     return errors->len == 0;
 }
 
-static int judge(struct verify *verify, const struct scheme *scheme)
+/* Judges the request and adds what was found to `out`. True when it verifies. */
+static bool judge(const struct verify *verify, const struct scheme *scheme, struct buf *out)
 {
     static const struct received_tolerance off = {RECEIVED_TOLERANCE_OFF, RECEIVED_TOLERANCE_OFF};
     const struct verify_request *request = &verify->request;
@@ -259,7 +261,6 @@ static int judge(struct verify *verify, const struct scheme *scheme)
         .now_ms = request->now_ms,
     };
     struct verify_result result = {.scheme = scheme, .received = &received};
-    struct buf out;
     result.unlimited = verify->vector && !verify->now_given;
     if (result.unlimited)
         received.tolerance = &off;
@@ -270,28 +271,81 @@ static int judge(struct verify *verify, const struct scheme *scheme)
         scheme_verify(scheme, &received, verify->keys, verify->key_count, &result.finding);
     if (result.unlimited)
         received.now_ms = result.finding.timestamp_ms;
-    buf_init(&out, SIZE_MAX);
     if (verify->as_json)
-        verify_explain_json(&result, &out);
+        verify_explain_json(&result, out);
     else
-        verify_explain(&result, &out);
+        verify_explain(&result, out);
     scheme_finding_deinit(&result.finding);
-    int code = cli_finish(&out);
-    return code == CLI_EXIT_OK && result.verdict != VERIFY_OK ? CLI_EXIT_FAILED : code;
+    return result.verdict == VERIFY_OK;
+}
+
+/* The request that the options describe. */
+static int run_request(struct verify *verify, struct buf *errors, struct buf *out)
+{
+    struct verify_request *request = &verify->request;
+    const struct scheme *scheme = scheme_choose(verify->schemes, request->scheme_name, errors);
+    request->body = buf_slice(&verify->input);
+    if (!verify->now_given)
+        request->now_ms = clock_wall_ms();
+    if (!scheme || !make_keys(verify, scheme, errors))
+        return CLI_EXIT_USAGE;
+    return judge(verify, scheme, out) ? CLI_EXIT_OK : CLI_EXIT_FAILED;
+}
+
+/* One vector. The options about the time are for all of them. */
+static int run_vector(struct verify *verify, struct slice line, struct buf *errors, struct buf *out)
+{
+    const uint64_t now_ms = verify->request.now_ms;
+    verify->request = (struct verify_request){.method = SLICE("POST"), .now_ms = now_ms};
+    buf_clear(&verify->texts);
+    enum status status = verify_vector_parse(line, &verify->request, &verify->texts, errors);
+    if (status == ST_NOMEM)
+        buf_add_str(errors, "not enough memory\n");
+    const struct scheme *scheme =
+        status == ST_OK ? scheme_choose(verify->schemes, verify->request.scheme_name, errors)
+                        : NULL;
+    if (!scheme || !make_keys(verify, scheme, errors))
+        return CLI_EXIT_USAGE;
+    bool good = judge(verify, scheme, out);
+    free_keys(verify);
+    return good ? CLI_EXIT_OK : CLI_EXIT_FAILED;
+}
+
+static int run_vectors(struct verify *verify, struct buf *errors, struct buf *out)
+{
+    struct slice input = buf_slice(&verify->input), line;
+    int code = CLI_EXIT_OK;
+    if (!next_vector(&input, &line)) {
+        buf_add_str(errors, "--vector: it is empty\n");
+        return CLI_EXIT_USAGE;
+    }
+    do {
+        int found = run_vector(verify, line, errors, out);
+        code = found > code ? found : code;
+        if (!verify->as_json && found != CLI_EXIT_USAGE && input.len > 0)
+            buf_add_char(out, '\n');
+    } while (code != CLI_EXIT_USAGE && next_vector(&input, &line));
+    return code;
 }
 
 static int run(struct verify *verify, int argc, char **argv)
 {
-    struct buf errors;
+    struct buf errors, out;
+    int code = CLI_EXIT_USAGE;
     buf_init(&errors, 16 * 1024);
-    const struct scheme *scheme = NULL;
-    if (parse_arguments(verify, argc, argv, &errors) && describe(verify, &errors))
-        scheme = scheme_choose(&verify->schemes, verify->scheme_dir, verify->request.scheme_name,
-                               &errors);
-    if (!scheme || !make_keys(verify, scheme, &errors))
-        return cli_fail(&errors, argv[0], CLI_EXIT_USAGE);
+    buf_init(&out, SIZE_MAX);
+    if (parse_arguments(verify, argc, argv, &errors) && read_input(verify, &errors))
+        verify->schemes = scheme_choice_load(verify->scheme_dir, &errors);
+    if (verify->schemes)
+        code = verify->vector ? run_vectors(verify, &errors, &out)
+                              : run_request(verify, &errors, &out);
+    if (code == CLI_EXIT_USAGE) {
+        buf_free(&out);
+        return cli_fail(&errors, argv[0], code);
+    }
     buf_free(&errors);
-    return judge(verify, scheme);
+    int written = cli_finish(&out);
+    return written == CLI_EXIT_OK ? code : written;
 }
 
 int verify_command(int argc, char **argv)
@@ -306,8 +360,7 @@ int verify_command(int argc, char **argv)
     buf_init(&verify.input, VERIFY_BODY_BYTES_MAX);
     buf_init(&verify.texts, VERIFY_BODY_BYTES_MAX);
     int code = run(&verify, argc, argv);
-    for (size_t i = 0; i < verify.key_count; i++)
-        signer_key_free(verify.keys[i]);
+    free_keys(&verify);
     scheme_set_free(verify.schemes);
     for (struct buf *buf = &verify.input; buf; buf = buf == &verify.input ? &verify.texts : NULL) {
         if (buf->ptr)

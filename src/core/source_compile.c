@@ -19,7 +19,10 @@
 #include "net/url.h"
 #include "wire/scheme_file.h"
 
-enum { TOLERANCE_MIN_MS = 1000, DEDUP_TTL_MS = 24 * 3600 * 1000 };
+enum {
+    TOLERANCE_MIN_MS = 1000,
+    DEDUP_TTL_MS = 4 * 24 * 3600 * 1000 /* longer than senders retry */
+};
 #define TOLERANCE_MAX_MS (UINT64_C(30) * 24 * 3600 * 1000)
 
 /* ---- Names ---------------------------------------------------------------------------------- */

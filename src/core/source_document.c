@@ -407,6 +407,52 @@ enum status source_document_make(const struct source_rules *rules, const struct 
     return status;
 }
 
+/* The array or object of that name in the document, which is made when there is none. NULL: out of
+ * memory. Borrowed. */
+static json_t *member_made(json_t *document, const char *name, json_t *fresh)
+{
+    json_t *member = json_object_get(document, name);
+    if (member) {
+        json_decref(fresh);
+        return member;
+    }
+    return json_field_set(document, name, fresh) == ST_OK ? fresh : NULL;
+}
+
+static enum status add_captured(json_t *document, struct slice name, struct slice value)
+{
+    if (slice_eq(name, SLICE("secret"))) {
+        json_t *secrets = member_made(document, "secrets", json_array());
+        return secrets && json_array_insert_new(secrets, 0, json_stringn(value.ptr, value.len)) == 0
+                   ? ST_OK
+                   : ST_NOMEM;
+    }
+    json_t *variables = member_made(document, "variables", json_object());
+    return variables && json_object_setn_new(variables, name.ptr, name.len,
+                                             json_stringn(value.ptr, value.len)) == 0
+               ? ST_OK
+               : ST_NOMEM;
+}
+
+enum status source_document_capture(const struct source_rules *rules, const struct source *old,
+                                    struct slice name, struct slice value, uint64_t now_ms,
+                                    struct source **out, struct field_error *error)
+{
+    json_t *document = NULL;
+    *out = NULL;
+    enum status status = json_field_object(slice_str(old->document), &document, error);
+    if (!status)
+        status = add_captured(document, name, value);
+    if (!status)
+        status = json_field_set(document, "updatedAt", json_field_time(now_ms));
+    if (!status)
+        status = finish(rules, document, false, false, out, error);
+    if (!status)
+        status = check_size(out, error);
+    json_decref(document);
+    return status;
+}
+
 enum status source_document_load(const struct source_rules *rules, struct slice text,
                                  struct source **out, struct field_error *error)
 {

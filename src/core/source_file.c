@@ -66,16 +66,22 @@ static enum status take_json(struct loading *loading, const char *path, struct s
     return ST_SYNTAX;
 }
 
+enum status source_file_json(struct slice text, const char *path, struct buf *json, char *error,
+                             size_t error_size)
+{
+    enum status status = yaml_json(text, path, expand, json, error, error_size);
+    if (status != ST_LIMIT && text.len <= LIMIT_SOURCE_BYTES)
+        return status;
+    snprintf(error, error_size, "%s: longer than %d bytes", path, LIMIT_SOURCE_BYTES);
+    return ST_SYNTAX;
+}
+
 static enum status take_file(void *arg, const char *path, struct slice text, char *error,
                              size_t error_size)
 {
     struct buf json;
     buf_init(&json, LIMIT_SOURCE_BYTES);
-    enum status status = yaml_json(text, path, expand, &json, error, error_size);
-    if (status == ST_LIMIT || text.len > LIMIT_SOURCE_BYTES) {
-        snprintf(error, error_size, "%s: longer than %d bytes", path, LIMIT_SOURCE_BYTES);
-        status = ST_SYNTAX;
-    }
+    enum status status = source_file_json(text, path, &json, error, error_size);
     if (status == ST_OK)
         status = take_json(arg, path, buf_slice(&json), error, error_size);
     if (json.ptr)

@@ -13,4 +13,9 @@
 MUST_CHECK enum status source_file_load(const struct source_rules *rules, struct sources *sources,
                                         const char *dir, char *error, size_t error_size);
 
+/* The text of one file as the JSON that the API takes, with ${NAME} replaced; appended to `json`.
+ * The caller overwrites it after use. Statuses and `error` as above. */
+MUST_CHECK enum status source_file_json(struct slice text, const char *path, struct buf *json,
+                                        char *error, size_t error_size);
+
 #endif

@@ -7,6 +7,7 @@
 #include "wire/handshake.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/ascii.h"
 #include "base/json_out.h"

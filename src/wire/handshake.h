@@ -46,7 +46,8 @@ bool handshake_verify_first(const struct handshake_rule *rule);
 
 /* The answer, which the caller ends with handshake_answer_deinit() in any case. ST_DENIED: a check
  * does not hold, or needs a variable that the source does not have: 403. ST_RANGE: what is to be
- * given back is not there, too long, or has bytes that may not stand in a header or a text: 400.
+ * given back is not there, too long, or has bytes that may not stand in a header or a text, or what
+ * is to be signed may be more than a token: 400.
  * ST_UNSUPPORTED: there is no secret to sign with: 503. ST_NOMEM.
  *
  * What is given back is text/plain or inside a JSON string, so the caller also sends

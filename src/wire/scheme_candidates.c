@@ -69,7 +69,7 @@ void candidates_add(struct candidates *candidates, const struct scheme *scheme, 
         candidates->malformed = true;
         return;
     }
-    while (list.len > 0 && candidates->looked++ < CANDIDATES_MAX)
+    for (; list.len > 0 && candidates->looked < CANDIDATES_MAX; candidates->looked++)
         candidate_add(candidates, scheme, signature_entry_next(scheme->separator, &list));
 }
 

@@ -94,7 +94,8 @@ bool scheme_event_type(const struct scheme *scheme, const struct scheme_sources 
 
 bool scheme_receives(const struct scheme *scheme)
 {
-    return scheme->no_signature || scheme->receiving.given || scheme->sends;
+    return scheme->no_signature || scheme->receiving.given ||
+           (scheme->sends && !scheme->passthrough);
 }
 
 bool scheme_needs_url(const struct scheme *scheme)

@@ -21,7 +21,7 @@ struct scheme *scheme_passthrough_new(void)
     scheme->name = SLICE("passthrough");
     scheme->description = SLICE("a received request as it came, for those who verify its origin");
     scheme->secret_rule = "It takes no secret: the signature is the sender's.";
-    scheme->passthrough = true;
+    scheme->passthrough = scheme->sends = true;
     return scheme;
 }
 

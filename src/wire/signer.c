@@ -144,6 +144,16 @@ static bool spki_fits(const struct signer_key *key)
            slice_eq(slice_of(group, len), SLICE("prime256v1"));
 }
 
+/* One key has one text: OpenSSL reads some that it would not write. */
+static bool spki_is_canonical(EVP_PKEY *pkey, struct slice der)
+{
+    unsigned char *written = NULL;
+    int len = i2d_PUBKEY(pkey, &written);
+    bool same = len >= 0 && slice_eq(slice_of(written, (size_t)len), der);
+    OPENSSL_free(written);
+    return same;
+}
+
 static enum status spki_new(struct signer_key *key, struct slice der)
 {
     const unsigned char *at = bytes_of(der);
@@ -151,8 +161,7 @@ static enum status spki_new(struct signer_key *key, struct slice der)
     if (!key->pkey_md)
         return ST_NOMEM;
     key->pkey = der.len > 0 && der.len <= LONG_MAX ? d2i_PUBKEY(NULL, &at, (long)der.len) : NULL;
-    bool whole = key->pkey && at == bytes_of(der) + der.len;
-    return whole && spki_fits(key) ? ST_OK : ST_RANGE;
+    return key->pkey && spki_is_canonical(key->pkey, der) && spki_fits(key) ? ST_OK : ST_RANGE;
 }
 
 static enum status public_new(struct signer_key *key, struct slice raw_public)

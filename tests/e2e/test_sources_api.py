@@ -29,7 +29,7 @@ def test_made_with_post(client, name):
     assert source["name"] == name and source["scheme"] == "github" and source["origin"] == "api"
     assert source["secrets"] == ["***body"] and source["active"] is True
     assert source["typePrefix"] == name and source["methods"] == ["POST"]
-    assert source["deduplication"] == {"policy": "drop", "ttl": "1d"}
+    assert source["deduplication"] == {"policy": "drop", "ttl": "4d"}
     assert source["reply"] == {"status": 200, "contentType": None, "body": None}
     assert set(source["received"]) >= {"accepted", "duplicate", "bad_signature", "lastAcceptedAt"}
     assert client.get(f"/api/sources/{name}").expect(200).json == source

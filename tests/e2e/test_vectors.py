@@ -67,16 +67,25 @@ def run(*args, stdin=b""):
                           timeout=30, check=False)
 
 
-def judge(vector, *args):
-    """The verdict's name."""
-    done = run("--vector", "-", *args, stdin=json.dumps(vector).encode())
+def judge_all(vectors, *args):
+    """The names of the verdicts, in one run."""
+    lines = "".join(json.dumps(vector) + "\n" for vector in vectors)
+    done = run("--vector", "-", *args, stdin=lines.encode())
     assert done.returncode in (0, 1), done.stderr
-    found = json.loads(done.stdout)
-    assert found["verified"] == (done.returncode == 0) == (found["reason"] == "ok"), found
-    shown = json.dumps(changed(vector, secrets=[]))  # Twilio's secret is part of its body, too
-    for secret in vector["secrets"]:
-        assert secret in shown or secret.encode() not in done.stdout + done.stderr
-    return found["reason"]
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == len(vectors)
+    for one in found:
+        assert one["verified"] == (one["reason"] == "ok"), one
+    assert (done.returncode == 0) == all(one["verified"] for one in found)
+    for vector in vectors:
+        shown = json.dumps(changed(vector, secrets=[]))  # Twilio's secret is part of its body, too
+        for secret in vector["secrets"]:
+            assert secret in shown or secret.encode() not in done.stdout + done.stderr
+    return [one["reason"] for one in found]
+
+
+def judge(vector, *args):
+    return judge_all([vector], *args)[0]
 
 
 def changed(vector, **members):
@@ -94,13 +103,6 @@ def with_header(vector, name, value):
 
 def flip(raw, at):
     return raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1:]
-
-
-def places(length, count):
-    """`count` places spread over a text, its first and last byte among them."""
-    if length <= count:
-        return range(length)
-    return sorted({round(i * (length - 1) / (count - 1)) for i in range(count)})
 
 
 # ---- Signatures as text ---------------------------------------------------------------------------
@@ -184,10 +186,9 @@ def test_changed_body(vector):
     body, uncovered = vector["body"], UNCOVERED[vector["scheme"]][1]
     assert judge(changed(vector, body=body + " ")) != "ok" or uncovered != "none"
     if uncovered == "none":
-        assert judge(changed(vector, body=body[:-1] or "x")) != "ok"
-        for at in places(len(body), 12):
-            other = body[:at] + chr(ord(body[at]) ^ 1) + body[at + 1:]
-            assert judge(changed(vector, body=other)) != "ok", f"character {at}"
+        others = [body[:-1] or "x"]
+        others += [body[:at] + chr(ord(body[at]) ^ 1) + body[at + 1:] for at in range(len(body))]
+        assert "ok" not in judge_all([changed(vector, body=other) for other in others])
 
 
 def test_what_adyen_covers():
@@ -242,8 +243,8 @@ def test_changed_headers(vector):
     several = {name for name, _ in signature_places(vector)} \
         if len(signature_places(vector)) > 1 else set()  # one of them suffices
     for name, value in vector["headers"].items():
-        other = judge(with_header(vector, name, value + "0"))
-        gone = judge(with_header(vector, name, None))
+        other, gone = judge_all([with_header(vector, name, value + "0"),
+                                 with_header(vector, name, None)])
         if name in several:
             continue  # test_changed_signatures has them
         if name in covered:
@@ -275,8 +276,8 @@ def test_doubled_headers(vector):
 def test_changed_url_and_method(vector):
     url = vector.get("url", "https://example.com/")
     other = [url + "x", url.replace("https", "http"), url.replace(".com", ".org"), ""]
-    for text in other:
-        assert (judge(changed(vector, url=text)) == "ok") == (vector["scheme"] not in URL_COVERED)
+    for verdict in judge_all([changed(vector, url=text) for text in other]):
+        assert (verdict == "ok") == (vector["scheme"] not in URL_COVERED)
     assert (judge(changed(vector, method="PUT")) == "ok") == (
         vector["scheme"] not in METHOD_COVERED)
 
@@ -286,11 +287,11 @@ def test_changed_signatures(vector):
     """Each byte of all signatures, as decoded; and as shorter, longer or no text."""
     length = len(base64.b64decode(signature_places(vector)[0][1][0])) if not in_hex(vector) else \
         len(signature_places(vector)[0][1][0]) // 2
-    for at in places(length, 8):
-        assert judge(with_signatures(vector, flipper(vector, at))) != "ok", at
+    others = [with_signatures(vector, flipper(vector, at)) for at in range(length)]
     for change in (lambda text: text[:-4], lambda text: text + text, lambda text: "", lambda text:
                    "A" * len(text)):
-        assert judge(with_signatures(vector, change)) != "ok"
+        others.append(with_signatures(vector, change))
+    assert "ok" not in judge_all(others)
 
 
 @each_vector
@@ -329,9 +330,9 @@ def test_changed_secrets(vector):
         raw = flip(raw, at % len(raw))
         return prefix + {"raw": bytes.decode, "hex": bytes.hex,
                          "base64": lambda r: base64.b64encode(r).decode()}[form](raw)
-    for at in (0, 7, 13, -1):
-        others = [key_changed(secret, at) for secret in vector["secrets"]]
-        assert judge(changed(vector, secrets=others)) != "ok", at
+    others = [changed(vector, secrets=[key_changed(secret, at) for secret in vector["secrets"]])
+              for at in range(32)]
+    assert "ok" not in judge_all(others)
     assert judge(changed(vector, secrets=[])) == "bad_signature"
     # A good one among others is found, wherever it is.
     others = [key_changed(secret, 0) for secret in vector["secrets"]]
@@ -356,16 +357,17 @@ def test_timestamp_is_strict(vector):
     scheme = vector["scheme"]
     if timestamp(vector) is None or scheme in ("linear", "twitch"):
         return
+    others = []
     for change in (lambda t: "0" + t, lambda t: "+" + t, lambda t: t + ".0", lambda t: "-" + t,
                    lambda t: t + "x", lambda t: "1e9", lambda t: "9" * 30):
         if scheme == "stripe":
             text = re.sub(r"t=(\d+)", lambda m: "t=" + change(m[1]),
                           vector["headers"]["stripe-signature"])
-            other = with_header(vector, "stripe-signature", text)
+            others.append(with_header(vector, "stripe-signature", text))
         else:
             name = next(n for n in vector["headers"] if "timestamp" in n)
-            other = with_header(vector, name, change(vector["headers"][name]))
-        assert judge(other) == "malformed"
+            others.append(with_header(vector, name, change(vector["headers"][name])))
+    assert set(judge_all(others)) == {"malformed"}
 
 
 def test_two_times():

@@ -235,9 +235,9 @@ static void test_answers(void **state)
         {{"mailchimp", "HEAD", NULL, {0}, NULL, NULL}, false, 200, "", "", ""},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct handshake_answer answer;
-        enum status status;
-        bool verify_first;
+        struct handshake_answer answer = {0};
+        enum status status = ST_OK;
+        bool verify_first = false;
         assert_true(ask(&rows[i].asked, &status, &verify_first, &answer));
         assert_int_equal(status, ST_OK);
         assert_int_equal(verify_first, rows[i].verify_first);
@@ -357,9 +357,9 @@ static void test_refusals(void **state)
         {{"mailchimp", "POST", NULL, {0}, "", NULL}, false, 0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct handshake_answer answer;
-        enum status status;
-        bool verify_first;
+        struct handshake_answer answer = {0};
+        enum status status = ST_OK;
+        bool verify_first = false;
         assert_int_equal(ask(&rows[i].asked, &status, &verify_first, &answer), rows[i].found);
         if (!rows[i].found)
             continue;

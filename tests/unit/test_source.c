@@ -199,7 +199,7 @@ static void test_defaults(void **state)
     assert_int_equal(source->methods, SOURCE_POST);
     assert_int_equal(source->body_bytes_max, 262144);
     assert_int_equal(source->dedup, SOURCE_DEDUP_DROP);
-    assert_int_equal(source->dedup_ttl_ms, 24 * 3600 * 1000);
+    assert_int_equal(source->dedup_ttl_ms, 4 * 24 * 3600 * 1000);
     assert_int_equal(source->reply.status, 200);
     assert_null(source->reply.body);
     assert_null(source->event_id);
@@ -451,6 +451,34 @@ static void test_stored_maximum(void **state)
     source_put(again);
 }
 
+/* What a handshake hands over is one more secret, or a variable. */
+static void test_captured(void **state)
+{
+    (void)state;
+    struct source *old = make("{'name':'gh','scheme':'github','secrets':['" ONE "']}");
+    struct source *next, *third;
+    struct field_error error;
+    assert_int_equal(source_document_capture(&rules, old, SLICE("secret"), SLICE(TWO), NOW_MS + 1,
+                                             &next, &error),
+                     ST_OK);
+    expect_secrets(next, TWO, ONE);
+    assert_int_equal(next->created_at_ms, NOW_MS);
+    assert_int_equal(next->updated_at_ms, NOW_MS + 1);
+    assert_int_equal(source_document_capture(&rules, next, SLICE("token"), SLICE("sesame"), NOW_MS,
+                                             &third, &error),
+                     ST_OK);
+    expect_secrets(third, TWO, ONE);
+    assert_true(slice_eq(third->vars[0].name, SLICE("token")));
+    assert_true(slice_eq(third->vars[0].value, SLICE("sesame")));
+    source_put(third);
+    assert_int_equal(
+        source_document_capture(&rules, next, SLICE("secret"), SLICE(""), NOW_MS, &third, &error),
+        ST_RANGE);
+    assert_null(third);
+    source_put(next);
+    source_put(old);
+}
+
 /* ---- What a request asks -------------------------------------------------------------------- */
 
 static void test_keys_expire(void **state)
@@ -655,6 +683,7 @@ int main(void)
         TEST(test_secrets_stay),
         TEST(test_masks_that_tell_nothing),
         TEST(test_names_in_paths),
+        TEST(test_captured),
         TEST(test_file),
         TEST(test_stored_maximum),
         TEST(test_keys_expire),

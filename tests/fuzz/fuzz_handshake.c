@@ -141,7 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct received_var vars[] = {
         {{"verify_token", 12}, {"t0k", 3}},
-        {{"allowed_origin", 14}, {"a.example", 9}},
+        {{"allowed_origin", 14}, {"b.example, a.example", 20}},
     };
     struct received_header headers[HEADERS_MAX];
     struct slice whole = slice_of(data, size), input = whole;

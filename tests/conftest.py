@@ -114,11 +114,12 @@ def recorder(tmp_path):
 
 @pytest.fixture
 def node_receiver():
-    """node_receiver(library, secret): a receiver that verifies with a real client library."""
+    """node_receiver(library, secret, …): a receiver that verifies with a real client library;
+    arguments as for NodeReceiver."""
     receivers = []
 
-    def start(library, secret):
-        receivers.append(NodeReceiver(library, secret))
+    def start(*arguments):
+        receivers.append(NodeReceiver(*arguments))
         return receivers[-1]
 
     yield start

@@ -209,13 +209,15 @@ static bool read_input(struct verify *verify, struct buf *errors)
 /* Takes the next vector off the input. False: there is none left. */
 static bool next_vector(struct slice *input, struct slice *line)
 {
-    do {
-        const char *end = input->len > 0 ? memchr(input->ptr, '\n', input->len) : NULL;
-        *line = slice_of(input->ptr, end ? (size_t)(end - input->ptr) : input->len);
-        *input = slice_from(*input, line->len + 1);
-        *line = trim(*line);
-    } while (line->len == 0 && input->len > 0);
-    return line->len > 0;
+    while (input->ptr && input->len > 0) {
+        const char *end = memchr(input->ptr, '\n', input->len);
+        size_t len = end ? (size_t)(end - input->ptr) : input->len;
+        *line = trim(slice_of(input->ptr, len));
+        *input = slice_from(*input, len + 1);
+        if (line->len > 0)
+            return true;
+    }
+    return false;
 }
 
 /* ---- Verifying ------------------------------------------------------------------------------- */
@@ -313,7 +315,7 @@ static int run_vector(struct verify *verify, struct slice line, struct buf *erro
 
 static int run_vectors(struct verify *verify, struct buf *errors, struct buf *out)
 {
-    struct slice input = buf_slice(&verify->input), line;
+    struct slice input = buf_slice(&verify->input), line = SLICE_NULL;
     int code = CLI_EXIT_OK;
     if (!next_vector(&input, &line)) {
         buf_add_str(errors, "--vector: it is empty\n");

@@ -243,6 +243,8 @@ static enum status check_headers(struct yaml_walk *walk, struct scheme *scheme)
     if (with_signature != 1)
         return yaml_wrong(walk, reading->headers_line,
                           "exactly one header must contain {signature}");
+    if (!scheme->signed_text.ptr)
+        return yaml_wrong(walk, reading->headers_line, "the key \"signed\" is missing");
     if (scheme->timestamp_form >= TIMESTAMP_RFC3339)
         return yaml_wrong(walk, reading->headers_line, "times are sent as numbers: s or ms");
     enum status status = template_take(walk, reading->signed_line, scheme->signed_text,

@@ -270,6 +270,20 @@ def test_rsa_and_variables(tmp_path):
         "bad_signature"
 
 
+def test_several_vectors(tmp_path):
+    """All of a file have to verify, and each is explained."""
+    good = {"scheme": "gitlab", "secrets": [KEY], "headers": {"x-gitlab-token": KEY}, "body": ""}
+    bad = {**good, "secrets": ["another"]}
+    for vectors, code in (([good, good], 0), ([good, bad, good], 1)):
+        path = tmp_path / "vectors"
+        path.write_text("\n".join(json.dumps(vector) for vector in vectors) + "\n\n")
+        done = subprocess.run([BIN, "verify", "--vector", path], capture_output=True, text=True,
+                              timeout=30, check=False)
+        assert done.returncode == code
+        assert done.stdout.count("verdict    ") == len(vectors)
+        assert done.stdout.count("verdict    ok") == sum(v is good for v in vectors)
+
+
 def test_needs_a_url():
     made = {**REQUESTS["trello"], "url": ""}
     assert verify("trello", made)["reason"] == "not_configured"
@@ -320,6 +334,7 @@ def test_explanation_of_a_token():
     (["--scheme", "github", "--vector", "-"], "brings its own"),
     (["--vector", "/nonexistent"], "No such file"),
     (["--vector", "-"], "not a JSON object"),
+    (["--vector", "/dev/null"], "it is empty"),
 ])
 def test_usage(args, error):
     done = subprocess.run([BIN, "verify", *args], input="[", capture_output=True, text=True,

@@ -110,6 +110,16 @@ static void test_a_published_event(void **state)
            "Trotline-Event-Type: order.created\n");
 }
 
+/* It is for endpoints and not for sources: it could verify nothing. */
+static void test_it_only_sends(void **state)
+{
+    (void)state;
+    const struct scheme *scheme = scheme_find(set, SLICE("passthrough"));
+    assert_non_null(scheme);
+    assert_true(scheme_sends(scheme));
+    assert_false(scheme_receives(scheme));
+}
+
 /* No secret is made, and none is taken. */
 static void test_no_secrets(void **state)
 {
@@ -136,6 +146,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_received_event, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_not_known_is_not_said, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_published_event, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_it_only_sends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_secrets, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -460,6 +460,8 @@ static void test_errors(void **state)
          "x:2: deliveries are signed with hmac or ed25519"},
         {NAME HMAC HEX "signed: '{body}'\nbody: '{data}'\nreceive: {signature: header:S}\n",
          "x:1: a scheme that sends has headers and a body"},
+        {NAME HMAC HEX "headers: [{name: a, value: '{signature}'}]\nbody: '{data}'\n",
+         "x:4: the key \"signed\" is missing"},
         {NAME TOKEN "tolerance: {past: 10s}\n", "x:3: \"future\" is missing"},
         {NAME TOKEN "receive: {signature: header:S, id: [body_hash, body_hash, body_hash, "
                     "body_hash, body_hash, body_hash, body_hash, body_hash, body_hash]}\n",

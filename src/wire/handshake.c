@@ -109,6 +109,20 @@ static bool expected(const struct handshake_condition *condition, const struct r
     return buf_status(text) == ST_OK && text->len > 0;
 }
 
+/* Is it one of the words of the list, which has blanks or commas between them? */
+static bool is_among(struct slice value, struct slice list)
+{
+    size_t from = 0;
+    for (size_t at = 0; at <= list.len; at++) {
+        if (at < list.len && list.ptr[at] != ' ' && list.ptr[at] != ',')
+            continue;
+        if (at > from && equal(value, slice_of(list.ptr + from, at - from)))
+            return true;
+        from = at + 1;
+    }
+    return false;
+}
+
 static bool holds(const struct handshake_condition *condition, const struct received *received)
 {
     struct buf found, wanted;
@@ -123,6 +137,9 @@ static bool holds(const struct handshake_condition *condition, const struct rece
     else if (condition->test == TEST_IS)
         result =
             there && expected(condition, received, &wanted) && equal(value, buf_slice(&wanted));
+    else if (condition->test == TEST_AMONG)
+        result =
+            there && expected(condition, received, &wanted) && is_among(value, buf_slice(&wanted));
     buf_free(&wanted);
     buf_free(&found);
     return result;
@@ -166,11 +183,11 @@ static bool is_visible(struct slice text)
 
 /* An HMAC of a value is a signature of it. Where the bodies of events are signed just so, as X
  * does, whoever may choose the value could have any event signed here and then send it: no JSON
- * object can be written with these, and no time before a body. */
+ * object can be written with these. */
 static bool may_be_signed(struct slice value)
 {
     for (size_t i = 0; i < value.len; i++)
-        if (!ascii_is_alnum(value.ptr[i]) && !memchr("-_~+/=", value.ptr[i], 6))
+        if (!ascii_is_alnum(value.ptr[i]) && !memchr("-._~+/=", value.ptr[i], 7))
             return false;
     return true;
 }

@@ -122,11 +122,22 @@ static enum status take_at(struct yaml_walk *walk, struct yaml_node_s *node, voi
     return status;
 }
 
-static enum status take_is(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
+/* What the condition asks, which is one thing. */
+static enum status set_test(struct yaml_walk *walk, struct yaml_node_s *node,
+                            struct handshake_condition *condition, enum handshake_test test)
 {
-    struct handshake_condition *condition = into;
-    enum status status = take_text(walk, node, &condition->is);
-    condition->test = TEST_IS;
+    if (condition->test != TEST_PRESENT)
+        return yaml_wrong(walk, yaml_line(node), "a condition has one of is, among and absent");
+    condition->test = test;
+    return ST_OK;
+}
+
+static enum status take_compared(struct yaml_walk *walk, struct yaml_node_s *node,
+                                 struct handshake_condition *condition, enum handshake_test test)
+{
+    enum status status = set_test(walk, node, condition, test);
+    if (status == ST_OK)
+        status = take_text(walk, node, &condition->is);
     for (size_t i = 0; status == ST_OK && i < condition->is.count; i++) {
         const struct handshake_piece *piece = &condition->is.pieces[i];
         if (piece->function != AS_IT_IS ||
@@ -136,13 +147,22 @@ static enum status take_is(struct yaml_walk *walk, struct yaml_node_s *node, voi
     return status;
 }
 
+static enum status take_is(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
+{
+    return take_compared(walk, node, into, TEST_IS);
+}
+
+static enum status take_among(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
+{
+    return take_compared(walk, node, into, TEST_AMONG);
+}
+
 static enum status take_absent(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
 {
     static const char *const words[] = {"true"};
-    struct handshake_condition *condition = into;
     size_t index;
-    condition->test = TEST_ABSENT;
-    return yaml_word(walk, node, words, COUNT(words), &index);
+    enum status status = set_test(walk, node, into, TEST_ABSENT);
+    return status == ST_OK ? yaml_word(walk, node, words, COUNT(words), &index) : status;
 }
 
 static enum status take_condition(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
@@ -150,6 +170,7 @@ static enum status take_condition(struct yaml_walk *walk, struct yaml_node_s *no
     static const struct yaml_rule rules[] = {
         {"at", true, take_at},
         {"is", false, take_is},
+        {"among", false, take_among},
         {"absent", false, take_absent},
     };
     struct handshake_conditions *conditions = into;
@@ -159,9 +180,8 @@ static enum status take_condition(struct yaml_walk *walk, struct yaml_node_s *no
     struct handshake_condition *condition = &conditions->items[conditions->count++];
     *condition = (struct handshake_condition){.test = TEST_PRESENT};
     enum status status = yaml_mapping(walk, node, rules, COUNT(rules), condition);
-    if (status == ST_OK && condition->test == TEST_ABSENT &&
-        (condition->at.place != PLACE_JSON || condition->is.count > 0))
-        return yaml_wrong(walk, yaml_line(node), "absent is for json:, and goes without is");
+    if (status == ST_OK && condition->test == TEST_ABSENT && condition->at.place != PLACE_JSON)
+        return yaml_wrong(walk, yaml_line(node), "absent is for json:");
     return status;
 }
 
@@ -223,6 +243,10 @@ static enum status take_name(struct yaml_walk *walk, struct yaml_node_s *node, v
 static enum status take_value(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
 {
     struct handshake_rule *rule = into;
+    struct slice text = yaml_scalar(node);
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < ' ' || text.ptr[i] > '~')
+            return yaml_wrong(walk, yaml_line(node), "a header's value is of visible ASCII");
     return take_text(walk, node, &rule->header_values[rule->header_count]);
 }
 

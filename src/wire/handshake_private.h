@@ -35,12 +35,12 @@ struct handshake_text {
     size_t count;
 };
 
-enum handshake_test { TEST_PRESENT, TEST_ABSENT, TEST_IS };
+enum handshake_test { TEST_PRESENT, TEST_ABSENT, TEST_IS, TEST_AMONG };
 
 struct handshake_condition {
     struct handshake_piece at;
     enum handshake_test test;
-    struct handshake_text is;
+    struct handshake_text is; /* for TEST_AMONG a list with blanks or commas in it */
 };
 
 struct handshake_conditions {

@@ -118,6 +118,9 @@ REQUESTS = {
         "X-CIO-Timestamp": NOW}, "sent", "c1"),
     "polar": request(A, {"webhook-id": "m1", "webhook-timestamp": NOW,
                          "webhook-signature": "v1," + b64(f"m1.{NOW}.{A}")}, "a.b", "m1"),
+    "cloudevents": request('{"id":"c0","type":"c.d"}', {"Authorization": "Bearer " + KEY,
+                                                        "ce-id": "c1", "ce-type": "c.e"},
+                           "c.e", "c1"),
     "okta": request('{"eventId":"o1","eventType":"com.okta.event_hook"}', {"Authorization": KEY},
                     "com.okta.event_hook", "o1"),
     "mailchimp": request("type=subscribe", kind="form",
@@ -143,8 +146,8 @@ UNSIGNED = {"event_grid": request('[{"id":"g1","eventType":"x.y"}]', kind="x.y",
             "strava": request('{"object_type":"activity"}', kind="activity")}
 AGED = {"mailgun", "paddle", "zendesk", "front", "calendly", "workos", "persona", "elevenlabs",
         "sanity", "webflow", "revolut", "customer_io", "polar", "orb"}
-BODY_UNCOVERED = {"mailgun", "gitlab", "graph", "telegram", "okta", "mailchimp", "postmark",
-                  "chargebee", "pipedrive", "recurly"}
+BODY_UNCOVERED = {"mailgun", "gitlab", "graph", "telegram", "okta", "cloudevents", "mailchimp",
+                  "postmark", "chargebee", "pipedrive", "recurly"}
 
 
 def verify(scheme, made, *more, body=None, secret=None):

@@ -42,7 +42,7 @@ static struct received_header header_of(const char *line)
 /* The variables that the sources of this test have. */
 static const struct received_var vars[] = {
     {{"verify_token", 12}, {"open sesame", 11}},
-    {{"allowed_origin", 14}, {"eventgrid.azure.net", 19}},
+    {{"allowed_origin", 14}, {"a.example, eventgrid.azure.net", 30}},
 };
 
 /* False: no rule is for it. */
@@ -176,6 +176,13 @@ static void test_answers(void **state)
          "text/plain",
          "abc123",
          ""},
+        /* A page, if it were taken for one. */
+        {{"dropbox", "GET", "challenge=%3Cscript%3E", {0}, NULL, NULL},
+         false,
+         200,
+         "text/plain",
+         "<script>",
+         ""},
         {{"discord", "POST", NULL, {0}, "{\"type\":0,\"application_id\":\"1\"}", NULL},
          true,
          204,
@@ -217,6 +224,12 @@ static void test_answers(void **state)
          "",
          "",
          "WebHook-Allowed-Origin: eventgrid.azure.net"},
+        {{"cloudevents", "OPTIONS", NULL, {"WebHook-Request-Origin: a.example"}, NULL, NULL},
+         false,
+         200,
+         "",
+         "",
+         "WebHook-Allowed-Origin: a.example"},
         {{"front", "POST", NULL, {"X-Front-Challenge: 7f"}, "{}", NULL},
          true,
          200,
@@ -260,6 +273,8 @@ static void test_refusals(void **state)
     (void)state;
     static char long_query[4096] = "challenge=";
     memset(long_query + strlen(long_query), 'a', sizeof(long_query) - strlen(long_query) - 1);
+    static char long_header[4096] = "X-Hook-Secret: ";
+    memset(long_header + strlen(long_header), 'a', sizeof(long_header) - strlen(long_header) - 1);
     static const struct {
         struct asked asked;
         bool found;
@@ -296,6 +311,20 @@ static void test_refusals(void **state)
         {{"asana", "POST", NULL, {"X-Hook-Secret: a", "X-Hook-Secret: b"}, "", NULL}, false, 0},
         {{"asana", "POST", NULL, {"X-Hook-Secret: a\x80"}, "", NULL}, true, ST_RANGE},
         {{"event_grid", "OPTIONS", NULL, {"WebHook-Request-Origin: evil.example"}, NULL, NULL},
+         true,
+         ST_DENIED},
+        {{"event_grid",
+          "OPTIONS",
+          NULL,
+          {"WebHook-Request-Origin: a.example, eventgrid.azure.net"},
+          NULL,
+          NULL},
+         true,
+         ST_DENIED},
+        {{"event_grid", "OPTIONS", NULL, {"WebHook-Request-Origin: azure.net"}, NULL, NULL},
+         true,
+         ST_DENIED},
+        {{"event_grid", "OPTIONS", NULL, {"WebHook-Request-Origin: "}, NULL, NULL},
          true,
          ST_DENIED},
         {{"discord", "POST", NULL, {0}, "{\"type\":1,\"event\":{\"type\":\"X\"}}", NULL}, false, 0},
@@ -339,6 +368,62 @@ static void test_refusals(void **state)
           "whatever-secret1"},
          true,
          ST_RANGE},
+        {{"meta",
+          "GET",
+          "hub.mode=subscribe&hub.verify_token=open+sesame&hub.verify_token=x&hub.challenge=1",
+          {0},
+          NULL,
+          NULL},
+         true,
+         ST_DENIED},
+        {{"strava", "GET", "hub.mode=subscribe&hub.challenge=1&hub.verify_token=", {0}, NULL, NULL},
+         true,
+         ST_DENIED},
+        {{"graph", "POST", "validationToken=a%0d%0ab", {0}, NULL, NULL}, true, ST_RANGE},
+        {{"graph", "GET", "validationToken=a", {0}, NULL, NULL}, false, 0},
+        {{"twitch",
+          "POST",
+          NULL,
+          {"Twitch-Eventsub-Message-Type: webhook_callback_verification",
+           "Twitch-Eventsub-Message-Type: notification"},
+          "{\"challenge\":\"a\"}",
+          NULL},
+         false,
+         0},
+        {{"twitch",
+          "POST",
+          NULL,
+          {"Twitch-Eventsub-Message-Type: webhook_callback_verification"},
+          "{\"challenge\":\"a\",\"challenge\":\"b\"}",
+          NULL},
+         true,
+         ST_RANGE},
+        {{"discord", "GET", NULL, {0}, "{\"type\":1}", NULL}, false, 0},
+        {{"discord", "POST", NULL, {0}, "{\"type\":2}", NULL}, false, 0},
+        {{"asana", "POST", NULL, {long_header}, "", NULL}, true, ST_RANGE},
+        {{"front", "POST", NULL, {"X-Front-Challenge: a\tb"}, "{}", NULL}, true, ST_RANGE},
+        {{"front", "GET", NULL, {"X-Front-Challenge: a"}, NULL, NULL}, false, 0},
+        {{"okta", "POST", NULL, {"X-Okta-Verification-Challenge: a"}, "{}", NULL}, false, 0},
+        {{"okta", "GET", NULL, {0}, NULL, NULL}, false, 0},
+        {{"zoom",
+          "POST",
+          NULL,
+          {0},
+          "{\"event\":\"endpoint.url_validation\",\"payload\":{}}",
+          "whatever-secret1"},
+         true,
+         ST_RANGE},
+        {{"event_grid",
+          "POST",
+          NULL,
+          {0},
+          "[{\"eventType\":\"Microsoft.EventGrid.SubscriptionValidationEvent\",\"data\":{}}]",
+          NULL},
+         true,
+         ST_RANGE},
+        {{"trello", "GET", NULL, {0}, NULL, NULL}, false, 0},
+        {{"intercom", "OPTIONS", NULL, {0}, NULL, NULL}, false, 0},
+        {{"xero", "GET", NULL, {0}, NULL, NULL}, false, 0},
         {{"github", "GET", "challenge=1", {0}, NULL, NULL}, false, 0},
         {{"mailchimp", "POST", NULL, {0}, "", NULL}, false, 0},
     };
@@ -352,6 +437,39 @@ static void test_refusals(void **state)
         assert_int_equal(status, rows[i].status);
         handshake_answer_deinit(&answer);
     }
+}
+
+/* A source without the variable refuses, as one with an empty one does: else what is not configured
+ * would be open to all who send nothing. */
+static void test_without_variable(void **state)
+{
+    (void)state;
+    static const struct received_var empty = {{"verify_token", 12}, {"", 0}};
+    const struct handshakes *meta = scheme_handshakes(scheme_find(set, SLICE("meta")));
+    for (size_t count = 0; count <= 1; count++) {
+        struct received received = {
+            .method = SLICE("GET"),
+            .query = SLICE("hub.mode=subscribe&hub.verify_token=&hub.challenge=1"),
+            .vars = &empty,
+            .var_count = count,
+        };
+        struct handshake_answer answer;
+        const struct handshake_rule *rule = handshake_find(meta, &received);
+        assert_non_null(rule);
+        assert_int_equal(handshake_answer(rule, &received, NULL, 0, &answer), ST_DENIED);
+        handshake_answer_deinit(&answer);
+    }
+    struct handshake_answer answer;
+    struct received received = {
+        .method = SLICE("OPTIONS"),
+        .headers = &(struct received_header){SLICE("webhook-request-origin"), SLICE("a.example")},
+        .header_count = 1,
+    };
+    const struct handshake_rule *rule =
+        handshake_find(scheme_handshakes(scheme_find(set, SLICE("cloudevents"))), &received);
+    assert_non_null(rule);
+    assert_int_equal(handshake_answer(rule, &received, NULL, 0, &answer), ST_DENIED);
+    handshake_answer_deinit(&answer);
 }
 
 /* Descriptions that could not be answered safely are refused when they are read. */
@@ -378,6 +496,11 @@ static void test_descriptions(void **state)
         {"  - {method: GET, when: [{at: \"query:a\", absent: true}], reply: {}}",
          "absent is for json"},
         {"  - {method: GET, reply: {headers: [{name: \"a b\", value: x}]}}", "header's name"},
+        {"  - {method: GET, reply: {headers: [{name: A, value: \"\xc3\xab\"}]}}", "visible ASCII"},
+        {"  - {method: GET, when: [{at: \"query:a\", is: b, among: b}], reply: {}}", "has one of"},
+        {"  - {method: GET, when: [{at: \"json:a\", absent: true, is: b}], reply: {}}",
+         "has one of"},
+        {"  - {method: GET, when: [{at: \"query:a\", among: \"a {var:b}\"}], reply: {}}", NULL},
         {"  - {method: BREW, reply: {}}", ""},
         {"  - {reply: {}}", "method"},
     };
@@ -413,6 +536,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_without_variable),
         cmocka_unit_test(test_descriptions),
     };
     return cmocka_run_group_tests(tests, load, unload);

@@ -57,7 +57,7 @@ def test_a_time_that_is_none(server, client, make_source):
     source = make_source("slack")
     for stamp in ("", "soon", "-1", "1e9", "99999999999999999999999"):
         headers = {**senders.slack(BODY, SECRET), "X-Slack-Request-Timestamp": stamp}
-        assert post(server, source, BODY, headers).status in (400, 401), stamp
+        assert post(server, source, BODY, headers).status == 400, stamp
 
 
 def test_a_secret_is_rolled(server, client, make_source):
@@ -91,7 +91,7 @@ def test_several_signatures_of_which_one_is_good(server, make_source):
     post(server, source, BODY, senders.stripe(BODY, OTHER, SECRET)).expect(200)
     post(server, source, BODY, senders.stripe(BODY, OTHER, OTHER)).expect(401)
     many = senders.stripe(BODY, *[OTHER] * 50, SECRET)
-    assert post(server, source, BODY, many).status in (400, 401), "not all of so many are tried"
+    assert post(server, source, BODY, many).status == 401, "not all of so many are tried"
 
 
 def test_a_public_key(server, make_source):
@@ -108,7 +108,7 @@ def test_a_signed_header_that_is_there_twice(server, client, make_source):
         again = f"\r\n{name}: {senders.github(BODY, SECRET)['X-Hub-Signature-256']}\r\n\r\n"
         assert client.raw(request).startswith(b"HTTP/1.1 200 ")
         answer = client.raw(request.replace(b"\r\n\r\n", again.encode(), 1))
-        assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 401"), answer
+        assert answer.startswith(b"HTTP/1.1 401 "), answer
 
 
 # ---- what else is signed -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from harness import Daemon, RedisServer, Sink
+from harness import Daemon, RedisServer, Sink, senders
 from harness.clients import NodeReceiver
 from harness.cluster import Cluster
 from harness.recorder import Recorder
@@ -125,6 +125,18 @@ def node_receiver():
     yield start
     for receiver in receivers:
         receiver.close()
+
+
+@pytest.fixture
+def make_source(client):
+    """make_source(scheme, …): makes a source with that scheme, members as the API's; its name. Its
+    secret is senders.SECRET if `secrets` are not given."""
+    def make(scheme="github", **members):
+        name = f"s{next(_numbers)}"
+        client.post("/api/sources", {"name": name, "scheme": scheme, "secrets": [senders.SECRET],
+                                     **members}).expect(201)
+        return name
+    return make
 
 
 @pytest.fixture

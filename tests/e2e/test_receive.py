@@ -1,37 +1,19 @@
 """/in/{source}: what a stranger's request is answered, in which order it is judged, and what is told
-of it. What becomes of those that are taken is in test_receive_forward.py."""
+of it. How it is verified is in test_receive_signed.py, what becomes of it in test_receive_forward.py."""
 
-import http.client
 import itertools
-import json
 import re
-import socket
-import threading
 import time
 
 import pytest
-from harness import Daemon, senders, wait_until
-from harness.senders import post
+from harness import senders
+from harness.senders import SECRET, post
 
-SECRET = "It's a Secret to Everybody"
 OTHER = "Somebody else's secret, as it seems"
 BODY = b'{"id":"evt_1","type":"charge.succeeded","n":1}'
 NEAR, FAR = "203.0.113.7", "198.51.100.9"
 NETWORKS = {"allowedNetworks": ["203.0.113.0/24", "2001:db8:1::/48"]}
 BEHIND = {**NETWORKS, "trustedProxies": ["127.0.0.1/32", "10.0.0.0/8"]}
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture
-def make_source(client):
-    """make_source(scheme, …): its name. One secret if no others are given."""
-    def make(scheme, **members):
-        name = f"s{next(_numbers)}"
-        document = {"name": name, "scheme": scheme, "secrets": [SECRET], **members}
-        client.post("/api/sources", document).expect(201)
-        return name
-    return make
 
 
 def received(client, source):
@@ -216,107 +198,6 @@ def test_the_servers_own_list_of_proxies(start_daemon):
     post(server, "none", b"{}", headers).expect(403)
 
 
-# ---- signatures --------------------------------------------------------------------------------------
-
-WHSEC, WHSEC_OTHER = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_plJ3nmyCDGBKInavdOK15jsl"
-SIGN = {  # scheme -> (its secret, another, function of body, secret and time that makes headers)
-    "stripe": (SECRET, OTHER, lambda body, secret, at: senders.stripe(body, secret, at=at)),
-    "slack": (SECRET, OTHER, lambda body, secret, at: senders.slack(body, secret, at)),
-    "zoom": (SECRET, OTHER, lambda body, secret, at: senders.zoom(body, secret, at)),
-    "twitch": (SECRET, OTHER, lambda body, secret, at: senders.twitch(body, secret, at=at)),
-    "standard": (WHSEC, WHSEC_OTHER,
-                 lambda body, secret, at: senders.standard(body, secret, at=at)),
-    "github": (SECRET, OTHER, lambda body, secret, at: senders.github(body, secret)),
-    "shopify": (SECRET, OTHER, lambda body, secret, at: senders.shopify(body, secret)),
-    "gitlab": (SECRET, OTHER, lambda body, secret, at: senders.gitlab(body, secret)),
-}
-TIMED = ("stripe", "slack", "zoom", "twitch", "standard")
-
-
-@pytest.mark.parametrize("scheme", SIGN)
-def test_a_signature_is_asked_for(server, make_source, scheme):
-    secret, other, sign = SIGN[scheme]
-    source = make_source(scheme, secrets=[secret])
-    headers = sign(BODY, secret, None)
-    post(server, source, BODY, headers).expect(200)
-    post(server, source, BODY, sign(BODY, other, None)).expect(401)
-    if scheme != "gitlab":  # whose token covers nothing
-        post(server, source, BODY + b" ", headers).expect(401)
-    bare = {name: value for name, value in headers.items()
-            if not re.search(r"(?i)signature|hmac|token", name)}
-    assert len(bare) < len(headers)
-    answer = post(server, source, BODY, bare).expect(401)
-    assert SECRET not in repr(answer)
-
-
-@pytest.mark.parametrize("scheme", TIMED)
-def test_a_signature_has_its_time(server, make_source, scheme):
-    secret, _, sign = SIGN[scheme]
-    source = make_source(scheme, secrets=[secret], tolerance={"past": "100s", "future": "50s"})
-    for age, status in ((90, 200), (-40, 200), (110, 400), (-60, 400), (10 ** 8, 400)):
-        post(server, source, BODY, sign(BODY, secret, time.time() - age)).expect(status)
-    patient = make_source(scheme, secrets=[secret], tolerance="off")
-    post(server, patient, BODY, sign(BODY, secret, time.time() - 10 ** 7)).expect(200)
-
-
-def test_a_time_that_is_none(server, client, make_source):
-    source = make_source("slack")
-    for stamp in ("", "soon", "-1", "1e9", "99999999999999999999999"):
-        headers = {**senders.slack(BODY, SECRET), "X-Slack-Request-Timestamp": stamp}
-        assert post(server, source, BODY, headers).status in (400, 401), stamp
-
-
-def test_a_secret_is_rolled(server, client, make_source):
-    """Both are taken while both are there; a change counts from its answer on."""
-    source = make_source("github")
-    path = f"/api/sources/{source}"
-
-    def statuses():
-        return [post(server, source, BODY, senders.github(BODY, secret)).status
-                for secret in (SECRET, OTHER)]
-    assert statuses() == [200, 401]
-    for secrets, expected in (([OTHER, SECRET], [200, 200]), ([OTHER], [401, 200])):
-        client.put(path, {"scheme": "github", "secrets": secrets}).expect(200)
-        assert statuses() == expected
-
-
-def test_a_secret_expires(server, make_source):
-    until = time.time() + 2
-    expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
-    source = make_source("github", secrets=[OTHER, {"secret": SECRET, "expiresAt": expires}])
-
-    def status(secret):
-        return post(server, source, BODY, senders.github(BODY, secret)).status
-    assert status(SECRET) == 200
-    wait_until(lambda: status(SECRET) == 401, 10, "the secret to expire")
-    assert status(OTHER) == 200
-
-
-def test_several_signatures_of_which_one_is_good(server, make_source):
-    source = make_source("stripe")
-    post(server, source, BODY, senders.stripe(BODY, OTHER, SECRET)).expect(200)
-    post(server, source, BODY, senders.stripe(BODY, OTHER, OTHER)).expect(401)
-    many = senders.stripe(BODY, *[OTHER] * 50, SECRET)
-    assert post(server, source, BODY, many).status in (400, 401), "not all of so many are tried"
-
-
-def test_a_public_key(server, make_source):
-    app, stranger = senders.Discord(), senders.Discord()
-    source = make_source("discord", secrets=[app.public_key])
-    post(server, source, BODY, app(BODY)).expect(200)
-    post(server, source, BODY, stranger(BODY)).expect(401)
-
-
-def test_a_signed_header_that_is_there_twice(server, client, make_source):
-    for name in ("X-Hub-Signature-256", "x-hub-signature-256"):
-        source = make_source("github")
-        request = senders.request_bytes(source, BODY, senders.github(BODY, SECRET))
-        again = f"\r\n{name}: {senders.github(BODY, SECRET)['X-Hub-Signature-256']}\r\n\r\n"
-        assert client.raw(request).startswith(b"HTTP/1.1 200 ")
-        answer = client.raw(request.replace(b"\r\n\r\n", again.encode(), 1))
-        assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 401"), answer
-
-
 # ---- what it is answered -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("reply, expected", [
@@ -349,7 +230,8 @@ def test_neither_a_key_nor_an_application_is_asked_for(server, make_source):
     post(server, source, BODY, headers).expect(200)
 
 
-@pytest.mark.parametrize("name", ["", "/", "a/b", "A", "%67ithub", "..", pytest.param("x" * 200, id="long")])
+@pytest.mark.parametrize("name", ["", "/", "a/b", "A", "%67ithub", "..",
+                                  pytest.param("x" * 200, id="long")])
 def test_names_that_no_source_has(server, name):
     post(server, name, BODY, {}).expect(404)
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from . import schemes
 
+SECRET = "It's a Secret to Everybody"  # of those who do not say which
+
 
 def _now(at):
     return str(int(time.time() if at is None else at))
@@ -98,6 +100,18 @@ def xero(body, secret):
 def gitlab(body, secret, type="Push Hook", id="1"):
     """A token that is the secret itself."""
     return {"X-Gitlab-Event": type, "X-Gitlab-Event-UUID": id, "X-Gitlab-Token": secret}
+
+
+def twilio(form, secret, url, id="1"):
+    """`form` is a dictionary; the URL is what Twilio was told."""
+    text = url + "".join(name + form[name] for name in sorted(form))
+    mac = hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()
+    return {"Content-Type": "application/x-www-form-urlencoded", "I-Twilio-Idempotency-Token": id,
+            "X-Twilio-Signature": base64.b64encode(mac).decode()}
+
+
+def square(body, secret, url):
+    return {"X-Square-HmacSha256-Signature": base64_of(secret, url.encode() + body)}
 
 
 class Discord:

@@ -39,7 +39,8 @@ static enum status take_name(struct source_compile *c, json_t *value)
         return field_refuse(c->error, "invalid_name", "name",
                             "Give 1 to %d of a-z, 0-9, \"_\" and \"-\", a letter or digit first.",
                             LIMIT_SOURCE_NAME_BYTES);
-    return copy(&c->source->name, value);
+    enum status status = copy(&c->source->name, value);
+    return status ? status : copy(&c->source->type_prefix, value); /* unless another is given */
 }
 
 static enum status take_application(struct source_compile *c, json_t *value)
@@ -444,8 +445,6 @@ enum status source_compile(const struct source_rules *rules, json_t *document, b
     enum status status = set_defaults(rules, source);
     if (!status)
         status = compile_all(&c, document);
-    if (!status && !source->type_prefix && !(source->type_prefix = strdup(source->name)))
-        status = ST_NOMEM;
     if (status) {
         source_put(source);
         return status;

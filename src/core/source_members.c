@@ -213,6 +213,7 @@ enum status source_take_type_prefix(struct source_compile *c, json_t *value)
                             "Give segments of letters, digits, \"_\" and \"-\" with dots between "
                             "them, at most %d bytes.",
                             LIMIT_TYPE_BYTES / 2);
+    free(c->source->type_prefix);
     c->source->type_prefix = strdup(json_string_value(value));
     return c->source->type_prefix ? ST_OK : ST_NOMEM;
 }

@@ -28,7 +28,7 @@ struct api {
     uint64_t events_invalid[EVENT_DOCUMENT_CODES + 1];
     uint64_t receive_logged_ms; /* monotonic: when a refused request to a source was logged last */
     uint64_t receive_refused;   /* and how many were not, since then */
-    const char *not_ready; /* why events cannot be taken yet, or ""; a sentence */
+    const char *not_ready;      /* why events cannot be taken yet, or ""; a sentence */
 };
 
 /* For http_server_new(): `arg` is the struct api. */

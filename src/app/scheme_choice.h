@@ -5,8 +5,8 @@
 #include "base/buf.h"
 #include "wire/scheme.h"
 
-/* The built-in schemes and those of `dir` (NULL: none), which the caller frees. NULL, with a line in
- * `errors`: a file is wrong, or out of memory. */
+/* The built-in schemes and those of `dir` (NULL: none), which the caller frees. NULL, with a line
+ * in `errors`: a file is wrong, or out of memory. */
 struct scheme_set *scheme_choice_load(const char *dir, struct buf *errors);
 
 /* NULL, with a line in `errors` that says which there are: it is not among them. */

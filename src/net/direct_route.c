@@ -14,9 +14,9 @@
  *                            put back, after done()
  *
  * A request takes the idle connection of its origin that was used last, and is written to it in the
- * call that sends it: one write, one read and no memory. When none idles, it waits at its origin for
- * what comes first, a connection that comes free or one that is made. direct_wait.c says how many
- * are made, and direct_request.c how long it waits. Nobody passes by those who wait.
+ * call that sends it: one write, one read and no memory. When none idles, it waits at its origin
+ * for what comes first, a connection that comes free or one that is made. direct_wait.c says how
+ * many are made, and direct_request.c how long it waits. Nobody passes by those who wait.
  *
  * A connection that came free is given to those who wait in the hook, once a turn, and only then
  * more are made. So no exchange begins inside the end of another, and nothing is made for whom

@@ -123,7 +123,8 @@ size_t http_request_header_count(const struct http_request *request, struct slic
 const struct http_header *http_request_headers(const struct http_request *request, size_t *count);
 
 /* Who is connected. False when the connection is gone. */
-MUST_CHECK bool http_request_peer(const struct http_request *request, struct sockaddr_storage *peer);
+MUST_CHECK bool http_request_peer(const struct http_request *request,
+                                  struct sockaddr_storage *peer);
 
 /* The whole body, decoded; empty without one. The bytes belong to the request. */
 struct slice http_request_body(const struct http_request *request);

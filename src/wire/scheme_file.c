@@ -5,8 +5,8 @@
  * signs: that finds every description in which a separator or the text between two placeholders can
  * also be part of a value, without a rule for each.
  */
-#include "wire/handshake_file.h"
 #include "wire/scheme_file.h"
+#include "wire/handshake_file.h"
 
 #include <stdlib.h>
 

@@ -84,7 +84,7 @@ struct scheme {
     unsigned header_fields; /* placeholders in headers */
     bool sends;             /* has headers and body */
     struct scheme_receiving receiving;
-    const char *secret_rule; /* a sentence: how a secret of this scheme looks */
+    const char *secret_rule;       /* a sentence: how a secret of this scheme looks */
     struct handshakes *handshakes; /* NULL: none */
     struct buf strings;
 };

@@ -48,9 +48,25 @@ static enum scheme_verdict about(const struct verification *verification, struct
 
 /* ---- Headers of a scheme that sends ---------------------------------------------------------- */
 
+/* Who does not sign at all is told that, whatever else is missing. */
+static enum scheme_verdict signature_given(struct verification *verification)
+{
+    const struct scheme *scheme = verification->scheme;
+    for (size_t i = 0; i < scheme->header_count; i++) {
+        const struct scheme_header *header = &scheme->headers[i];
+        if ((header->value.fields & FIELD_BIT(FIELD_SIGNATURE)) &&
+            received_header(verification->received, header->name).len == 0)
+            return about(verification, header->name, VERIFY_NO_SIGNATURE);
+    }
+    return VERIFY_OK;
+}
+
 /* Finds the value of each placeholder that is signed, and the list of signatures. */
 static enum scheme_verdict fields_find(struct verification *verification)
 {
+    enum scheme_verdict verdict = signature_given(verification);
+    if (verdict != VERIFY_OK)
+        return verdict;
     const struct scheme *scheme = verification->scheme;
     unsigned missing = scheme->receiving.fields;
     for (size_t i = 0; i < scheme->header_count && missing; i++) {
@@ -58,10 +74,8 @@ static enum scheme_verdict fields_find(struct verification *verification)
         if (!(header->value.fields & missing))
             continue;
         struct slice value = received_header(verification->received, header->name);
-        bool signature = (header->value.fields & FIELD_BIT(FIELD_SIGNATURE)) != 0;
         if (value.len == 0)
-            return about(verification, header->name,
-                         signature ? VERIFY_NO_SIGNATURE : VERIFY_MISSING_HEADER);
+            return about(verification, header->name, VERIFY_MISSING_HEADER);
         if (!template_match(&header->value, value, verification->fields))
             return about(verification, header->name, VERIFY_MALFORMED);
         missing &= ~header->value.fields;

@@ -187,7 +187,7 @@ static bool is_visible(struct slice text)
 static bool may_be_signed(struct slice value)
 {
     for (size_t i = 0; i < value.len; i++)
-        if (!ascii_is_alnum(value.ptr[i]) && !memchr("-._~+/=", value.ptr[i], 7))
+        if (!ascii_is_alnum(value.ptr[i]) && !memchr("-_~+/=", value.ptr[i], 6))
             return false;
     return true;
 }

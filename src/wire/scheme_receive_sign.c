@@ -8,7 +8,23 @@
 #include "base/timefmt.h"
 #include "wire/scheme_private.h"
 
-enum { MADE_UP_MAX = TEMPLATE_PARTS_MAX + 1, HEADERS_MAX = 128 };
+#define ID_PREFIX "trotline-test-"
+
+enum {
+    MADE_UP_MAX = TEMPLATE_PARTS_MAX + 1,
+    HEADERS_MAX = 128,
+    ID_BYTES = sizeof(ID_PREFIX) + DIGITS_MAX
+};
+
+/* A new one each millisecond, so that a second try is no duplicate. */
+static struct slice id_make(char text[ID_BYTES], uint64_t now_ms)
+{
+    char digits[DIGITS_MAX];
+    struct slice number = digits_u64(digits, now_ms);
+    memcpy(text, ID_PREFIX, sizeof(ID_PREFIX) - 1);
+    memcpy(text + sizeof(ID_PREFIX) - 1, number.ptr, number.len);
+    return slice_of(text, sizeof(ID_PREFIX) - 1 + number.len);
+}
 
 /* The request with the headers that are added. */
 struct signing {
@@ -16,6 +32,8 @@ struct signing {
     struct received received;
     struct received_header headers[HEADERS_MAX];
     struct buf timestamp;
+    char id_text[ID_BYTES];
+    struct slice id;
     struct buf *lines;
     size_t *count;
 };
@@ -73,10 +91,10 @@ static enum status headers_make(struct signing *signing)
         status = header_need(signing, receiving->timestamp.name, buf_slice(&signing->timestamp));
     for (size_t i = 0; i < receiving->signed_count && status == ST_OK; i++)
         if (receiving->signed_parts[i].kind == PART_HEADER)
-            status = header_need(signing, receiving->signed_parts[i].name, SLICE("trotline-test"));
+            status = header_need(signing, receiving->signed_parts[i].name, signing->id);
     for (size_t i = 0; i < receiving->ids.count && i < 1 && status == ST_OK; i++)
         if (receiving->ids.parts[i].kind == PART_HEADER)
-            status = header_need(signing, receiving->ids.parts[i].name, SLICE("trotline-test"));
+            status = header_need(signing, receiving->ids.parts[i].name, signing->id);
     for (size_t i = 0; i < receiving->types.count && i < 1 && status == ST_OK; i++)
         if (receiving->types.parts[i].kind == PART_HEADER)
             status = header_need(signing, receiving->types.parts[i].name, SLICE("test"));
@@ -172,8 +190,9 @@ static enum status sign_given(struct signing *signing, struct signer_key *key)
 static enum status sign_derived(const struct scheme *scheme, const struct received *received,
                                 struct signer_key *key, struct buf *lines, size_t *count)
 {
+    char id[ID_BYTES];
     const struct scheme_event event = {
-        .id = SLICE("trotline-test"),
+        .id = id_make(id, received->now_ms),
         .type = SLICE("test"),
         .timestamp_ms = received->now_ms,
         .data = received->body,
@@ -196,6 +215,7 @@ enum status scheme_sign_received(const struct scheme *scheme, const struct recei
     for (size_t i = 0; i < received->header_count; i++)
         signing.headers[i] = received->headers[i];
     signing.received.headers = signing.headers;
+    signing.id = id_make(signing.id_text, received->now_ms);
     buf_init(&signing.timestamp, 64);
     enum status status = sign_given(&signing, key);
     buf_free(&signing.timestamp);

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/publish.h"
+#include "core/source_document.h"
 #include "core/source_store.h"
 #include "core/sources.h"
 #include "wire/event_data.h"
@@ -322,7 +323,8 @@ static bool verify(struct receiving *in)
     return false;
 }
 
-static void answer_handshake(struct receiving *in, const struct handshake_answer *answer)
+static void answer_handshake(struct http_request *request, struct source *source,
+                             const struct handshake_answer *answer)
 {
     struct http_header headers[HANDSHAKE_HEADERS_MAX + 2];
     size_t count = 0;
@@ -332,8 +334,69 @@ static void answer_handshake(struct receiving *in, const struct handshake_answer
         headers[count++] = (struct http_header){SLICE("Content-Type"), answer->content_type};
         headers[count++] = (struct http_header){SLICE("X-Content-Type-Options"), SLICE("nosniff")};
     }
-    source_count(in->source, SOURCE_HANDSHAKE);
-    http_reply(in->request, answer->status, headers, count, answer->body);
+    source_count(source, SOURCE_HANDSHAKE);
+    http_reply(request, answer->status, headers, count, answer->body);
+}
+
+/* A secret that a handshake brought is on its way to Redis; then the handshake is answered. */
+struct arming {
+    struct api *api;
+    struct http_request *request;
+    struct source *source; /* as it was, without a secret; one reference */
+    struct handshake_answer answer;
+};
+
+static void on_armed(void *arg, enum status status, struct source *armed)
+{
+    struct arming *arming = arg;
+    struct source *source = arming->source;
+    (void)armed;
+    source->changing = false;
+    if (status == ST_OK) {
+        log_info("receive.secret_taken", "source=%s", source->name);
+        answer_handshake(arming->request, source, &arming->answer);
+    } else {
+        struct receiving in = {.api = arming->api, .request = arming->request, .source = source};
+        refuse_with(&in, SOURCE_UNAVAILABLE, "secret_not_stored");
+    }
+    handshake_answer_deinit(&arming->answer);
+    source_put(source);
+    free(arming);
+}
+
+/* Takes over the answer in any case. */
+static void arm(struct receiving *in, struct handshake_answer *answer)
+{
+    struct core *core = in->api->core;
+    struct source *source = in->source, *armed = NULL;
+    struct field_error error;
+    struct arming *arming = NULL;
+    enum status status =
+        source->from_file || source->changing
+            ? ST_CONFLICT
+            : source_document_add_secret(core->options.source_rules, source, answer->secret,
+                                         in->received.now_ms, &armed, &error);
+    if (status == ST_OK) {
+        arming = malloc(sizeof(*arming));
+        status = arming ? ST_OK : ST_NOMEM;
+    }
+    if (status == ST_OK) {
+        *arming = (struct arming){in->api, in->request, source_get(source), *answer};
+        source->changing = true;
+        status = source_store_replace(core->sources, source, armed, on_armed, arming);
+        if (status == ST_OK)
+            return;
+        source->changing = false;
+        source_put(arming->source);
+        armed = NULL;
+    }
+    free(arming);
+    source_put(armed);
+    if (status == ST_RANGE)
+        refuse_with(in, SOURCE_MALFORMED, "secret_refused");
+    else
+        refuse_with(in, SOURCE_UNAVAILABLE, "secret_not_stored");
+    handshake_answer_deinit(answer);
 }
 
 static void shake_hands(struct receiving *in, const struct handshake_rule *rule)
@@ -342,8 +405,12 @@ static void shake_hands(struct receiving *in, const struct handshake_rule *rule)
     if (handshake_verify_first(rule) && !verify(in))
         return;
     enum status status = handshake_answer(rule, &in->received, in->keys, in->key_count, &answer);
+    if (status == ST_OK && answer.secret.ptr) {
+        arm(in, &answer);
+        return;
+    }
     if (status == ST_OK)
-        answer_handshake(in, &answer);
+        answer_handshake(in->request, in->source, &answer);
     else if (status == ST_DENIED)
         refuse_with(in, SOURCE_BAD_ADDRESS, "handshake_denied");
     else if (status == ST_RANGE)
@@ -375,7 +442,8 @@ static void judge(struct receiving *in)
     } else {
         if (event && handshakes_read_json(handshakes))
             received_look(&in->received);
-        const struct handshake_rule *rule = handshake_find(handshakes, &in->received);
+        const struct handshake_rule *rule =
+            handshake_find(handshakes, &in->received, source->secret_count > 0);
         if (rule)
             shake_hands(in, rule);
         else if (!event)

@@ -324,7 +324,8 @@ static enum status check_needs(struct source_compile *c)
 {
     const struct source *source = c->source;
     const struct scheme *scheme = source->scheme;
-    if (scheme_needs_secret(scheme) && source->secret_count == 0)
+    if (scheme_needs_secret(scheme) && source->secret_count == 0 &&
+        !handshakes_bring_secret(scheme_handshakes(scheme)))
         return field_refuse(c->error, "missing_field", "secrets",
                             "The scheme \"%s\" needs a secret.", scheme_name(scheme));
     if (scheme_needs_url(scheme) && !source->public_url)

@@ -419,30 +419,23 @@ static json_t *member_made(json_t *document, const char *name, json_t *fresh)
     return json_field_set(document, name, fresh) == ST_OK ? fresh : NULL;
 }
 
-static enum status add_captured(json_t *document, struct slice name, struct slice value)
+static enum status add_secret(json_t *document, struct slice secret)
 {
-    if (slice_eq(name, SLICE("secret"))) {
-        json_t *secrets = member_made(document, "secrets", json_array());
-        return secrets && json_array_insert_new(secrets, 0, json_stringn(value.ptr, value.len)) == 0
-                   ? ST_OK
-                   : ST_NOMEM;
-    }
-    json_t *variables = member_made(document, "variables", json_object());
-    return variables && json_object_setn_new(variables, name.ptr, name.len,
-                                             json_stringn(value.ptr, value.len)) == 0
+    json_t *secrets = member_made(document, "secrets", json_array());
+    return secrets && json_array_insert_new(secrets, 0, json_stringn(secret.ptr, secret.len)) == 0
                ? ST_OK
                : ST_NOMEM;
 }
 
-enum status source_document_capture(const struct source_rules *rules, const struct source *old,
-                                    struct slice name, struct slice value, uint64_t now_ms,
-                                    struct source **out, struct field_error *error)
+enum status source_document_add_secret(const struct source_rules *rules, const struct source *old,
+                                       struct slice secret, uint64_t now_ms, struct source **out,
+                                       struct field_error *error)
 {
     json_t *document = NULL;
     *out = NULL;
     enum status status = json_field_object(slice_str(old->document), &document, error);
     if (!status)
-        status = add_captured(document, name, value);
+        status = add_secret(document, secret);
     if (!status)
         status = json_field_set(document, "updatedAt", json_field_time(now_ms));
     if (!status)

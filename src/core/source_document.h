@@ -32,12 +32,12 @@ MUST_CHECK enum status source_document_make(const struct source_rules *rules,
                                             struct slice body, uint64_t now_ms, struct source **out,
                                             struct field_error *error);
 
-/* With what a handshake has handed over: one more secret (`name` is "secret"), newest first, or a
- * variable. `old` is no file's. ST_RANGE also when it has as many secrets as it may have. */
-MUST_CHECK enum status source_document_capture(const struct source_rules *rules,
-                                               const struct source *old, struct slice name,
-                                               struct slice value, uint64_t now_ms,
-                                               struct source **out, struct field_error *error);
+/* With one more secret, newest first. `old` is no file's. ST_RANGE also when it has as many as it
+ * may have. */
+MUST_CHECK enum status source_document_add_secret(const struct source_rules *rules,
+                                                  const struct source *old, struct slice secret,
+                                                  uint64_t now_ms, struct source **out,
+                                                  struct field_error *error);
 
 /* From what is stored. What may have become stricter since is not held against it: a larger
  * `maxBodyBytes` becomes the maximum. */

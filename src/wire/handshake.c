@@ -26,6 +26,11 @@ bool handshakes_read_json(const struct handshakes *handshakes)
     return handshakes && handshakes->read_json;
 }
 
+bool handshakes_bring_secret(const struct handshakes *handshakes)
+{
+    return handshakes && handshakes->bring_secret;
+}
+
 bool handshake_verify_first(const struct handshake_rule *rule)
 {
     return rule->verify_first;
@@ -161,11 +166,12 @@ static bool fits_method(const struct handshake_rule *rule, struct slice method)
 }
 
 const struct handshake_rule *handshake_find(const struct handshakes *handshakes,
-                                            const struct received *received)
+                                            const struct received *received, bool has_secret)
 {
     for (size_t i = 0; handshakes && i < handshakes->count; i++) {
         const struct handshake_rule *rule = &handshakes->rules[i];
-        if (fits_method(rule, received->method) && all_hold(&rule->when, received))
+        if (!(has_secret && rule->secret.count > 0) && fits_method(rule, received->method) &&
+            all_hold(&rule->when, received))
             return rule;
     }
     return NULL;
@@ -264,6 +270,9 @@ enum status handshake_answer(const struct handshake_rule *rule, const struct rec
     }
     if (status == ST_OK)
         status = add_text(&answer->text, &rule->body, received, keys, key_count);
+    size_t body_end = answer->text.len;
+    if (status == ST_OK)
+        status = add_text(&answer->text, &rule->secret, received, keys, key_count);
     if (status != ST_OK)
         return status;
     size_t at = 0;
@@ -272,7 +281,9 @@ enum status handshake_answer(const struct handshake_rule *rule, const struct rec
             rule->header_names[i], slice_of(answer->text.ptr + at, ends[i] - at)};
         at = ends[i];
     }
-    answer->body = slice_from(buf_slice(&answer->text), at);
+    answer->body = slice_of(answer->text.ptr + at, body_end - at);
+    if (rule->secret.count > 0)
+        answer->secret = slice_from(buf_slice(&answer->text), body_end);
     return ST_OK;
 }
 

@@ -28,7 +28,8 @@ struct handshake_answer {
     struct handshake_header headers[HANDSHAKE_HEADERS_MAX];
     size_t header_count;
     struct slice body;
-    struct buf text; /* private: what the slices may point into */
+    struct slice secret; /* to be stored as the source's before it is answered; SLICE_NULL: none */
+    struct buf text;     /* private: what the slices may point into */
 };
 
 /* Accepts NULL. */
@@ -37,9 +38,14 @@ void handshakes_free(struct handshakes *handshakes);
 /* Does any rule look into the body? Then received_look() should come first. */
 bool handshakes_read_json(const struct handshakes *handshakes);
 
-/* The first rule that the request fits, or NULL. `handshakes` may be NULL. */
+/* Does a handshake bring the source's secret? Then the source may be without one until it comes.
+ * `handshakes` may be NULL. */
+bool handshakes_bring_secret(const struct handshakes *handshakes);
+
+/* The first rule that the request fits, or NULL. `handshakes` may be NULL. One that brings the
+ * secret fits only as long as the source has none: else any stranger could replace it. */
 const struct handshake_rule *handshake_find(const struct handshakes *handshakes,
-                                            const struct received *received);
+                                            const struct received *received, bool has_secret);
 
 /* Must the request's signature be good before it is answered? */
 bool handshake_verify_first(const struct handshake_rule *rule);

@@ -310,6 +310,12 @@ static enum status take_method(struct yaml_walk *walk, struct yaml_node_s *node,
     return status;
 }
 
+static enum status take_secret(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
+{
+    struct handshake_rule *rule = into;
+    return take_text(walk, node, &rule->secret);
+}
+
 static enum status take_verify_first(struct yaml_walk *walk, struct yaml_node_s *node, void *into)
 {
     static const char *const words[] = {"false", "true"};
@@ -333,7 +339,7 @@ static enum status take_rule(struct yaml_walk *walk, struct yaml_node_s *node, v
     static const struct yaml_rule rules[] = {
         {"method", true, take_method}, {"when", false, take_when},
         {"check", false, take_check},  {"verify_first", false, take_verify_first},
-        {"reply", true, take_reply},
+        {"reply", true, take_reply},   {"secret", false, take_secret},
     };
     struct handshakes *handshakes = into;
     if (handshakes->count == HANDSHAKE_RULES_MAX)
@@ -344,6 +350,7 @@ static enum status take_rule(struct yaml_walk *walk, struct yaml_node_s *node, v
     if (status == ST_OK && rule->when.count == 0 && slice_eq(rule->method, SLICE("POST")))
         return yaml_wrong(walk, yaml_line(node),
                           "without a condition no event would ever be taken");
+    handshakes->bring_secret = handshakes->bring_secret || rule->secret.count > 0;
     handshakes->read_json = handshakes->read_json || reads_json(&rule->when);
     return status;
 }

@@ -59,11 +59,13 @@ struct handshake_rule {
     struct handshake_text header_values[HANDSHAKE_HEADERS_MAX];
     size_t header_count;
     struct handshake_text body;
+    struct handshake_text secret; /* brought by the request; empty: none */
 };
 
 struct handshakes {
     size_t count;
     bool read_json;
+    bool bring_secret;
     struct handshake_rule rules[HANDSHAKE_RULES_MAX];
 };
 

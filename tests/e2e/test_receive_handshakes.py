@@ -157,12 +157,6 @@ def test_dropbox(server, make_source):
     ask(server, source).expect(405)
 
 
-def test_asana(server, make_source):
-    source = make_source("asana")
-    answer = post(server, source, b"", {"X-Hook-Secret": "b537207f20cbfa02357cf448134da559"})
-    assert answer.expect(200).header("X-Hook-Secret") == "b537207f20cbfa02357cf448134da559"
-
-
 def test_okta(server, make_source):
     source = make_source("okta", secrets=["a header's value"])
     answer = ask(server, source, headers={"X-Okta-Verification-Challenge": 'say "it"'}).expect(200)

@@ -168,3 +168,21 @@ def test_several_requests_ahead(server, client, make_source):
     answer, _ = client.raw_exchange(b"".join(requests), answers=5)
     statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answer)
     assert statuses == [b"200", b"401", b"200", b"200", b"401"]
+
+
+def test_a_handshake_brings_the_secret(server, make_source, client):
+    """Its first request brings the secret, which is stored before it is echoed, and only once."""
+    source = make_source("asana", secrets=[])
+    secret = "b537207f20cbfa02357cf448134da559"
+    body = b'{"events":[]}'
+    signed = {"X-Hook-Signature": senders.hex_of(secret, body)}
+    post(server, source, body, signed).expect(401)
+    for bad in ({"X-Hook-Secret": "a\x80"}, {"X-Hook-Secret": "x" * 3000}):
+        assert post(server, source, b"", bad).status in (400, 401)
+    answer = post(server, source, b"", {"X-Hook-Secret": secret}).expect(200)
+    assert answer.header("X-Hook-Secret") == secret
+    assert len(client.get(f"/api/sources/{source}").expect(200).json["secrets"]) == 1
+    post(server, source, body, signed).expect(200)
+    other = post(server, source, b"", {"X-Hook-Secret": "of-somebody-else"}).expect(401)
+    assert other.header("X-Hook-Secret") is None
+    post(server, source, body, signed).expect(200)

@@ -82,7 +82,7 @@ static void ask(const struct handshakes *handshakes, const struct received *rece
                 size_t key_count)
 {
     struct handshake_answer answer;
-    const struct handshake_rule *rule = handshake_find(handshakes, received);
+    const struct handshake_rule *rule = handshake_find(handshakes, received, false);
     if (!rule)
         return;
     enum status status = handshake_answer(rule, received, &key, key_count, &answer);
@@ -123,7 +123,7 @@ static void try_rules(struct slice text)
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]) && status == ST_OK; i++) {
         struct handshake_answer answer;
         received.method = slice_str(methods[i]);
-        const struct handshake_rule *rule = handshake_find(handshakes, &received);
+        const struct handshake_rule *rule = handshake_find(handshakes, &received, false);
         if (!rule)
             continue;
         if (handshake_answer(rule, &received, &key, 1, &answer) == ST_OK)

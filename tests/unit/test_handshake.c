@@ -65,7 +65,8 @@ static bool ask(const struct asked *asked, enum status *status, bool *verify_fir
         headers[received.header_count] = header_of(asked->headers[received.header_count]);
         received.header_count++;
     }
-    const struct handshake_rule *rule = handshake_find(scheme_handshakes(scheme), &received);
+    const struct handshake_rule *rule =
+        handshake_find(scheme_handshakes(scheme), &received, asked->secret != NULL);
     if (!rule)
         return false;
     struct signer_key *key = key_of(scheme, asked->secret);
@@ -454,7 +455,7 @@ static void test_without_variable(void **state)
             .var_count = count,
         };
         struct handshake_answer answer;
-        const struct handshake_rule *rule = handshake_find(meta, &received);
+        const struct handshake_rule *rule = handshake_find(meta, &received, false);
         assert_non_null(rule);
         assert_int_equal(handshake_answer(rule, &received, NULL, 0, &answer), ST_DENIED);
         handshake_answer_deinit(&answer);
@@ -466,7 +467,7 @@ static void test_without_variable(void **state)
         .header_count = 1,
     };
     const struct handshake_rule *rule =
-        handshake_find(scheme_handshakes(scheme_find(set, SLICE("cloudevents"))), &received);
+        handshake_find(scheme_handshakes(scheme_find(set, SLICE("cloudevents"))), &received, false);
     assert_non_null(rule);
     assert_int_equal(handshake_answer(rule, &received, NULL, 0, &answer), ST_DENIED);
     handshake_answer_deinit(&answer);
@@ -517,6 +518,29 @@ static void test_descriptions(void **state)
     }
 }
 
+/* A secret is brought once: while the source has none. */
+static void test_secret_brought(void **state)
+{
+    (void)state;
+    static const struct asked rows[] = {
+        {"asana", "POST", NULL, {"X-Hook-Secret: b537207f"}, "", NULL},
+        {"asana", "POST", NULL, {"X-Hook-Secret: b537207f"}, "", "has one"},
+    };
+    struct handshake_answer answer = {0};
+    enum status status = ST_OK;
+    bool verify_first = false;
+    assert_true(ask(&rows[0], &status, &verify_first, &answer));
+    assert_int_equal(status, ST_OK);
+    assert_true(slice_eq(answer.secret, SLICE("b537207f")));
+    assert_true(slice_eq(answer.headers[0].value, SLICE("b537207f")));
+    assert_int_equal(answer.body.len, 0);
+    handshake_answer_deinit(&answer);
+    assert_false(ask(&rows[1], &status, &verify_first, &answer));
+    assert_true(handshakes_bring_secret(scheme_handshakes(scheme_find(set, SLICE("asana")))));
+    assert_false(handshakes_bring_secret(scheme_handshakes(scheme_find(set, SLICE("slack")))));
+    assert_false(handshakes_bring_secret(NULL));
+}
+
 static int load(void **state)
 {
     (void)state;
@@ -534,9 +558,8 @@ static int unload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_without_variable),
+        cmocka_unit_test(test_answers),        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_secret_brought), cmocka_unit_test(test_without_variable),
         cmocka_unit_test(test_descriptions),
     };
     return cmocka_run_group_tests(tests, load, unload);

@@ -451,32 +451,37 @@ static void test_stored_maximum(void **state)
     source_put(again);
 }
 
-/* What a handshake hands over is one more secret, or a variable. */
-static void test_captured(void **state)
+/* What a handshake brings is one more secret. */
+static void test_secret_added(void **state)
 {
     (void)state;
     struct source *old = make("{'name':'gh','scheme':'github','secrets':['" ONE "']}");
     struct source *next, *third;
     struct field_error error;
-    assert_int_equal(source_document_capture(&rules, old, SLICE("secret"), SLICE(TWO), NOW_MS + 1,
-                                             &next, &error),
+    assert_int_equal(source_document_add_secret(&rules, old, SLICE(TWO), NOW_MS + 1, &next, &error),
                      ST_OK);
     expect_secrets(next, TWO, ONE);
     assert_int_equal(next->created_at_ms, NOW_MS);
     assert_int_equal(next->updated_at_ms, NOW_MS + 1);
-    assert_int_equal(source_document_capture(&rules, next, SLICE("token"), SLICE("sesame"), NOW_MS,
-                                             &third, &error),
-                     ST_OK);
-    expect_secrets(third, TWO, ONE);
-    assert_true(slice_eq(third->vars[0].name, SLICE("token")));
-    assert_true(slice_eq(third->vars[0].value, SLICE("sesame")));
-    source_put(third);
-    assert_int_equal(
-        source_document_capture(&rules, next, SLICE("secret"), SLICE(""), NOW_MS, &third, &error),
-        ST_RANGE);
+    assert_int_equal(source_document_add_secret(&rules, next, SLICE(""), NOW_MS, &third, &error),
+                     ST_RANGE);
     assert_null(third);
     source_put(next);
     source_put(old);
+}
+
+/* A source may be without a secret only when its scheme's handshake brings one. */
+static void test_secret_to_come(void **state)
+{
+    (void)state;
+    struct source *open = make("{'name':'as','scheme':'asana'}"), *armed;
+    struct field_error error;
+    assert_int_equal(open->secret_count, 0);
+    assert_int_equal(
+        source_document_add_secret(&rules, open, SLICE(ONE), NOW_MS + 1, &armed, &error), ST_OK);
+    assert_int_equal(armed->secret_count, 1);
+    source_put(armed);
+    source_put(open);
 }
 
 /* ---- What a request asks -------------------------------------------------------------------- */
@@ -683,7 +688,8 @@ int main(void)
         TEST(test_secrets_stay),
         TEST(test_masks_that_tell_nothing),
         TEST(test_names_in_paths),
-        TEST(test_captured),
+        TEST(test_secret_added),
+        TEST(test_secret_to_come),
         TEST(test_file),
         TEST(test_stored_maximum),
         TEST(test_keys_expire),

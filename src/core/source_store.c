@@ -10,6 +10,7 @@
  */
 #include "core/source_store.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -150,7 +151,9 @@ static enum status submit(struct source_store *store, enum change_kind kind, str
                               .source = source,
                               .fn = fn,
                               .arg = arg};
-    snprintf(change->id_text, sizeof(change->id_text), "src_%s", source ? source->name : old->name);
+    const struct source *named = source ? source : old;
+    assert(named);
+    snprintf(change->id_text, sizeof(change->id_text), "src_%s", named->name);
     enum status status = send(change);
     if (status == ST_OK)
         store->core->endpoints->under_way++;

@@ -281,7 +281,7 @@ enum status handshake_answer(const struct handshake_rule *rule, const struct rec
             rule->header_names[i], slice_of(answer->text.ptr + at, ends[i] - at)};
         at = ends[i];
     }
-    answer->body = slice_of(answer->text.ptr + at, body_end - at);
+    answer->body = slice_from(slice_of(answer->text.ptr, body_end), at);
     if (rule->secret.count > 0)
         answer->secret = slice_from(buf_slice(&answer->text), body_end);
     return ST_OK;

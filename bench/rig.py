@@ -371,13 +371,20 @@ class Rig(Bench):
             sender = threading.Thread(target=connection.sendall, args=(requests,))
             sender.start()
             with connection.makefile("rb") as stream:
-                ids = [self._answer(stream) for _ in documents]
+                ids = [self._answer(stream)["id"] for _ in documents]
             sender.join()
         return ids
 
-    def _request(self, document):
+    def post(self, path, document):
+        """Asks the API for it; the answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
+            connection.sendall(self._request(document, path))
+            with connection.makefile("rb") as stream:
+                return self._answer(stream)
+
+    def _request(self, document, path="/api/webhooks"):
         body = json.dumps(document).encode()
-        return (f"POST /api/webhooks HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer "
+        return (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer "
                 f"{self.api_key}\r\nContent-Type: application/json\r\nContent-Length: "
                 f"{len(body)}\r\n\r\n").encode() + body
 
@@ -389,8 +396,8 @@ class Rig(Bench):
                 length = int(line.split(b":")[1])
         body = stream.read(length)
         if status[1:2] != [b"201"]:
-            raise CannotMeasure(f"POST /api/webhooks was answered {status}: {body}")
-        return json.loads(body)["id"]
+            raise CannotMeasure(f"a request to the API was answered {status}: {body}")
+        return json.loads(body)
 
     def load(self, *arguments):
         """Starts a load generator with these options."""

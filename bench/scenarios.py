@@ -99,6 +99,13 @@ SCENARIOS = {
         "no endpoint takes the events; answered with 202 when Redis has them",
         {"trotline": v.ingest, "nginx": v.ingest_nginx},
         [at_least("rate, to nginx's", ratio("trotline", "nginx", "rate"), 0.6)], 25),
+    "receive": Scenario(
+        "requests of a third party that are verified, as fast as they are taken, beside as many bytes "
+        "published; no endpoint takes either",
+        {"receive": v.receive, "publish": v.ingest,
+         "publish-keys": lambda o: v.ingest(o, "--idempotency-keys")},
+        [at_most("server's CPU, to that of a publish", ratio("receive", "publish", "server_us"), 1.5)],
+        40),
     "egress": Scenario(
         "a backlog, 512 requests on the wire: bursts of 20,000 that the server has in memory; 100,000 "
         "that wait in Redis's schedule and are due at once",

@@ -28,11 +28,13 @@ def pace(o, rate=None):
     return ["--rate", o.size(rate, 100), "--duration", o.size(10, 0.5)]
 
 
-def published(o, bench, url, api_key, words, types=ENDPOINTS, per_event=1, warmup=20_000):
-    """What goes through when bench-load publishes there by `words`."""
+def published(o, bench, url, api_key, words, types=ENDPOINTS, per_event=1, warmup=20_000, always=()):
+    """What goes through when bench-load publishes there by `words`; those of `always` are for the warm-up,
+    too."""
 
     def load(*warmup):
-        return [bench.load_at(url, "--api-key", api_key, "--types", types, *(warmup or words))]
+        return [bench.load_at(url, "--api-key", api_key, "--types", types, *always,
+                              *(warmup or words))]
 
     return through(bench, load, o.size(warmup, 200) // max(per_event, 1), per_event)
 
@@ -81,10 +83,10 @@ def e2e_bullmq(o):
         return {**figures, "version": app.version}
 
 
-def ingest(o):
+def ingest(o, *words):
     """Events that no endpoint takes."""
     with Rig(o, settings=CONDITIONS) as rig:
-        return published(o, rig, rig.url, rig.api_key, pace(o), per_event=0)
+        return published(o, rig, rig.url, rig.api_key, [*pace(o), *words], per_event=0)
 
 
 def ingest_nginx(o):
@@ -93,6 +95,16 @@ def ingest_nginx(o):
         bench.pids["server"] = nginx.pids
         figures = published(o, bench, nginx.url, "none", pace(o), per_event=0)
         return {**figures, "version": nginx.version}
+
+
+def receive(o):
+    """The same bodies as a third party sends them: verified, and deduplicated by the sender's id. No
+    endpoint takes these events either."""
+    with Rig(o, settings=CONDITIONS) as rig:
+        secret = "bench-secret-of-github"
+        rig.post("/api/sources", {"name": "bench", "scheme": "github", "secrets": [secret]})
+        return published(o, rig, f"{rig.url}/in/bench", "none", pace(o), per_event=0,
+                         always=["--github", secret])
 
 
 def fanout(o):

@@ -1,15 +1,14 @@
 #!lua flags=no-writes
--- config_changes: the endpoints that were changed since a version of the configuration.
+-- config_changes: the endpoints and sources that were changed since a version of the configuration.
 --
--- KEYS  1 endpoints (hash)   2 configuration (hash)   3 changes (zset: endpoint id, score = version
---       of its last change)
--- ARGV  1 version that the caller has   2 most endpoints
+-- KEYS  1 endpoints (hash)   2 configuration (hash)   3 changes (zset: id, score = version of its last
+--       change)   4 sources (hash; their ids begin with "src_")
+-- ARGV  1 version that the caller has   2 most of them
 -- Reply {"ok", version that the caller has with what follows, the present version,
 --       id, document or "" when it is gone, ...}; or {"behind"}: what was changed since then is not
 --       known any more, or that version is beyond the present one (Redis has lost the last ones).
--- Cost  3 commands and one an endpoint.
--- Guarantee: the caller goes on from the version in the reply; an endpoint that is changed meanwhile
---       comes again.
+-- Cost  3 commands and one for each.
+-- Guarantee: the caller goes on from the version in the reply; what is changed meanwhile comes again.
 
 local version = tonumber(redis.call('HGET', KEYS[2], 'version') or 0)
 local floor = tonumber(redis.call('HGET', KEYS[2], 'floor') or 0)
@@ -25,6 +24,7 @@ if #changes == 2 * most then
 end
 for i = 1, #changes, 2 do
     reply[#reply + 1] = changes[i]
-    reply[#reply + 1] = redis.call('HGET', KEYS[1], changes[i]) or ''
+    local key = changes[i]:sub(1, 4) == 'src_' and KEYS[4] or KEYS[1]
+    reply[#reply + 1] = redis.call('HGET', key, changes[i]) or ''
 end
 return reply

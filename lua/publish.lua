@@ -12,32 +12,37 @@
 --       of a batch in parts: how many parts are open, replicas, then the journal of each part
 --       of one with keys: its progress bitmap; index of idempotency keys (zset, score = expiry), the keys
 --         (hash), lists of keys (hash)
---       of one with uids: the same three for them
+--       of one with uids or deduplication keys: the same three for uids
+--       of one with deduplication keys: the same three for them
 -- ARGV  1 batch id   2 sequence (the score in a journal)   3 most batches a journal may hold
 --       4 the owner's incarnation
 --       5 version of the configuration that its events were matched by; "": new enough
 --       6 number of parts; 0: the batch is one whole, part 0 of the owner
 --       of a batch in parts: what channels begin with, then for each part that has ordinals: its
 --         number, the incarnation it is for
---       of one with keys, that is with idempotency keys or uids:
---         of each event with a key 13 bytes: what it has (1 an idempotency key, 2 a uid, 3 both), its
---         first ordinal, ordinals, and the bit of the progress bitmap that says that it was refused: they
---         are behind the ordinals
+--       of one with keys, that is with idempotency keys, uids or deduplication keys:
+--         of each event with a key 13 bytes: what it has (1 an idempotency key, 2 a uid, 4 a deduplication
+--         key, or several of them together), its first ordinal, ordinals, and the bit of the progress
+--         bitmap that says that it was refused: they are behind the ordinals
 --         most idempotency keys, their time to live in ms, the members for those that events have, and
 --         these again with the answer behind each; the last two may be empty
---       of one with uids: the same four for them
---       A member is a hash of (application, key), 16 bytes. An answer, 30 bytes, starts with the event's
---       id, whose first 15 bytes name its batch; the rest belongs to the caller (key_claims.h). Members
---       come twice because to pick them out here would take longer.
+--       of one with uids or deduplication keys: the same four for uids
+--       of one with deduplication keys: the same four for them; their time to live is "": each has its own
+--       A member is a hash of what makes the key one, 16 bytes. An answer, 30 bytes, starts with the
+--       event's id, whose first 15 bytes name its batch; the rest belongs to the caller (key_claims.h). That
+--       for a deduplication key starts with these 15 and 6 bytes more, its time to live in ms, lowest byte
+--       first. Members come twice because to pick them out here would take longer.
 -- Reply {"noblob" or "journal_full", 0}; {"stale", 0, version of the configuration}: there is a newer
 --       one, and the blob is gone; or {"ok", now in ms, parts, verdict, verdict, ...}: the time is 0 when
 --       there are no keys; parts are the numbers of those that are in the owner's journal now, "0", "0,2"
 --       or "" (all are others', adopted or closed). No verdicts: all events are new. Else there is one for
---       each event with a key: 0 = it is new, "d<answer>" = duplicate of that event, "u<answer>" = its uid
---       belongs to that event, "f" = no room for its key.
--- Cost  without keys 6-7 commands a batch. With idempotency keys 6-7 more, with uids 5-6, however many; 5
---       for each batch of which expired keys are dropped. When a key is not new: 1-2, and 2-16 for each
---       event that is refused. 4-5 for each part of another, and 1.
+--       each event with a key: 0 = it is new, "d<answer>" = duplicate of that event, by its idempotency key;
+--       "s<answer>" = the same, by its deduplication key; "u<answer>" = its uid belongs to that event; "f" =
+--       no room for its key.
+-- Cost  without keys 6-7 commands a batch. With idempotency keys 6-7 more, with uids 5-6, with
+--       deduplication keys 4 and 1-2 for each time to live, however many; 5 for each batch of which expired
+--       keys are dropped. When a key is not new: 1-2, and 2-16 for each event that is refused. 4-5 for each
+--       part of another, and 1.
 -- Guarantee: either nothing counts ("noblob", "journal_full", "stale", an error reply), or each part is in
 --       one journal, whose owner is among those who have one, the blob has no expiry, its new keys
 --       are taken, and the ordinals of refused events are marked, so that nobody delivers them.
@@ -47,6 +52,8 @@
 -- under that name there is the list of their members. A batch that has one key needs no list: its entry
 -- is the member. So a key leads to its expiry, by way of its answer, and what has expired to its keys.
 -- A later event may have taken one since: such a key is not of the old batch any more, and stays.
+-- Of deduplication keys those expire together that a batch has taken for the same time: their entry is
+-- named as the batch and that time, the first 21 bytes of their answers.
 --
 -- A part for a replica that is buried, or whose journal is full, falls to the owner: beyond the most
 -- its journal may hold by the parts of one batch. One that dies behind this look is adopted from. Its
@@ -59,7 +66,8 @@
 -- entry in a journal: trimming before it would make Redis let everything behind it pass.
 
 local KEYS_FIXED, ARGS_FIXED, TOMBSTONE_BYTES = 5, 6, 1
-local MEMBER, PAIR, EVENT, BATCH, NUMBERS = 16, 46, 20, 15, 13 -- bytes
+local MEMBER, PAIR, BATCH, GROUP, NUMBERS = 16, 46, 15, 21, 13 -- bytes
+local LETTERS = {'d', 'u', 's'} -- of verdicts, by kind of key
 
 -- Only publish takes a blob's expiry away: without one the batch is open. Only a batch that was closed
 -- has outcomes beside an expiry. Of one that left no blob there is a tombstone (close.lua) as long as a
@@ -160,7 +168,7 @@ local function trim(kind, now, most)
         if not entry then
             return
         end
-        local listed = #entry == BATCH
+        local listed = #entry == kind.named
         local members, gone = {entry}, {}
         if listed then
             members = split(redis.call('HGET', kind.lists, entry) or '', 'c16', MEMBER)
@@ -168,8 +176,8 @@ local function trim(kind, now, most)
         end
         local answers = members[1] and redis.call('HMGET', kind.fields, unpack(members)) or {}
         for i, answer in ipairs(answers) do
-            local batch = answer and string.sub(answer, 1, BATCH)
-            if batch and (batch == entry or not listed and not redis.call('ZSCORE', kind.index, batch)) then
+            local group = answer and string.sub(answer, 1, kind.named)
+            if group and (group == entry or not listed and not redis.call('ZSCORE', kind.index, group)) then
                 gone[#gone + 1] = members[i]
             end
         end
@@ -181,13 +189,35 @@ local function trim(kind, now, most)
     end
 end
 
--- Enters keys of this batch in the index: their members one behind the other.
-local function enter(kind, members)
+-- Enters keys that expire together in the index: their members one behind the other.
+local function enter_group(kind, name, expiry, members)
     if #members == MEMBER then
-        redis.call('ZADD', kind.index, kind.expiry, members)
+        redis.call('ZADD', kind.index, expiry, members)
     else
-        redis.call('HSET', kind.lists, kind.batch, members)
-        redis.call('ZADD', kind.index, kind.expiry, kind.batch)
+        redis.call('HSET', kind.lists, name, members)
+        redis.call('ZADD', kind.index, expiry, name)
+    end
+end
+
+-- Enters keys of this batch in the index: pairs of member and answer, and the members one behind the other.
+local function enter(kind, pairs, members)
+    if kind.expiry then
+        enter_group(kind, string.sub(pairs[2], 1, BATCH), kind.expiry, members)
+        return
+    end
+    local names, groups = {}, {}
+    for i = 1, #pairs, 2 do
+        local name = string.sub(pairs[i + 1], 1, GROUP)
+        local group = groups[name]
+        if not group then
+            group = {}
+            names[#names + 1], groups[name] = name, group
+        end
+        group[#group + 1] = pairs[i]
+    end
+    for _, name in ipairs(names) do
+        local expiry = string.format('%d', kind.now + struct.unpack('<I6', name, BATCH + 1))
+        enter_group(kind, name, expiry, table.concat(groups[name]))
     end
 end
 
@@ -206,7 +236,7 @@ local function take_all(kinds)
     end
     for _, kind in ipairs(kinds) do
         if kind.members[1] then
-            enter(kind, kind.list)
+            enter(kind, kind.pairs, kind.list)
         end
     end
     return true
@@ -214,7 +244,9 @@ end
 
 -- The verdicts on a batch of which some keys are known, or there twice, or too many; or on a repeated
 -- call. The keys of new events are taken. false: all are new.
-local function judge(idem, uid, numbers, progress, now)
+local function judge(idem, uid, dedup, numbers, progress, now)
+    local all = {idem, uid, dedup} -- in the order of their verdicts
+
     -- Sets the bits of `count` ordinals: whole bytes at once, the rest one by one.
     local function mark(first, count)
         local behind = first + count
@@ -245,7 +277,7 @@ local function judge(idem, uid, numbers, progress, now)
         if kind.taken[kind.member] or not known then
             return kind.taken[kind.member]
         end
-        local expiry = redis.call('ZSCORE', kind.index, string.sub(known, 1, BATCH)) or
+        local expiry = redis.call('ZSCORE', kind.index, string.sub(known, 1, kind.named)) or
                        redis.call('ZSCORE', kind.index, kind.member)
         return expiry and tonumber(expiry) > now and known
     end
@@ -261,29 +293,28 @@ local function judge(idem, uid, numbers, progress, now)
 
     -- The verdict on an event, whose keys are taken if it is new.
     local function first_verdict()
-        local stored = idem.member and holder(idem)
-        if stored then
-            return 'd' .. stored
+        for _, kind in ipairs(all) do
+            local stored = kind.member and holder(kind)
+            if stored then
+                return kind.letter .. stored
+            end
         end
-        stored = uid.member and holder(uid)
-        if stored then
-            return 'u' .. stored
+        for _, kind in ipairs(all) do
+            if kind.member and kind.room <= 0 then
+                return 'f'
+            end
         end
-        if (idem.member and idem.room <= 0) or (uid.member and uid.room <= 0) then
-            return 'f'
-        end
-        if idem.member then
-            take(idem)
-        end
-        if uid.member then
-            take(uid)
+        for _, kind in ipairs(all) do
+            if kind.member then
+                take(kind)
+            end
         end
         return 0
     end
 
     -- Is that known of another event than the one whose key it is?
     local function others(kind)
-        return kind.known and string.sub(kind.known, 1, EVENT) ~= string.sub(kind.answer, 1, EVENT)
+        return kind.known and kind.known ~= kind.answer
     end
 
     -- The verdict of the first call, from what that has left. The bit of the refused decides as long as
@@ -296,26 +327,25 @@ local function judge(idem, uid, numbers, progress, now)
         if marked == 0 then
             return 0
         end
-        if others(idem) then
-            return 'd' .. idem.known
+        local unknown = false
+        for _, kind in ipairs(all) do
+            if others(kind) then
+                return kind.letter .. kind.known
+            end
+            unknown = unknown or kind.member and not kind.known
         end
-        if others(uid) then
-            return 'u' .. uid.known
-        end
-        if marked == 1 or (idem.member and not idem.known) or (uid.member and not uid.known) then
-            return 'f'
-        end
-        return 0
+        return (marked == 1 or unknown) and 'f' or 0
     end
 
     local verdicts, refused_any = {}, false
-    for _, kind in ipairs({idem, uid}) do
+    for _, kind in ipairs(all) do
         kind.at, kind.taken, kind.new, kind.new_pairs = 0, {}, {}, {}
     end
     for at = 1, #numbers, NUMBERS do
         local has, first, ordinals, refused = struct.unpack('<BI4I4I4', numbers, at)
-        turn(idem, has ~= 2)
-        turn(uid, has ~= 1)
+        turn(idem, has % 2 >= 1)
+        turn(uid, has % 4 >= 2)
+        turn(dedup, has >= 4)
         local verdict = repeated and same_verdict(refused) or not repeated and first_verdict()
         if verdict ~= 0 and not repeated then
             mark(first, ordinals)
@@ -324,10 +354,10 @@ local function judge(idem, uid, numbers, progress, now)
         refused_any = refused_any or verdict ~= 0
         verdicts[#verdicts + 1] = verdict
     end
-    for _, kind in ipairs({idem, uid}) do
+    for _, kind in ipairs(all) do
         if kind.new[1] then
             redis.call('HSET', kind.fields, unpack(kind.new_pairs))
-            enter(kind, table.concat(kind.new))
+            enter(kind, kind.new_pairs, table.concat(kind.new))
         end
     end
     return refused_any and verdicts
@@ -340,11 +370,11 @@ if #ARGV > arg then
     local kinds, all_new = {}, not repeated
     for n = 1, (#ARGV - arg - 1) / 4 do
         local at = arg + 4 * n - 2
-        local members = split(ARGV[at + 2], 'c16', MEMBER)
-        local kind = {index = KEYS[key + 3 * n - 1], fields = KEYS[key + 3 * n], lists = KEYS[key + 3 * n + 1],
-                      expiry = string.format('%d', now + ARGV[at + 1]), members = members, list = ARGV[at + 2],
-                      pairs = split(ARGV[at + 3], 'c16c30', PAIR), all_known = {},
-                      batch = string.sub(ARGV[at + 3], MEMBER + 1, MEMBER + BATCH)}
+        local members, ttl = split(ARGV[at + 2], 'c16', MEMBER), ARGV[at + 1]
+        local kind = {letter = LETTERS[n], named = ttl == '' and GROUP or BATCH, now = now,
+                      index = KEYS[key + 3 * n - 1], fields = KEYS[key + 3 * n], lists = KEYS[key + 3 * n + 1],
+                      expiry = ttl ~= '' and string.format('%d', now + ttl), members = members,
+                      list = ARGV[at + 2], pairs = split(ARGV[at + 3], 'c16c30', PAIR), all_known = {}}
         kinds[n] = kind
         if members[1] then
             if not repeated then -- at the pace that room is used
@@ -362,7 +392,8 @@ if #ARGV > arg then
     reply[2] = now
     if not (all_new and take_all(kinds)) then -- which is rare
         local none = {members = {}}
-        for i, verdict in ipairs(judge(kinds[1], kinds[2] or none, numbers, KEYS[key + 1], now) or {}) do
+        for i, verdict in ipairs(judge(kinds[1], kinds[2] or none, kinds[3] or none, numbers, KEYS[key + 1],
+                                       now) or {}) do
             reply[3 + i] = verdict
         end
     end

@@ -37,7 +37,7 @@ LIBRARIES = {
         "src/net/direct_head.c",
         "src/net/direct_stream.c",
         "src/net/outbound.c",
-        "src/app/send.c",  # a client, not a part of the server
+        "src/app/client.c",  # of the API, not a part of the server
         VERSIONS,
     ],
     "hiredis": ["src/net/redis_reply.c", VERSIONS],
@@ -56,10 +56,13 @@ LIBRARIES = {
         "src/core/json_field.c",
         "src/core/rate_limit.c",
         "src/core/retry_policy.c",
+        "src/core/source_compile.c",
+        "src/core/source_document.c",
+        "src/core/source_members.c",
         "src/api/job_request.c",
         VERSIONS,
     ],
-    "yaml": ["src/wire/yaml_walk.c", "src/app/config_place.c"],
+    "yaml": ["src/wire/yaml_walk.c", "src/wire/yaml_json.c", "src/app/config_place.c"],
     "cyaml": ["src/app/config_file.c", VERSIONS],
 }
 

@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from harness import Daemon, RedisServer, Sink
+from harness import Daemon, RedisServer, Sink, senders
 from harness.clients import NodeReceiver
 from harness.cluster import Cluster
 from harness.recorder import Recorder
@@ -114,16 +114,29 @@ def recorder(tmp_path):
 
 @pytest.fixture
 def node_receiver():
-    """node_receiver(library, secret): a receiver that verifies with a real client library."""
+    """node_receiver(library, secret, …): a receiver that verifies with a real client library;
+    arguments as for NodeReceiver."""
     receivers = []
 
-    def start(library, secret):
-        receivers.append(NodeReceiver(library, secret))
+    def start(*arguments):
+        receivers.append(NodeReceiver(*arguments))
         return receivers[-1]
 
     yield start
     for receiver in receivers:
         receiver.close()
+
+
+@pytest.fixture
+def make_source(client):
+    """make_source(scheme, …): makes a source with that scheme, members as the API's; its name. Its
+    secret is senders.SECRET if `secrets` are not given."""
+    def make(scheme="github", **members):
+        name = f"s{next(_numbers)}"
+        client.post("/api/sources", {"name": name, "scheme": scheme, "secrets": [senders.SECRET],
+                                     **members}).expect(201)
+        return name
+    return make
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ static void answer_count(struct connection *connection, int status)
     hist_add(&total.latency_us, (now - connection->intended_ns) / 1000);
     total.end_ns = now;
     total.answered++;
-    if (status == 202)
+    if (status / 100 == 2)
         total.accepted++;
     else if (status == 503)
         total.unavailable++;

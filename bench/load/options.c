@@ -24,6 +24,9 @@ static const char usage[] =
     "  --duration SECONDS   open loop: 10 from the start. Closed loop: sends for so long\n"
     "  --first N            number of the first event, where several publish to one sink; 0\n"
     "  --idempotency-keys   a fresh Idempotency-Key with every event\n"
+    "  --github SECRET      the same bodies with GitHub's headers instead of the key: each has a "
+    "fresh\n"
+    "                       X-GitHub-Delivery, and is signed by this secret\n"
     "  --pid PID            measure this process (repeat for several); after the last answer "
     "waits\n"
     "                       until they are quiet, so that deliveries count\n"
@@ -112,6 +115,9 @@ static void take(struct load_options *options, int letter, const char *value)
     case 'i':
         options->has_keys = true;
         break;
+    case 'g':
+        options->github = value;
+        break;
     case 'p':
         add_pid(options, value);
         break;
@@ -134,6 +140,8 @@ static void complete(struct load_options *options)
         load_options_refuse("--url is missing");
     if (options->connections < 1 || options->connections > 10000)
         load_options_refuse("--connections must be 1 to 10000");
+    if (options->github && options->has_keys)
+        load_options_refuse("--github has ids of its own: no --idempotency-keys");
     if (options->types < 1 || options->types > 10000)
         load_options_refuse("--types must be 1 to 10000");
     if (options->rate > 0) {
@@ -160,6 +168,7 @@ void load_options_read(struct load_options *options, int argc, char **argv)
                                           {"duration", required_argument, NULL, 'd'},
                                           {"first", required_argument, NULL, 'f'},
                                           {"idempotency-keys", no_argument, NULL, 'i'},
+                                          {"github", required_argument, NULL, 'g'},
                                           {"pid", required_argument, NULL, 'p'},
                                           {"timeout", required_argument, NULL, 'o'},
                                           {"help", no_argument, NULL, 'h'},

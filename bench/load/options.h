@@ -19,6 +19,7 @@ struct load_options {
     double duration_s;      /* 0: as long as the events take */
     unsigned timeout_s;     /* without any answer, after which we give up */
     bool has_keys;          /* a fresh Idempotency-Key with every event */
+    const char *github;     /* secret; NULL: requests are a producer's, not GitHub's */
     int pids[PROCESSES_MAX];
     unsigned pid_count;
 };

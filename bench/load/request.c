@@ -4,6 +4,12 @@
  *
  *     {"type":"bench.0007","data":{"t":1000000123456789012,"n":1000000042,"order":"ord_…",…}}
  *
+ * or, with --github, as a third party sends it, which the server takes at /in/<source>:
+ *
+ *     POST /in/bench HTTP/1.1 … X-GitHub-Event: bench.0007
+ *     X-GitHub-Delivery: 93c1f0a3d1e4b522-1000000042
+ *     X-Hub-Signature-256: sha256=1f0a…
+ *
  * Rendering costs more than sending, so it happens before the clock starts; per event there is one
  * copy of a kilobyte and a few digits. The copy is each connection's own because a request may
  * leave in pieces. */
@@ -16,6 +22,7 @@
 #include <sys/random.h>
 
 #include "../stamp.h"
+#include "github.h"
 #include "payload.h"
 
 enum { HEAD_BYTES = 4096, TYPE_DIGITS = 4 };
@@ -28,27 +35,62 @@ static void put_digits(char *at, unsigned digits, uint64_t value)
     }
 }
 
+static int producer_headers(char *out, size_t size, const struct load_options *options,
+                            uint64_t run)
+{
+    char key[64] = "";
+    if (options->has_keys)
+        snprintf(key, sizeof key, "Idempotency-Key: %016" PRIx64 "-0000000000\r\n", run);
+    return snprintf(out, size, "Authorization: Bearer %s\r\n%s", options->key, key);
+}
+
+static int github_headers(char *out, size_t size, const struct load_options *options, uint64_t run)
+{
+    return snprintf(out, size,
+                    "X-GitHub-Event: %s%s\r\nX-GitHub-Delivery: %016" PRIx64
+                    "-0000000000\r\nX-Hub-Signature-256: sha256=%0*d\r\n",
+                    options->type, options->types > 1 ? ".0000" : "", run, GITHUB_SIGNATURE_BYTES,
+                    0);
+}
+
+/* Behind a header's name, at the end of its line and so many digits before it. 0: it is not there.
+ */
+static size_t digits_of(const char *head, const char *name, size_t digits)
+{
+    const char *line = strstr(head, name);
+    return line ? (size_t)(strstr(line + strlen(name), "\r\n") - head) - digits : 0;
+}
+
+static void find_digits(struct requests *requests, const struct load_options *options,
+                        const char *head)
+{
+    requests->key_at = digits_of(
+        head,
+        options->github ? "\r\nX-GitHub-Delivery:" : "\r\nIdempotency-Key:", STAMP_NUMBER_DIGITS);
+    requests->signature_at = digits_of(head, "\r\nX-Hub-Signature-256:", GITHUB_SIGNATURE_BYTES);
+    if (options->types > 1)
+        requests->header_type_at = digits_of(head, "\r\nX-GitHub-Event:", TYPE_DIGITS);
+}
+
 /* The request line and the headers, with the layout of what they have to be written over. */
 static size_t head_render(struct requests *requests, const struct load_options *options,
                           char head[HEAD_BYTES])
 {
-    char key[128] = "";
+    char own[512] = "";
     uint64_t run; /* tells the keys of this run from those of others */
     if (getrandom(&run, sizeof run, 0) != (ssize_t)sizeof run) {
         perror("getrandom");
         exit(1);
     }
-    if (options->has_keys)
-        snprintf(key, sizeof key, "Idempotency-Key: %016" PRIx64 "-0000000000\r\n", run);
+    int own_len = options->github ? github_headers(own, sizeof own, options, run)
+                                  : producer_headers(own, sizeof own, options, run);
     int len = snprintf(head, HEAD_BYTES,
-                       "POST %s HTTP/1.1\r\nHost: %s:%s\r\nAuthorization: Bearer %s\r\n"
+                       "POST %s HTTP/1.1\r\nHost: %s:%s\r\n"
                        "Content-Type: application/json\r\nContent-Length: %zu\r\n%s\r\n",
-                       options->path, options->host, options->port, options->key,
-                       options->size_bytes, key);
-    if (len >= HEAD_BYTES)
-        load_options_refuse("the url or the key is too long");
-    if (options->has_keys)
-        requests->key_at = (size_t)len - strlen("\r\n\r\n") - STAMP_NUMBER_DIGITS;
+                       options->path, options->host, options->port, options->size_bytes, own);
+    if (len >= HEAD_BYTES || own_len >= (int)sizeof own)
+        load_options_refuse("the url, the key or the type is too long");
+    find_digits(requests, options, head);
     return (size_t)len;
 }
 
@@ -85,12 +127,15 @@ void requests_init(struct requests *requests, const struct load_options *options
     static const char end[] = "}}";
     char head[HEAD_BYTES], stamps[HEAD_BYTES];
     *requests = (struct requests){.types = options->types};
+    if (options->github)
+        github_open(options->github);
     size_t head_len = head_render(requests, options, head);
     size_t stamps_len = stamps_render(requests, options, head_len, stamps);
     if (options->size_bytes < stamps_len + PAYLOAD_BYTES_MIN + sizeof end - 1)
         load_options_refuse("--size is too small for the event around it");
     size_t payload_len = options->size_bytes - stamps_len - (sizeof end - 1);
     requests->len = head_len + options->size_bytes;
+    requests->body_at = head_len;
     for (unsigned i = 0; i < REQUEST_VARIANTS; i++) {
         char *at = requests->variants[i] = malloc(requests->len);
         if (!at) {
@@ -117,4 +162,9 @@ void requests_write(const struct requests *requests, char *at, uint64_t number,
         put_digits(at + requests->key_at, STAMP_NUMBER_DIGITS, STAMP_NUMBER_BASE + number);
     if (requests->type_at)
         put_digits(at + requests->type_at, TYPE_DIGITS, number % requests->types);
+    if (requests->header_type_at)
+        put_digits(at + requests->header_type_at, TYPE_DIGITS, number % requests->types);
+    if (requests->signature_at) /* last: it is of all that was written over */
+        github_sign(at + requests->signature_at, at + requests->body_at,
+                    requests->len - requests->body_at);
 }

@@ -8,9 +8,10 @@
  * every tenth time has all of them as well. */
 enum { REQUEST_VARIANTS = 61 };
 
-/* Where the digits stand; the same in all variants. 0: not at all, but for the first two. */
+/* Where the digits stand; the same in all variants. 0: not at all, but for the first three. */
 struct requests {
-    size_t len, time_at, number_at, type_at, key_at;
+    size_t len, time_at, number_at, body_at;
+    size_t type_at, key_at, header_type_at, signature_at;
     unsigned types;
     char *variants[REQUEST_VARIANTS]; /* of `len` bytes each */
 };

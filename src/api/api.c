@@ -89,6 +89,13 @@ static bool check_loaded(const struct api *api, struct http_request *request)
     return false;
 }
 
+/* Is the request answered to whoever sends it? Third parties have no key, so whatever is wrong with
+ * a path or method of theirs is told them, too. */
+static bool is_open(const struct route *route, struct slice path)
+{
+    return route ? (route->flags & ROUTE_OPEN) != 0 : slice_starts(path, SLICE("/in/"));
+}
+
 void api_handle(void *arg, struct http_request *request)
 {
     struct api *api = arg;
@@ -98,11 +105,11 @@ void api_handle(void *arg, struct http_request *request)
         return;
     }
 
-    struct slice id;
+    struct slice id, path = http_request_path(request);
     unsigned allowed;
     const struct route *route =
-        router_find(api_routes, api_route_count, method, http_request_path(request), &id, &allowed);
-    if (!(route && (route->flags & ROUTE_OPEN)) && !check_key(api, request))
+        router_find(api_routes, api_route_count, method, path, &id, &allowed);
+    if (!is_open(route, path) && !check_key(api, request))
         return;
     if (!route) {
         refuse_route(request, allowed);

@@ -26,7 +26,9 @@ struct api {
     /* Events refused for what they say, by event_document_codes; behind them those with another
      * code. */
     uint64_t events_invalid[EVENT_DOCUMENT_CODES + 1];
-    const char *not_ready; /* why events cannot be taken yet, or ""; a sentence */
+    uint64_t receive_logged_ms; /* monotonic: when a refused request to a source was logged last */
+    uint64_t receive_refused;   /* and how many were not, since then */
+    const char *not_ready;      /* why events cannot be taken yet, or ""; a sentence */
 };
 
 /* For http_server_new(): `arg` is the struct api. */

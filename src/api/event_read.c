@@ -8,6 +8,8 @@
 #include "api/reply.h"
 #include "base/json_out.h"
 #include "core/store_schedule.h"
+#include "wire/event_data.h"
+#include "wire/event_headers.h"
 
 enum { ANSWER_BYTES_MAX = 64 * 1024 * 1024 };
 
@@ -31,22 +33,52 @@ static void render_delivery(struct json_out *out, const struct event_view_delive
     json_object_close(out);
 }
 
+static void render_headers(struct json_out *out, struct slice headers)
+{
+    struct slice name, value;
+    json_key(out, "headers");
+    json_array_open(out);
+    while (event_headers_next(&headers, &name, &value)) {
+        json_object_open(out);
+        json_member_str(out, "name", name);
+        json_member_str(out, "value", event_header_secret(name) ? SLICE("(hidden)") : value);
+        json_object_close(out);
+    }
+    json_array_close(out);
+}
+
+/* What is known of the request that it came with. */
+static void render_received(struct json_out *out, const struct event_record *record)
+{
+    static const char *const kinds[] = {
+        [EVENT_DATA_JSON] = "json", [EVENT_DATA_TEXT] = "text", [EVENT_DATA_BYTES] = "bytes"};
+    json_member_cstr(out, "dataKind", kinds[record->data_kind]);
+    json_member_time_ms(out, "receivedAt", record->received_ms);
+    json_member_bool(out, "verified", record->verified);
+    json_member_str_or_null(out, "duplicateOf", record->duplicate_of);
+    json_member_str_or_null(out, "contentType", record->content_type);
+    render_headers(out, record->headers);
+}
+
 static void render(struct event_view *view)
 {
     const struct event_record *record = &view->message->record;
-    struct buf body;
+    struct buf body, data;
     struct json_out out;
     buf_init(&body, ANSWER_BYTES_MAX);
+    buf_init(&data, ANSWER_BYTES_MAX);
     json_out_begin(&out, &body);
     json_object_open(&out);
     json_member_cstr(&out, "id", view->id_text);
     json_member_str(&out, "type", record->type);
     json_member_time_ms(&out, "timestamp", record->timestamp_ms);
-    json_member_raw(&out, "data", record->data);
+    json_member_raw(&out, "data", event_data_json(record, &data));
     json_member_str_or_null(&out, "version", record->version);
     json_member_str_or_null(&out, "source", record->source);
     json_member_str_or_null(&out, "uid", record->uid);
     json_member_time_ms(&out, "createdAt", id_time_ms(&view->id));
+    if (record->received_ms > 0)
+        render_received(&out, record);
     json_key(&out, "deliveries");
     json_array_open(&out);
     for (size_t i = 0; i < event_view_count(view); i++) {
@@ -56,8 +88,15 @@ static void render(struct event_view *view)
     json_array_close(&out);
     json_object_close(&out);
     struct http_request *request = view->request;
+    enum status status = buf_status(&data);
+    buf_free(&data);
     event_view_free(view);
-    reply_json(request, 200, &body, NULL);
+    if (status == ST_OK) {
+        reply_json(request, 200, &body, NULL);
+        return;
+    }
+    buf_free(&body);
+    reply_failed(request, status);
 }
 
 /* ---- When waiting deliveries are due -------------------------------------------------------- */

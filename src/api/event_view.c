@@ -326,7 +326,7 @@ static void on_uid(void *arg, enum status status, const struct redis_value *repl
     struct event_view *view = arg;
     struct key_answer answer;
     if (status == ST_OK && (redis_value_type(reply) != REDIS_STRING ||
-                            key_answer_read(redis_value_text(reply), &answer) != ST_OK))
+                            key_answer_read(redis_value_text(reply), KEY_UID, &answer) != ST_OK))
         status = ST_NOTFOUND;
     if (status != ST_OK) {
         fail(view, status);

@@ -20,7 +20,8 @@
 
 enum { TRACESTATE_BYTES_MAX = 512, ACCEPTED_BYTES_MAX = ID_TEXT_MAX + DIGITS_MAX + 32 };
 
-/* How each refusal is told. */
+/* How each refusal is told; PUBLISH_REPEATED is none, and does not happen to what is posted here.
+ */
 static const struct {
     int status;
     const char *code;
@@ -68,7 +69,7 @@ static void count_invalid(struct api *api, const char *code)
     api->events_invalid[i]++;
 }
 
-static void refuse(struct http_request *request, enum publish_verdict verdict)
+void events_refuse(struct http_request *request, enum publish_verdict verdict)
 {
     reply_error(request, refusals[verdict].status, refusals[verdict].code, refusals[verdict].field,
                 refusals[verdict].message);
@@ -93,7 +94,7 @@ static void events_stored(void *arg, enum publish_verdict verdict, const char *e
 {
     struct http_request *request = arg;
     if (verdict != PUBLISH_ACCEPTED && verdict != PUBLISH_DUPLICATE) {
-        refuse(request, verdict);
+        events_refuse(request, verdict);
         return;
     }
     char text[ACCEPTED_BYTES_MAX];
@@ -168,7 +169,7 @@ void events_create(struct api *api, struct http_request *request, struct slice i
     enum status status = event_document_read(&document, body, &rules, &error);
     if (status == ST_NOMEM) {
         core->stats.events[PUBLISH_OVERLOADED]++;
-        refuse(request, PUBLISH_OVERLOADED);
+        events_refuse(request, PUBLISH_OVERLOADED);
     } else if (status != ST_OK) {
         count_invalid(api, error.code);
         reply_refused(request, &error);
@@ -179,7 +180,7 @@ void events_create(struct api *api, struct http_request *request, struct slice i
         struct publish_item item = {
             .record = document.record, .idempotency_key = document.idempotency_key, .raw = body};
         if (publish_event(core->publish, &item, events_stored, request, &why) != ST_OK)
-            refuse(request, why);
+            events_refuse(request, why);
     }
     event_document_free(&document);
 }

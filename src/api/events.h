@@ -8,8 +8,11 @@
 /* POST /api/events */
 void events_create(struct api *api, struct http_request *request, struct slice id);
 
-/* The code with which a verdict is answered; NULL for the two that are a success. */
+/* The code with which a verdict is answered; NULL for the three that are a success. */
 const char *events_refusal_code(enum publish_verdict verdict);
+
+/* Answers a request whose event was not stored, or may not be: not for the two successes. */
+void events_refuse(struct http_request *request, enum publish_verdict verdict);
 
 /* GET /api/events/{id}: by our id or the producer's uid */
 void events_read(struct api *api, struct http_request *request, struct slice id);

@@ -90,6 +90,19 @@ void exposition_sample(struct buf *out, const char *name, struct exposition_labe
     add_sample(out, name, "", label, value, unit);
 }
 
+void exposition_sample_pair(struct buf *out, const char *name, struct exposition_label first,
+                            struct exposition_label second, uint64_t value)
+{
+    buf_add_str(out, name);
+    buf_add_char(out, '{');
+    add_label(out, first.name, first.value);
+    buf_add_char(out, ',');
+    add_label(out, second.name, second.value);
+    buf_add_slice(out, SLICE("} "));
+    add_number(out, value, EXPOSITION_PLAIN);
+    buf_add_char(out, '\n');
+}
+
 /* `bound` NULL: +Inf. */
 static void add_bucket(struct buf *out, const char *name, struct exposition_label label,
                        const uint64_t *bound, enum exposition_unit unit, uint64_t count)

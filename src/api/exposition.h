@@ -19,8 +19,8 @@ enum exposition_type { EXPOSITION_COUNTER, EXPOSITION_GAUGE, EXPOSITION_HISTOGRA
 /* What the number counts. Times are written in seconds. */
 enum exposition_unit { EXPOSITION_PLAIN, EXPOSITION_MS, EXPOSITION_US };
 
-/* One is all that a series of ours ever needs. `name` NULL: none. The value may be any text; where
- * its values come from must be a list that is fixed when the program is built. */
+/* One is all that most series of ours need. `name` NULL: none. The value may be any text; where its
+ * values come from must be a list that is fixed when the program is built, or is bounded. */
 struct exposition_label {
     const char *name, *value;
 };
@@ -39,6 +39,10 @@ void exposition_family(struct buf *out, const char *name, enum exposition_type t
 /* One sample of a counter or gauge. */
 void exposition_sample(struct buf *out, const char *name, struct exposition_label label,
                        uint64_t value, enum exposition_unit unit);
+
+/* The same with two labels, of what counts nothing but events. */
+void exposition_sample_pair(struct buf *out, const char *name, struct exposition_label first,
+                            struct exposition_label second, uint64_t value);
 
 /* All samples of one histogram: buckets (cumulative, of values up to and with the bound), sum,
  * count. Counts at a bound are as exact as hist_count_below(). */

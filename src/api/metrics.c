@@ -7,9 +7,10 @@
  *
  * Rules: names as Prometheus asks (base units, _total for counters); numbers are whole numbers of
  * our own units, which exposition.c turns into seconds. A label's values are fixed when the program
- * is built: never an endpoint, a type, a URL, an address. So the number of series is the same from
- * the first scrape to the last, and every counter is there as 0 before it moves, without which
- * rate() misses the first event.
+ * is built: never an endpoint, a type, a URL, an address. (The exception are sources, which the
+ * operator names: the first hundred have series of their own, all others one together.) So the
+ * number of series is the same from the first scrape to the last, and every counter is there as 0
+ * before it moves, without which rate() misses the first event.
  */
 #include <stddef.h>
 
@@ -27,10 +28,12 @@
 #include "core/journal.h"
 #include "core/lanes.h"
 #include "core/schedule.h"
+#include "core/source_store.h"
+#include "core/sources.h"
 #include "net/outbound.h"
 #include "net/process_stats.h"
 
-enum { METRICS_BYTES_MAX = 256 * 1024 };
+enum { METRICS_BYTES_MAX = 1024 * 1024 };
 
 /* What is not counted but looked at. */
 struct now {
@@ -42,6 +45,7 @@ struct now {
     uint64_t batches;
     uint64_t schedule_lag_ms;
     uint64_t endpoints_active, endpoints_disabled;
+    uint64_t sources, sources_unknown;
     uint64_t redis_up, redis_calls, redis_bytes;
     uint64_t jobs;
     uint64_t lanes[LANE_STATES];
@@ -50,7 +54,7 @@ struct now {
     uint64_t http_connections, http_bytes;
 };
 
-enum source { CORE, LOOP, OUTBOUND, WORK, BATCHES, HTTP, PROCESS, NOW, SOURCES };
+enum place { CORE, LOOP, OUTBOUND, WORK, BATCHES, HTTP, PROCESS, NOW, SOURCES };
 
 /* A list of series, each with a label of its own. */
 typedef void series_fn(struct buf *out, const char *name, const struct api *api);
@@ -59,7 +63,7 @@ struct row {
     const char *name; /* NULL: another series of the family above */
     enum exposition_type type;
     const char *help;
-    enum source source;
+    enum place source;
     size_t offset; /* of a uint64_t, in a histogram's row of a struct hist */
     struct exposition_label label;
     enum exposition_unit unit;
@@ -98,6 +102,22 @@ static void write_attempts(struct buf *out, const char *name, const struct api *
     for (int error = OUTBOUND_OK + 1; error < OUTBOUND_CANCELLED; error++)
         series(out, name, "class", outbound_error_name((enum outbound_error)error),
                stats->attempts_error[error]);
+}
+
+/* Names of sources have no '_' at their beginning, so "_others" is none. */
+static void write_sources(struct buf *out, const char *name, const struct api *api)
+{
+    const struct sources *sources = source_store_sources(api->core->sources);
+    for (int i = 0; i < SOURCE_OUTCOMES; i++) {
+        struct exposition_label outcome = {"outcome", source_outcome_name((enum source_outcome)i)};
+        const struct source *source = sources_next(sources, SLICE_NULL);
+        for (; source; source = sources_next(sources, slice_str(source->name)))
+            if (source->counts->labelled)
+                exposition_sample_pair(out, name, (struct exposition_label){"source", source->name},
+                                       outcome, source->counts->by_outcome[i]);
+        exposition_sample_pair(out, name, (struct exposition_label){"source", "_others"}, outcome,
+                               sources_others(sources, (enum source_outcome)i));
+    }
 }
 
 /* ---- Buckets -------------------------------------------------------------------------------- */
@@ -145,8 +165,11 @@ static const struct row rows[] = {
     {"trotline_events_accepted_total", COUNTER, "Events stored and answered with 202.",
      CORE(events[PUBLISH_ACCEPTED])},
     {"trotline_events_deduplicated_total", COUNTER,
-     "Events answered with an earlier event's id, because of their idempotency key.",
+     "Events answered with an earlier event's id, because of their key.",
      CORE(events[PUBLISH_DUPLICATE])},
+    {"trotline_events_repeated_total", COUNTER,
+     "Duplicates that a source received and that were stored all the same, marked.",
+     CORE(events[PUBLISH_REPEATED])},
     {"trotline_events_rejected_total", COUNTER, "Events refused, by the error code of the answer.",
      .series = write_rejections},
     {"trotline_publish_duration_seconds", HISTOGRAM,
@@ -160,6 +183,15 @@ static const struct row rows[] = {
     {"trotline_http_connections", GAUGE, "Open connections to the API.", NOW(http_connections)},
     {"trotline_http_buffered_bytes", GAUGE,
      "Memory held by requests that are being received or answered.", NOW(http_bytes)},
+
+    /* Received from third parties. */
+    {"trotline_sources", GAUGE, "Sources configured.", NOW(sources)},
+    {"trotline_source_requests_total", COUNTER,
+     "Requests to sources, by what became of them; sources beyond the first hundred are counted "
+     "together, as _others.",
+     .series = write_sources},
+    {"trotline_source_unknown_total", COUNTER, "Requests to sources that do not exist.",
+     NOW(sources_unknown)},
 
     /* Deliveries and attempts. */
     {"trotline_deliveries_total", COUNTER,
@@ -349,6 +381,8 @@ static struct now look(const struct api *api)
         .schedule_lag_ms = schedule_lag_ms(core->schedule),
         .endpoints_active = active,
         .endpoints_disabled = endpoints - active,
+        .sources = sources_count(source_store_sources(core->sources)),
+        .sources_unknown = sources_unknown(source_store_sources(core->sources)),
         .redis_up = store_ready(core->store),
         .redis_calls = store_pending(core->store),
         .redis_bytes = store_pending_bytes(core->store),

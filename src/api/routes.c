@@ -6,7 +6,9 @@
 #include "api/health.h"
 #include "api/jobs.h"
 #include "api/log_levels.h"
+#include "api/receive.h"
 #include "api/replicas.h"
+#include "api/sources.h"
 #include "api/test_send.h"
 #include "api/webhooks.h"
 
@@ -32,6 +34,15 @@ const struct route api_routes[] = {
     {HTTP_GET, "/api/jobs", jobs_list, ROUTE_QUERY},
     {HTTP_GET, "/api/jobs/{id}", jobs_get, 0},
     {HTTP_DELETE, "/api/jobs/{id}", jobs_delete, 0},
+    {HTTP_POST, "/api/sources", sources_api_create, ROUTE_JSON},
+    {HTTP_GET, "/api/sources", sources_api_list, ROUTE_QUERY},
+    {HTTP_GET, "/api/sources/{id}", sources_api_read, 0},
+    {HTTP_PUT, "/api/sources/{id}", sources_api_put, ROUTE_JSON},
+    {HTTP_DELETE, "/api/sources/{id}", sources_api_delete, 0},
+    {HTTP_POST, "/in/{id}", receive, ROUTE_OPEN},
+    {HTTP_PUT, "/in/{id}", receive, ROUTE_OPEN},
+    {HTTP_GET, "/in/{id}", receive, ROUTE_OPEN},
+    {HTTP_OPTIONS, "/in/{id}", receive, ROUTE_OPEN},
     {HTTP_GET, "/api/replicas", replicas_list, ROUTE_UNLOADED},
     {HTTP_GET, "/api/log", log_levels_read, ROUTE_UNLOADED},
     {HTTP_PUT, "/api/log", log_levels_put, ROUTE_JSON | ROUTE_UNLOADED},

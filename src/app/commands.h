@@ -6,6 +6,8 @@ int check_config_command(int argc, char **argv);
 int serve_command(int argc, char **argv);
 int send_command(int argc, char **argv);
 int sink_command(int argc, char **argv);
+int source_command(int argc, char **argv);
+int verify_command(int argc, char **argv);
 int version_command(int argc, char **argv);
 
 #endif

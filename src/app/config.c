@@ -9,7 +9,6 @@
  */
 #include "app/config.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "app/cli.h"
 #include "app/config_file.h"
 #include "app/config_option.h"
+#include "base/env.h"
 #include "base/parse.h"
 #include "base/suggest.h"
 #include "net/redis_conn.h"
@@ -131,72 +131,6 @@ static enum status set_defaults(struct config *config, struct buf *errors)
     return ST_OK;
 }
 
-/* ---- ${NAME} --------------------------------------------------------------------------------- */
-
-/* Appends what "${NAME}", which `text` starts with, stands for, and returns its length; 0 with a
- * reason when there is no such thing. */
-static size_t add_variable(const char *text, struct buf *out, struct buf *reason)
-{
-    char name[128];
-    size_t len = 0;
-    while (isalnum((unsigned char)text[2 + len]) || text[2 + len] == '_')
-        len++;
-    if (len == 0 || len >= sizeof(name) || text[2 + len] != '}' ||
-        isdigit((unsigned char)text[2])) {
-        buf_add_str(reason, "\"${\" must be followed by the name of an environment variable and "
-                            "\"}\"; write \"$${\" for the characters themselves");
-        return 0;
-    }
-    memcpy(name, text + 2, len);
-    name[len] = '\0';
-    const char *value = getenv(name);
-    if (!value) {
-        buf_addf(reason, "the environment variable %s is not set", name);
-        return 0;
-    }
-    buf_add_str(out, value);
-    return len + 3;
-}
-
-/* Copies `text` with ${NAME} and $$ replaced. The result is the caller's. */
-static enum status substitute(const char *text, char **result, struct buf *reason)
-{
-    struct buf out;
-    buf_init(&out, LIMIT_CONFIG_VALUE_BYTES + 1);
-    while (*text) {
-        size_t plain = strcspn(text, "$");
-        buf_add(&out, text, plain);
-        text += plain;
-        if (text[0] == '\0')
-            break;
-        size_t used = 2;
-        if (text[1] == '$') {
-            buf_add_char(&out, '$');
-        } else if (text[1] == '{') {
-            used = add_variable(text, &out, reason);
-        } else {
-            buf_add_str(reason, "\"$\" stands for an environment variable, \"${NAME}\"; write "
-                                "\"$$\" for the character itself");
-            used = 0;
-        }
-        if (used == 0) {
-            buf_free(&out);
-            return ST_RANGE;
-        }
-        text += used;
-    }
-    buf_add_char(&out, '\0');
-    enum status status = buf_status(&out);
-    if (status != ST_OK) {
-        buf_free(&out);
-        if (status == ST_LIMIT)
-            buf_addf(reason, "longer than %d bytes", LIMIT_CONFIG_VALUE_BYTES);
-        return status == ST_LIMIT ? ST_RANGE : status;
-    }
-    *result = out.ptr;
-    return ST_OK;
-}
-
 /* ---- The file -------------------------------------------------------------------------------- */
 
 static void free_items(char **items, size_t count)
@@ -220,7 +154,7 @@ static enum status apply_text(struct config *config, const struct config_option 
     enum status status = ST_OK;
     size_t count = 0;
     while (status == ST_OK && count < text.count) {
-        status = substitute(text.items[count], &items[count], &reason);
+        status = env_expand(text.items[count], LIMIT_CONFIG_VALUE_BYTES, &items[count], &reason);
         if (status == ST_OK)
             count++;
     }

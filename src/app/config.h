@@ -86,6 +86,10 @@ struct config {
         uint64_t timeout_ms;
     } ingest;
     struct {
+        char *dir;                             /* "": none */
+        struct config_strings trusted_proxies; /* CIDRs, each checked */
+    } sources;
+    struct {
         uint64_t ttl_ms;
         uint64_t max_keys;
     } idempotency;

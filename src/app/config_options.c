@@ -9,11 +9,9 @@
  */
 #include "app/config_option.h"
 
-#include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "app/config_valid.h"
 #include "base/log_levels.h"
 #include "net/netguard.h"
 
@@ -34,84 +32,6 @@ static const char *const outbound_route_names[] = {"auto", "plain", NULL};
 static const char *const outbound_tls_names[] = {"openssl", "libcurl", NULL};
 static const char *const log_format_names[] = {"logfmt", "json", NULL};
 static const char *const log_level_names[] = {"error", "warn", "info", "debug", NULL};
-
-static bool valid_not_empty(const char *text)
-{
-    return text[0] != '\0';
-}
-
-static bool valid_worker_listen(const char *text)
-{
-    struct address address;
-    return text[0] == '\0' || address_parse(text, &address) == ST_OK;
-}
-
-static bool valid_redis(const char *text)
-{
-    return strcmp(text, "embedded") == 0 ||
-           (strncasecmp(text, "redis://", 8) == 0 && text[8] != '\0') ||
-           (strncasecmp(text, "sentinel://", 11) == 0 && text[11] != '\0') ||
-           (strncmp(text, "unix:", 5) == 0 && text[5] != '\0');
-}
-
-/* A Redis hash tag is added behind it, so braces of its own would move all keys to one slot. */
-static bool valid_key_prefix(const char *text)
-{
-    size_t len = strlen(text);
-    for (size_t i = 0; i < len; i++) {
-        if (!isalnum((unsigned char)text[i]) && !strchr("_-.", text[i]))
-            return false;
-    }
-    return len >= 1 && len <= 32;
-}
-
-/* It travels in an Authorization header (RFC 6750 section 2.1: b64token), and a short one can be
- * guessed. */
-static bool valid_api_key(const char *text)
-{
-    size_t len = strlen(text);
-    for (size_t i = 0; i < len; i++) {
-        if (!isalnum((unsigned char)text[i]) && !strchr("-._~+/=", text[i]))
-            return false;
-    }
-    return len >= 16 && len <= 512;
-}
-
-/* What the guard will take when the server starts. */
-static bool valid_cidr(const char *text)
-{
-    struct netguard guard = {.allow_count = 0};
-    return strchr(text, '/') && netguard_add_cidr(&guard, slice_str(text)) == ST_OK;
-}
-
-static bool valid_log_level(const char *text)
-{
-    struct log_levels levels = {.count = 0};
-    return log_levels_add(&levels, slice_str(text)) == ST_OK;
-}
-
-/* A header's value without the characters that could end it. RFC 9110 section 5.5. */
-static bool valid_header_value(const char *text)
-{
-    size_t len = strlen(text);
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] > 0x7e)
-            return false;
-    }
-    return len <= 256 && (len == 0 || (text[0] != ' ' && text[len - 1] != ' '));
-}
-
-static bool valid_proxy(const char *text)
-{
-    static const char *const schemes[] = {"http://",    "https://",  "socks4://",
-                                          "socks4a://", "socks5://", "socks5h://"};
-    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-        size_t len = strlen(schemes[i]);
-        if (strncasecmp(text, schemes[i], len) == 0)
-            return text[len] != '\0';
-    }
-    return text[0] == '\0';
-}
 
 #define FIELD(member) .offset = offsetof(struct config, member)
 
@@ -135,7 +55,7 @@ const struct config_option config_options[] = {
      .type = CONFIG_TYPE_STRING,
      FIELD(worker_listen),
      .fallback = "",
-     .valid = valid_worker_listen,
+     .valid = config_valid_worker_listen,
      .form = "empty, or " ADDRESS_FORM,
      .help = "With several workers: where each of them listens besides, for itself, so that "
              "Prometheus reaches every one: worker 1 on this port, worker 2 on the next, and so on "
@@ -144,7 +64,7 @@ const struct config_option config_options[] = {
      .type = CONFIG_TYPE_STRING,
      FIELD(redis),
      .fallback = "embedded",
-     .valid = valid_redis,
+     .valid = config_valid_redis,
      .form = "embedded, redis://[USER:PASSWORD@]HOST[:PORT][/DB], unix:PATH or "
              "sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/MASTER-NAME[/DB]",
      .help = "Where events are stored: \"embedded\" starts a private redis-server that keeps its "
@@ -155,7 +75,7 @@ const struct config_option config_options[] = {
      .type = CONFIG_TYPE_STRING,
      FIELD(data),
      .fallback = "./data",
-     .valid = valid_not_empty,
+     .valid = config_valid_not_empty,
      .form = "a directory",
      .help = "Directory of what must survive a restart: the first API key and the embedded Redis. "
              "It is created when missing."},
@@ -169,7 +89,7 @@ const struct config_option config_options[] = {
      .type = CONFIG_TYPE_STRING,
      FIELD(key_prefix),
      .fallback = "tl",
-     .valid = valid_key_prefix,
+     .valid = config_valid_key_prefix,
      .form = "1 to 32 letters, digits, \"_\", \"-\" or \".\"",
      .help = "First part of every Redis key, so that several gateways can share one Redis."},
     {.name = "durability",
@@ -190,7 +110,7 @@ const struct config_option config_options[] = {
      FIELD(api_keys),
      .fallback = "",
      .max = 256,
-     .valid = valid_api_key,
+     .valid = config_valid_api_key,
      .form = "16 to 512 letters, digits or \"-._~+/=\"",
      .help = "API keys that are taken besides the one in the data directory's file api-key. "
              "Better taken from the environment: [\"${TROTLINE_KEY}\"].",
@@ -234,7 +154,7 @@ const struct config_option config_options[] = {
      FIELD(log.levels),
      .fallback = "",
      .max = LOG_COMPONENTS_MAX,
-     .valid = valid_log_level,
+     .valid = config_valid_log_level,
      .form = "COMPONENT=LEVEL such as delivery=debug; the components are in GET /api/log",
      .help = "Levels of single components, which is what the first part of an event's name says. "
              "PUT /api/log changes them while the server runs."},
@@ -342,6 +262,24 @@ const struct config_option config_options[] = {
      .max = 10 * MINUTES,
      .help = "When Redis has not confirmed an event after this long, its producer is answered with "
              "503 outcome_unknown."},
+
+    {.name = "sources.dir",
+     .type = CONFIG_TYPE_STRING,
+     FIELD(sources.dir),
+     .fallback = "",
+     .help = "Directory of sources (*.yaml), third parties whose webhooks are received at "
+             "/in/NAME. They go before those of the same name that were made through the API, and "
+             "are the same on every replica. Empty: none."},
+    {.name = "sources.trustedProxies",
+     .type = CONFIG_TYPE_STRING_LIST,
+     FIELD(sources.trusted_proxies),
+     .fallback = "",
+     .max = LIMIT_SOURCE_NETWORKS,
+     .valid = config_valid_cidr,
+     .form = "a network such as 10.1.0.0/16 or fd00:1::/32",
+     .help = "Networks of the proxies in front of this server. Who comes from there is who "
+             "X-Forwarded-For names: its right-most address that is no trusted proxy. It matters "
+             "to sources with allowedNetworks."},
 
     {.name = "idempotency.ttl",
      .type = CONFIG_TYPE_DURATION,
@@ -472,14 +410,14 @@ const struct config_option config_options[] = {
      FIELD(outbound.allow),
      .fallback = "",
      .max = NETGUARD_NETS_MAX,
-     .valid = valid_cidr,
+     .valid = config_valid_cidr,
      .form = "a network such as 10.1.0.0/16 or fd00::/8",
      .help = "Private networks that endpoints may be in although \"dev\" is off."},
     {.name = "outbound.userAgent",
      .type = CONFIG_TYPE_STRING,
      FIELD(outbound.user_agent),
      .fallback = "Trotline/" TROTLINE_VERSION,
-     .valid = valid_header_value,
+     .valid = config_valid_header_value,
      .form = "at most 256 printable ASCII characters",
      .help = "The header User-Agent of every delivery."},
     {.name = "outbound.caFile",
@@ -491,7 +429,7 @@ const struct config_option config_options[] = {
      .type = CONFIG_TYPE_STRING,
      FIELD(outbound.proxy),
      .fallback = "",
-     .valid = valid_proxy,
+     .valid = config_valid_proxy,
      .form = "a URL that starts with http://, https://, socks4://, socks4a://, socks5:// or "
              "socks5h://",
      .help = "Proxy of all deliveries. Empty: none; the environment's http_proxy is not used."},

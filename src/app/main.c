@@ -19,6 +19,8 @@ static const struct command {
     {"serve", "run the gateway", serve_command},
     {"sink", "receive, verify and print deliveries", sink_command},
     {"send", "publish one event", send_command},
+    {"source", "list, change and try sources of received webhooks", source_command},
+    {"verify", "explain why a captured request verifies, or not", verify_command},
     {"check-config", "check a configuration, or print all options", check_config_command},
     {"version", "versions of trotline and its libraries", version_command},
     {"help", "this, or the --help of a subcommand", help_command},

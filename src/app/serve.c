@@ -47,6 +47,8 @@
 #include "base/rng.h"
 #include "core/archive.h"
 #include "core/replica.h"
+#include "core/source_file.h"
+#include "core/source_store.h"
 #include "core/store.h"
 #include "net/signals.h"
 
@@ -73,6 +75,7 @@ struct serve {
     struct scheme_set *schemes;
     struct netguard guard;
     struct endpoint_rules rules;
+    struct source_rules source_rules;
     struct registry *registry;
     struct outbound *outbound;
     struct core *core;
@@ -327,11 +330,13 @@ static bool start_core(struct serve *serve, struct buf *error)
     struct core_options options;
     snprintf(serve->incarnation, sizeof(serve->incarnation), "%016llx",
              (unsigned long long)rng_u64());
-    if (!start_redis(serve, &store, error))
+    if (!start_redis(serve, &store, error) ||
+        serve_source_rules(serve->config, serve->schemes, &serve->source_rules, error) != ST_OK)
         return false;
     serve_rules(serve->config, serve->schemes, &serve->guard, &serve->rules);
     serve_outbound_options(serve->config, &serve->guard, &outbound);
     serve_core_options(serve->config, &options);
+    options.source_rules = &serve->source_rules;
     options.others_dead |= serve->worker.first;
     serve->registry = registry_new(&serve->rules);
     store.confirm = options.confirm;
@@ -345,6 +350,22 @@ static bool start_core(struct serve *serve, struct buf *error)
     if (!serve->core)
         buf_add_str(error, "out of memory, or outbound.caFile cannot be read");
     return serve->core != NULL;
+}
+
+/* Before those that Redis has, so that files go before them. */
+static bool start_sources(struct serve *serve, struct buf *error)
+{
+    char text[512];
+    struct sources *sources = source_store_sources(serve->core->sources);
+    const char *dir = serve->config->sources.dir;
+    if (!dir[0])
+        return true;
+    if (source_file_load(&serve->source_rules, sources, dir, text, sizeof(text)) != ST_OK) {
+        buf_add_str(error, text);
+        return false;
+    }
+    log_info("sources.read", "count=%zu", sources_count(sources));
+    return true;
 }
 
 /* Behind the core, whose hooks end what the lines are about. */
@@ -438,7 +459,7 @@ static bool start(struct serve *serve, struct buf *error)
     bool owned = serve->worker.number == 0; /* a worker's is its parent's */
     if (!serve_open_data(serve->config, owned, &serve->api_key, &serve->key_made, error) ||
         !start_auth(serve, error) || !start_schemes(serve, error) || !start_core(serve, error) ||
-        !start_archive(serve, error) || !start_http(serve, error))
+        !start_sources(serve, error) || !start_archive(serve, error) || !start_http(serve, error))
         return false;
     reactor_add_hook(serve->reactor, "serve", on_turn, serve);
     if (serve->config->dev)
@@ -457,6 +478,7 @@ static void finish(struct serve *serve)
     archive_free(serve->archive, WRITTEN_MS);
     outbound_free(serve->outbound);
     registry_free(serve->registry);
+    free(serve->source_rules.trusted_proxies.items);
     scheme_set_free(serve->schemes);
     auth_free(serve->auth);
     redis_server_stop(serve->redis);

@@ -6,6 +6,7 @@
 #include "app/worker.h"
 #include "core/core.h"
 #include "core/endpoint_config.h"
+#include "core/source_document.h"
 #include "net/http_server.h"
 #include "net/netguard.h"
 #include "net/outbound.h"
@@ -22,6 +23,12 @@ MUST_CHECK enum status serve_guard(const struct config *config, struct netguard 
                                    struct buf *error);
 void serve_rules(const struct config *config, const struct scheme_set *schemes,
                  const struct netguard *guard, struct endpoint_rules *rules);
+
+/* To be freed by the caller: trusted_proxies.items. ST_RANGE with a sentence in `error`; ST_NOMEM.
+ */
+MUST_CHECK enum status serve_source_rules(const struct config *config,
+                                          const struct scheme_set *schemes,
+                                          struct source_rules *rules, struct buf *error);
 
 /* Is the Redis a child of ours? */
 bool serve_redis_is_embedded(const struct config *config);

@@ -1,6 +1,7 @@
 /* serve_options.c - from the configuration to what each module takes. */
 #include "app/serve.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -178,4 +179,30 @@ void serve_rules(const struct config *config, const struct scheme_set *schemes,
     };
     for (size_t i = 0; i < config->retry.schedule.count; i++)
         rules->default_retry.steps_ms[i] = config->retry.schedule.ms[i];
+}
+
+/* What cannot become an event need not be received. */
+enum status serve_source_rules(const struct config *config, const struct scheme_set *schemes,
+                               struct source_rules *rules, struct buf *error)
+{
+    const struct config_strings *given = &config->sources.trusted_proxies;
+    *rules = (struct source_rules){
+        .schemes = schemes,
+        .body_bytes_max = smaller(config->ingest.max_event_bytes, config->http.max_body_bytes)};
+    if (given->count == 0)
+        return ST_OK;
+    struct network *networks = calloc(given->count, sizeof(*networks));
+    if (!networks) {
+        buf_add_str(error, "out of memory");
+        return ST_NOMEM;
+    }
+    rules->trusted_proxies.items = networks;
+    for (size_t i = 0; i < given->count; i++) {
+        if (network_parse(slice_str(given->items[i]), &networks[i]) != ST_OK) {
+            buf_addf(error, "sources.trustedProxies: \"%s\" is no network", given->items[i]);
+            return ST_RANGE;
+        }
+        rules->trusted_proxies.count++;
+    }
+    return ST_OK;
 }

@@ -17,6 +17,7 @@
 #include "app/cli.h"
 #include "app/commands.h"
 #include "app/fraction.h"
+#include "app/scheme_choice.h"
 #include "app/sink_view.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -25,7 +26,6 @@
 #include "base/map.h"
 #include "base/parse.h"
 #include "base/rng.h"
-#include "base/suggest.h"
 #include "net/http_server.h"
 #include "net/signals.h"
 
@@ -39,7 +39,19 @@ enum {
     RETRY_AFTER_MAX = 64
 };
 
-enum { LISTEN, SECRET, SCHEME, SCHEMES, STATUS, DELAY, FAIL_RATIO, RETRY_AFTER, AS_JSON, QUIET };
+enum {
+    LISTEN,
+    SECRET,
+    SCHEME,
+    SCHEMES,
+    URL,
+    STATUS,
+    DELAY,
+    FAIL_RATIO,
+    RETRY_AFTER,
+    AS_JSON,
+    QUIET
+};
 enum { OPTIONS = QUIET + 1 };
 
 static const struct cli_option options[OPTIONS] = {
@@ -49,10 +61,13 @@ static const struct cli_option options[OPTIONS] = {
         {"secret", "SECRET",
          "What deliveries are verified with, as the gateway showed it. May be given up to 11 "
          "times; one of them must fit. Default: none, nothing is verified."},
-    [SCHEME] = {"scheme", "NAME",
-                "The wire format: standard, svix, event, guide, basic, or one of --schemes. "
-                "Default: standard."},
+    [SCHEME] =
+        {"scheme", "NAME",
+         "The wire format: one that is built in, such as standard or github, or one of --schemes. "
+         "Default: standard."},
     [SCHEMES] = {"schemes", "DIR", "Directory of further schemes (*.yaml). Default: none."},
+    [URL] = {"url", "URL",
+             "The public URL that senders were given, where the scheme signs it. Default: none."},
     [STATUS] = {"status", "N", "Answer every request with this, 200 to 599. Default: 200."},
     [DELAY] = {"delay", "DURATION",
                "Wait this long before each answer, such as 250ms or 5s, up to 1h. Default: 0s."},
@@ -89,7 +104,7 @@ struct sink {
     struct address listen;
     const char *secrets[LIMIT_SECRETS];
     size_t secret_count;
-    const char *scheme_name, *scheme_dir, *retry_after;
+    const char *scheme_name, *scheme_dir, *url, *retry_after;
     int status;
     uint64_t delay_ms;
     double fail_ratio;
@@ -97,7 +112,6 @@ struct sink {
 
     struct scheme_set *schemes;
     const struct scheme *scheme;
-    struct sink_names names;
     struct signer_key *keys[LIMIT_SECRETS];
     size_t key_count;
 
@@ -175,6 +189,9 @@ static void take_option(struct sink *sink, int option, const char *value, struct
     case SCHEMES:
         sink->scheme_dir = value;
         break;
+    case URL:
+        sink->url = value;
+        break;
     case STATUS:
         take_status(sink, value, errors);
         break;
@@ -208,35 +225,6 @@ static bool parse_arguments(struct sink *sink, int argc, char **argv, struct buf
             take_option(sink, found, value, errors);
     }
     return errors->len == 0;
-}
-
-static bool find_scheme(struct sink *sink, struct buf *errors)
-{
-    char error[512];
-    sink->schemes = scheme_set_new();
-    if (!sink->schemes) {
-        buf_add_str(errors, "not enough memory\n");
-        return false;
-    }
-    if (sink->scheme_dir &&
-        scheme_set_load_dir(sink->schemes, sink->scheme_dir, error, sizeof(error)) != ST_OK) {
-        buf_addf(errors, "--schemes: %s\n", error);
-        return false;
-    }
-    sink->scheme = scheme_find(sink->schemes, slice_str(sink->scheme_name));
-    if (sink->scheme)
-        return true;
-    struct suggest suggest = {.word = sink->scheme_name};
-    for (size_t i = 0; i < scheme_count(sink->schemes); i++)
-        suggest_add(&suggest, scheme_name(scheme_at(sink->schemes, i)));
-    buf_addf(errors, "--scheme: there is no \"%s\"", sink->scheme_name);
-    if (suggest.best)
-        buf_addf(errors, "; did you mean \"%s\"?", suggest.best);
-    buf_add_str(errors, suggest.best ? " There are" : "; there are");
-    for (size_t i = 0; i < scheme_count(sink->schemes); i++)
-        buf_addf(errors, "%s %s", i ? "," : "", scheme_name(scheme_at(sink->schemes, i)));
-    buf_add_char(errors, '\n');
-    return false;
 }
 
 static bool make_keys(struct sink *sink, struct buf *errors)
@@ -321,24 +309,10 @@ static bool see(struct sink *sink, struct slice id)
     return false;
 }
 
-static struct slice on_header(void *arg, struct slice name)
+/* Id or type, or SLICE_NULL. */
+static struct slice name_of(bool found, const struct buf *text)
 {
-    const struct http_request *request = arg;
-    if (http_request_header_count(request, name) != 1)
-        return SLICE_NULL;
-    return http_request_header(request, name);
-}
-
-static enum scheme_verdict verify(const struct sink *sink, struct http_request *request,
-                                  uint64_t now_ms)
-{
-    const struct scheme_request to_judge = {
-        .body = http_request_body(request),
-        .header = on_header,
-        .header_arg = request,
-        .now_ms = now_ms,
-    };
-    return scheme_verify(sink->scheme, &to_judge, sink->keys, sink->key_count);
+    return found ? buf_slice(text) : SLICE_NULL;
 }
 
 static void count(struct sink *sink, const struct sink_view *view)
@@ -377,10 +351,25 @@ static void on_request(void *arg, struct http_request *request)
         .checked = sink->key_count > 0,
     };
     view.headers = http_request_headers(request, &view.header_count);
-    view.id = sink_find(sink->names.id_header, sink->names.id_member, &view, &id_text);
-    view.type = sink_find(sink->names.type_header, sink->names.type_member, &view, &type_text);
+    struct received_header headers[LIMIT_HTTP_HEADERS];
+    for (size_t i = 0; i < view.header_count; i++)
+        headers[i] = (struct received_header){view.headers[i].name, view.headers[i].value};
+    const struct received received = {
+        .method = view.method,
+        .path = view.path,
+        .query = http_request_query(request),
+        .headers = headers,
+        .header_count = view.header_count,
+        .body = view.body,
+        .public_url = slice_str(sink->url),
+        .now_ms = view.at_ms,
+    };
+    view.id = name_of(scheme_event_id(sink->scheme, NULL, &received, &id_text), &id_text);
+    view.type = name_of(scheme_event_type(sink->scheme, NULL, &received, &type_text), &type_text);
     view.seen_before = view.id.ptr && see(sink, view.id);
-    view.verdict = view.checked ? verify(sink, request, view.at_ms) : VERIFY_NO_SIGNATURE;
+    view.verdict = VERIFY_NO_SIGNATURE;
+    if (view.checked)
+        view.verdict = scheme_verify(sink->scheme, &received, sink->keys, sink->key_count, NULL);
     view.status = rng_unit(&sink->rng) < sink->fail_ratio ? 500 : sink->status;
     count(sink, &view);
     print(sink, &view);
@@ -469,13 +458,14 @@ static int run(struct sink *sink, int argc, char **argv)
 {
     struct buf errors, line;
     buf_init(&errors, 16 * 1024);
-    if (!parse_arguments(sink, argc, argv, &errors) || !find_scheme(sink, &errors) ||
-        !make_keys(sink, &errors))
+    bool good = parse_arguments(sink, argc, argv, &errors);
+    if (good)
+        sink->schemes = scheme_choice_load(sink->scheme_dir, &errors);
+    if (sink->schemes)
+        sink->scheme = scheme_choose(sink->schemes, sink->scheme_name, &errors);
+    if (!sink->scheme || !make_keys(sink, &errors))
         return cli_fail(&errors, argv[0], CLI_EXIT_USAGE);
-    enum status learnt = sink_names_learn(sink->scheme, &sink->names);
-    if (learnt != ST_OK)
-        buf_addf(&errors, "the scheme cannot sign: %s\n", status_text(learnt));
-    if (learnt != ST_OK || !start(sink, &errors))
+    if (!start(sink, &errors))
         return cli_fail(&errors, argv[0], CLI_EXIT_FAILED);
 
     buf_init(&line, 256);

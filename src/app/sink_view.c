@@ -1,8 +1,4 @@
-/* sink_view.c - see sink_view.h.
- *
- * Schemes are data, so the sink does not know that Standard Webhooks calls the id "webhook-id". It
- * lets the scheme write an event with a known id and type once, and looks for them.
- */
+/* sink_view.c - see sink_view.h. */
 #include "app/sink_view.h"
 
 #include <stdio.h>
@@ -12,117 +8,7 @@
 #include "base/json_scan.h"
 #include "base/timefmt.h"
 
-enum { SHOWN_BODY_BYTES = 4096, MEMBERS_MAX = 64, INDENT = 4 };
-
-/* ---- Names ----------------------------------------------------------------------------------- */
-
-static const char probe_id[] = "probe-id";
-static const char probe_type[] = "probe.type";
-
-static void keep_name(char out[SINK_NAME_BYTES], struct slice name)
-{
-    (void)snprintf(out, SINK_NAME_BYTES, "%.*s", SLICE_ARGS(name));
-}
-
-/* `lines` holds "Name: value" and a NUL, `count` times. */
-static void learn_headers(struct sink_names *names, const char *lines, size_t count)
-{
-    for (size_t i = 0; i < count; i++, lines += strlen(lines) + 1) {
-        const char *colon = strstr(lines, ": ");
-        if (!colon)
-            continue;
-        struct slice name = slice_of(lines, (size_t)(colon - lines));
-        if (strcmp(colon + 2, probe_id) == 0)
-            keep_name(names->id_header, name);
-        if (strcmp(colon + 2, probe_type) == 0)
-            keep_name(names->type_header, name);
-    }
-}
-
-static bool is_quoted(struct slice json, const char *text)
-{
-    return json.len == strlen(text) + 2 && memcmp(json.ptr + 1, text, json.len - 2) == 0;
-}
-
-static void learn_body(struct sink_names *names, struct slice body)
-{
-    struct json_member members[MEMBERS_MAX];
-    size_t count;
-    if (json_members(body, members, MEMBERS_MAX, &count, NULL) != ST_OK)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        if (is_quoted(members[i].value, probe_id))
-            keep_name(names->id_member, members[i].name);
-        if (is_quoted(members[i].value, probe_type))
-            keep_name(names->type_member, members[i].name);
-    }
-}
-
-enum status sink_names_learn(const struct scheme *scheme, struct sink_names *names)
-{
-    const struct scheme_event event = {
-        .id = slice_str(probe_id), .type = slice_str(probe_type), .data = SLICE("{}")};
-    struct buf secret, body_text, lines;
-    struct signer_key *key = NULL;
-    size_t count = 0;
-    buf_init(&secret, 1024);
-    buf_init(&body_text, 64 * 1024);
-    buf_init(&lines, 64 * 1024);
-    *names = (struct sink_names){.id_header = ""};
-
-    enum status status = scheme_secret_generate(scheme, &secret);
-    if (status == ST_OK)
-        status = scheme_secret_key(scheme, buf_slice(&secret), &key, NULL);
-    struct slice body = scheme_body(scheme, &event, &body_text);
-    if (status == ST_OK)
-        status = buf_status(&body_text);
-    if (status == ST_OK)
-        status = scheme_headers(scheme, &event, body, 0, &key, 1, &lines, &count);
-    if (status == ST_OK) {
-        learn_headers(names, lines.ptr, count);
-        learn_body(names, body);
-    }
-    signer_key_free(key);
-    buf_free(&secret);
-    buf_free(&body_text);
-    buf_free(&lines);
-    return status;
-}
-
-/* The value of the only header of that name. */
-static struct slice find_header(const struct sink_view *view, const char *name)
-{
-    struct slice found = SLICE_NULL;
-    for (size_t i = 0; i < view->header_count; i++) {
-        if (!slice_eq_nocase(view->headers[i].name, slice_str(name)))
-            continue;
-        if (found.ptr)
-            return SLICE_NULL;
-        found = view->headers[i].value;
-    }
-    return found;
-}
-
-static struct slice find_member(struct slice body, const char *name, struct buf *buf)
-{
-    struct json_member members[MEMBERS_MAX];
-    size_t count;
-    if (json_members(body, members, MEMBERS_MAX, &count, NULL) != ST_OK)
-        return SLICE_NULL;
-    const struct json_member *member = json_find(members, count, slice_str(name));
-    if (!member || member->type != JSON_STRING || json_unescape(member->value, buf) != ST_OK)
-        return SLICE_NULL;
-    return buf_slice(buf);
-}
-
-struct slice sink_find(const char *header, const char *member, const struct sink_view *view,
-                       struct buf *buf)
-{
-    struct slice found = header[0] != '\0' ? find_header(view, header) : SLICE_NULL;
-    if (!found.ptr && member[0] != '\0')
-        found = find_member(view->body, member, buf);
-    return found;
-}
+enum { SHOWN_BODY_BYTES = 4096, INDENT = 4 };
 
 /* ---- Text ------------------------------------------------------------------------------------ */
 

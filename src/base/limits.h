@@ -27,27 +27,41 @@
 #define LIMIT_TYPE_BYTES            256 /* an event type; longer is 400 */
 #define LIMIT_IDEMPOTENCY_KEY_BYTES 256 /* longer is 400; only a 16-byte hash of it is kept */
 #define LIMIT_UID_BYTES             256
-#define LIMIT_URL_BYTES             2048
-#define LIMIT_DESCRIPTION_BYTES     1000
-#define LIMIT_HEADER_LIST           32                         /* custom headers of an endpoint */
-#define LIMIT_HEADER_NAME_BYTES     128                        /* one custom header's name */
-#define LIMIT_HEADER_VALUE_BYTES    4096                       /* one custom header's value */
-#define LIMIT_ENDPOINT_TYPES        64                         /* `events` of an endpoint */
-#define LIMIT_RETRY_STEPS           64                         /* entries of a retry schedule */
-#define LIMIT_RETRY_STEP_MS         (30ull * 24 * 3600 * 1000) /* 30 days: the longest step */
-#define LIMIT_RETRY_STATUSES        32 /* single statuses in a policy's retryOn */
-#define LIMIT_SECRETS               11 /* valid at once during rotation: Svix's 10 old ones and the new */
-#define LIMIT_SECRET_BYTES          1024        /* one secret, as text */
-#define LIMIT_FILTER_BYTES          (32 * 1024) /* a filter's JSON; more of any of these is 400 */
-#define LIMIT_FILTER_DEPTH          16          /* objects and lists within each other */
-#define LIMIT_FILTER_CONDITIONS     64 /* operators and bare values: each is judged for each event */
-#define LIMIT_FILTER_VALUES         512 /* that are compared with, in all lists together */
-#define LIMIT_FILTER_PATH           16  /* names in one path */
+#define LIMIT_EVENT_HEADERS_BYTES                                                                  \
+    (16 * 1024) /* kept of a received request; those behind are left out */
+#define LIMIT_URL_BYTES          2048
+#define LIMIT_DESCRIPTION_BYTES  1000
+#define LIMIT_HEADER_LIST        32                         /* custom headers of an endpoint */
+#define LIMIT_HEADER_NAME_BYTES  128                        /* one custom header's name */
+#define LIMIT_HEADER_VALUE_BYTES 4096                       /* one custom header's value */
+#define LIMIT_ENDPOINT_TYPES     64                         /* `events` of an endpoint */
+#define LIMIT_RETRY_STEPS        64                         /* entries of a retry schedule */
+#define LIMIT_RETRY_STEP_MS      (30ull * 24 * 3600 * 1000) /* 30 days: the longest step */
+#define LIMIT_RETRY_STATUSES     32 /* single statuses in a policy's retryOn */
+#define LIMIT_SECRETS            11 /* valid at once during rotation: Svix's 10 old ones and the new */
+#define LIMIT_SECRET_BYTES       1024        /* one secret, as text */
+#define LIMIT_FILTER_BYTES       (32 * 1024) /* a filter's JSON; more of any of these is 400 */
+#define LIMIT_FILTER_DEPTH       16          /* objects and lists within each other */
+#define LIMIT_FILTER_CONDITIONS  64  /* operators and bare values: each is judged for each event */
+#define LIMIT_FILTER_VALUES      512 /* that are compared with, in all lists together */
+#define LIMIT_FILTER_PATH        16  /* names in one path */
 #define LIMIT_ENDPOINT_BYTES                                                                       \
     (256 * 1024) /* an endpoint's JSON; all of the above fit; more is 413 */
 
 /* ---- Schemes -------------------------------------------------------------------------------- */
-#define LIMIT_SCHEMES 64 /* built-in and from files; one more is an error of the configuration */
+#define LIMIT_SCHEMES 256 /* built-in and from files; one more is an error of the configuration */
+
+/* ---- Sources -------------------------------------------------------------------------------- */
+#define LIMIT_SOURCES           1000 /* of files and stored ones; one more is 409 */
+#define LIMIT_SOURCES_LABELLED  100  /* with series of their own in /metrics; the first ones */
+#define LIMIT_SOURCE_NAME_BYTES 64   /* it is a part of paths, labels and event types */
+#define LIMIT_SOURCE_BYTES      (64 * 1024) /* a source's JSON; more is 413, any of these below 400 */
+#define LIMIT_SOURCE_NETWORKS   64          /* allowed ones, and trusted proxies */
+#define LIMIT_SOURCE_TYPES      32          /* content types that are taken */
+#define LIMIT_SOURCE_VARIABLES  16
+#define LIMIT_SOURCE_HEADERS    64   /* names of headers that are kept */
+#define LIMIT_SOURCE_PLACES     8    /* places where an event's id may be, and its type */
+#define LIMIT_SOURCE_REPLY      4096 /* bytes of the configured answer */
 
 /* ---- Batches -------------------------------------------------------------------------------- */
 #define LIMIT_BATCH_EVENTS     1024               /* the configuration may ask for less */

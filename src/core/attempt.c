@@ -25,11 +25,13 @@
 #include "core/schedule.h"
 #include "core/settle.h"
 #include "wire/encoding.h"
+#include "wire/event_data.h"
 
 enum {
-    LINES_MAX = LIMIT_HEADER_LIST + 16,
-    FREE_MAX = 512,        /* attempts that are kept ... */
-    KEEP_BYTES = 16 * 1024 /* ... with a body of at most so many */
+    LINES_MAX = LIMIT_HEADER_LIST + LIMIT_HTTP_HEADERS + 16,
+    BODY_BYTES_MAX = 7 * LIMIT_BATCH_BYTES, /* a character of text may take six in JSON */
+    FREE_MAX = 512,                         /* attempts that are kept ... */
+    KEEP_BYTES = 16 * 1024                  /* ... with a body of at most so many */
 };
 
 struct attempt {
@@ -55,6 +57,7 @@ struct attempts {
     size_t reserved;
     /* Of the request that is being built. */
     struct buf lines; /* "Name: value\0" ... */
+    struct buf data;  /* received data as JSON, if it is none */
     const char *line[LINES_MAX];
 };
 
@@ -72,7 +75,7 @@ static struct attempt *attempt_take(struct attempts *attempts)
         return NULL;
     list_init(&attempt->node);
     attempt->attempts = attempts;
-    buf_init(&attempt->body, 16 * 1024 * 1024);
+    buf_init(&attempt->body, BODY_BYTES_MAX);
     return attempt;
 }
 
@@ -159,35 +162,94 @@ static bool may_send(void *arg)
     return delivery->lease > 0 && !schedule_lapses(core->schedule, delivery);
 }
 
+/* Has the endpoint a header of its own by that name? */
+static bool is_custom(void *arg, struct slice name)
+{
+    const struct endpoint_config *config = arg;
+    for (size_t i = 0; i < config->header_count; i++) {
+        struct slice line = slice_str(config->header_lines[i]);
+        if (line.len > name.len && line.ptr[name.len] == ':' &&
+            slice_eq_nocase(slice_of(line.ptr, name.len), name))
+            return true;
+    }
+    return false;
+}
+
+/* What came from a third party need not be JSON. Then it is made such, for bodies to be put in. */
+static struct slice data_as_json(struct attempts *attempts, const struct event_record *record)
+{
+    if (record->data_kind == EVENT_DATA_JSON)
+        return record->data;
+    buf_clear(&attempts->data);
+    return event_data_json(record, &attempts->data);
+}
+
+/* The body was made of it, or is it; the memory that it took is not kept if it is much. */
+static enum status data_was_used(struct attempt *attempt, struct slice *body)
+{
+    struct buf *data = &attempt->attempts->data;
+    enum status status = buf_status(data);
+    if (body->ptr == data->ptr) {
+        buf_add_slice(&attempt->body, *body);
+        *body = buf_slice(&attempt->body);
+    }
+    if (data->cap > KEEP_BYTES)
+        buf_free(data);
+    return status;
+}
+
+/* Body and headers as the endpoint's scheme has them. */
+static enum status add_signed(struct attempt *attempt, const struct message *message,
+                              struct slice *body, size_t *count)
+{
+    struct attempts *attempts = attempt->attempts;
+    const struct endpoint_config *config = attempt->config;
+    const struct event_record *record = &message->record;
+    struct scheme_event event = {
+        .id = slice_str(message->id_text),
+        .type = record->type,
+        .timestamp_ms = record->timestamp_ms,
+        .data = data_as_json(attempts, record),
+        .version = record->version,
+        .source = record->source,
+    };
+    struct signer_key *keys[LIMIT_SECRETS];
+    size_t key_count = valid_keys(config, attempt->started_at_ms, keys);
+    *body = scheme_body(config->scheme, &event, &attempt->body);
+    enum status status = ST_OK;
+    if (record->data_kind != EVENT_DATA_JSON)
+        status = data_was_used(attempt, body);
+    if (status == ST_OK)
+        status = scheme_headers(config->scheme, &event, *body, attempt->started_at_ms, keys,
+                                key_count, &attempts->lines, count);
+    add_line(&attempts->lines, count, "Content-Type", SLICE("application/json"));
+    return status;
+}
+
 /* Fills in lines and body, and gives the call that sends them. */
 static enum status build(struct attempt *attempt, const struct message *message,
                          struct outbound_call *call)
 {
     struct attempts *attempts = attempt->attempts;
     struct buf *lines = &attempts->lines;
-    const struct endpoint_config *config = attempt->config;
+    struct endpoint_config *config = attempt->config;
     const struct core_options *options = &attempts->core->options;
     const struct event_record *record = &message->record;
-    struct scheme_event event = {
-        .id = slice_str(message->id_text),
-        .type = record->type,
-        .timestamp_ms = record->timestamp_ms,
-        .data = record->data,
-        .version = record->version,
-        .source = record->source,
-    };
-    struct signer_key *keys[LIMIT_SECRETS];
-    size_t key_count = valid_keys(config, attempt->started_at_ms, keys);
+    struct slice body = record->data;
+    enum status status = ST_OK;
     size_t count = 0;
     buf_clear(lines);
     buf_clear(&attempt->body);
-    struct slice body = scheme_body(config->scheme, &event, &attempt->body);
-    enum status status = scheme_headers(config->scheme, &event, body, attempt->started_at_ms, keys,
-                                        key_count, lines, &count);
+    if (scheme_passes_through(config->scheme))
+        scheme_original_headers(slice_str(message->id_text), record, is_custom, config, lines,
+                                &count);
+    else
+        status = add_signed(attempt, message, &body, &count);
     if (status != ST_OK)
         return status;
-    add_line(lines, &count, "Content-Type", SLICE("application/json"));
     add_trace(lines, &count, message);
+    if (record->duplicate_of.ptr)
+        add_line(lines, &count, "Trotline-Duplicate-Of", record->duplicate_of);
     if (buf_status(lines) != ST_OK || buf_status(&attempt->body) != ST_OK)
         return ST_NOMEM;
     if (count + config->header_count > LINES_MAX)
@@ -372,6 +434,7 @@ struct attempts *attempts_new(struct core *core)
     list_init(&attempts->probing);
     list_init(&attempts->free);
     buf_init(&attempts->lines, 256 * 1024);
+    buf_init(&attempts->data, BODY_BYTES_MAX);
     return attempts;
 }
 
@@ -394,5 +457,6 @@ void attempts_free(struct attempts *attempts)
         attempt_destroy(CONTAINER_OF(node, struct attempt, node));
     }
     buf_free(&attempts->lines);
+    buf_free(&attempts->data);
     free(attempts);
 }

@@ -31,6 +31,7 @@
 #include "core/replica.h"
 #include "core/schedule.h"
 #include "core/settle.h"
+#include "core/source_store.h"
 #include "core/takeover.h"
 #include "core/under_way.h"
 
@@ -156,13 +157,14 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->clear = clear_new(core);
     core->jobs = jobs_new(core);
     core->endpoints = endpoint_store_new(core);
+    core->sources = source_store_new(core);
     core->health = health_store_new(core);
     core->notice = notice_new(core);
     if (!core->lanes || !core->reload || !core->channel || !core->publish || !core->gate ||
         !core->journal || !core->dispatch || !core->attempts || !core->settle || !core->entries ||
         !core->schedule || !core->claims || !core->under_way || !core->replica || !core->takeover ||
         !core->lane_tell || !core->adoption || !core->mailbox || !core->history || !core->clear ||
-        !core->endpoints || !core->jobs || !core->health || !core->notice) {
+        !core->endpoints || !core->sources || !core->jobs || !core->health || !core->notice) {
         core_free(core);
         return NULL;
     }
@@ -194,6 +196,7 @@ void core_free(struct core *core)
     settle_free(core->settle);
     channel_free(core->channel);
     endpoint_store_free(core->endpoints);
+    source_store_free(core->sources);
     health_store_free(core->health);
     notice_free(core->notice);
     lanes_free(core->lanes);

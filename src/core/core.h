@@ -26,6 +26,8 @@
 #include "net/outbound.h"
 #include "net/reactor.h"
 
+struct source_rules;
+
 struct core_options {
     /* Batches. */
     uint32_t batch_events_max;
@@ -59,7 +61,8 @@ struct core_options {
     /* Endpoints that do not do well. */
     uint64_t disable_after_ms; /* of nothing but failure; 0: never */
     bool disable_on_exhausted;
-    uint64_t backlog_threshold; /* waiting deliveries of an endpoint; 0: never told */
+    uint64_t backlog_threshold;              /* waiting deliveries of an endpoint; 0: never told */
+    const struct source_rules *source_rules; /* what sources must obey; outlives the core */
 };
 
 /* Counted where it is decided; written out by api/metrics.c. */
@@ -121,6 +124,7 @@ struct core {
     struct clear *clear;
     struct jobs *jobs;
     struct endpoint_store *endpoints;
+    struct source_store *sources;
     struct health_store *health;
     struct notice *notice;
 };

@@ -81,8 +81,9 @@ static enum status refuse_scheme(const struct endpoint_rules *rules, const char 
     size_t len = 0;
     known[0] = '\0';
     for (size_t i = 0; i < scheme_count(rules->schemes) && len < sizeof(known); i++)
-        len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
-                                scheme_name(scheme_at(rules->schemes, i)));
+        if (scheme_sends(scheme_at(rules->schemes, i)))
+            len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", len > 0 ? ", " : "",
+                                    scheme_name(scheme_at(rules->schemes, i)));
     return field_refuse(error, "invalid_scheme", "scheme",
                         "There is no scheme \"%.32s\"; there are %s.", name, known);
 }
@@ -96,6 +97,8 @@ enum status endpoint_compile_scheme(const struct endpoint_rules *rules, json_t *
                             "Give the scheme's name as a string.");
     struct slice name = value ? json_field_text(value) : SLICE("standard");
     *scheme = scheme_find(rules->schemes, name);
+    if (*scheme && !scheme_sends(*scheme)) /* of a third party, whose requests we verify */
+        *scheme = NULL;
     return *scheme ? ST_OK : refuse_scheme(rules, name.ptr, error);
 }
 
@@ -130,6 +133,9 @@ static enum status take_secret(struct compile *c, json_t *value, struct endpoint
 static enum status take_secrets(struct compile *c, json_t *value)
 {
     size_t count = json_array_size(value);
+    bool secretless = scheme_passes_through(c->config->scheme);
+    if (json_is_array(value) && count == 0 && secretless)
+        return ST_OK;
     if (!json_is_array(value) || count == 0 || count > LIMIT_SECRETS)
         return field_refuse(c->error, "invalid_secret", "secret",
                             "An endpoint has 1 to %d secrets.", LIMIT_SECRETS);
@@ -154,7 +160,7 @@ static bool header_reserved(struct slice name)
     static const char *const reserved[] = {
         "host",     "connection", "content-length",    "content-type", "user-agent", "te",
         "upgrade",  "keep-alive", "trailer",           "trailers",     "proxy-",     "expect",
-        "webhook-", "svix-",      "transfer-encoding", "traceparent",  "tracestate"};
+        "webhook-", "svix-",      "transfer-encoding", "traceparent",  "tracestate", "trotline-"};
     for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
         struct slice entry = slice_str(reserved[i]);
         struct slice part = name;

@@ -204,7 +204,7 @@ void endpoint_config_render_with(const struct endpoint_config *config, const cha
     json_member_cstr(&out, "url", config->url);
     render_strings(&out, "events", config->events, config->event_count);
     json_member_cstr(&out, "scheme", scheme_name(config->scheme));
-    if (with_secret)
+    if (with_secret && config->secret_count > 0)
         json_member_cstr(&out, "secret", config->secrets[0].text);
     render_headers(&out, config);
     json_key(&out, "retryPolicy");

@@ -41,7 +41,7 @@ struct endpoint_config {
     char **events; /* "order.created", "order.*", "*" */
     size_t event_count;
     const struct scheme *scheme;
-    struct endpoint_secret *secrets; /* newest first; 1..LIMIT_SECRETS */
+    struct endpoint_secret *secrets; /* newest first; 1..LIMIT_SECRETS, none with "passthrough" */
     size_t secret_count;
     char **header_lines; /* "Name: value", NUL-terminated; no value is empty */
     size_t header_count;

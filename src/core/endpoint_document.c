@@ -22,7 +22,6 @@
 
 #include "base/json_out.h"
 #include "base/json_scan.h"
-#include "base/timefmt.h"
 #include "core/endpoint_compile.h"
 #include "core/json_field.h"
 #include "core/retry_policy.h"
@@ -41,36 +40,6 @@ _Static_assert(COUNT(body_names) <= MEMBERS_MOST, "bodies with all members are t
 
 /* ---- Trees ---------------------------------------------------------------------------------- */
 
-/* Is it the text that jansson dislikes? The grammar has been checked before it; what is left are
- * the things that are valid JSON and no use to us. All else is a lack of memory, which jansson
- * often reports as wrong syntax. */
-static bool is_fault_of_text(const json_error_t *problem)
-{
-    enum json_error_code code = json_error_code(problem);
-    return code == json_error_duplicate_key || code == json_error_numeric_overflow ||
-           code == json_error_null_character || code == json_error_null_byte_in_key;
-}
-
-static enum status parse_tree(struct slice text, json_t **tree, struct field_error *error)
-{
-    json_error_t problem;
-    *tree = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
-    if (!*tree && !is_fault_of_text(&problem))
-        return ST_NOMEM;
-    if (!*tree) {
-        (void)field_refuse(error, "invalid_json", "", "This JSON cannot be read: %s (line %d).",
-                           problem.text, problem.line);
-        return ST_SYNTAX;
-    }
-    if (!json_is_object(*tree)) {
-        json_decref(*tree);
-        *tree = NULL;
-        (void)field_refuse(error, "invalid_json", "", "Give a JSON object.");
-        return ST_SYNTAX;
-    }
-    return ST_OK;
-}
-
 /* Makes the filter in a body a string, and parses the result. A body whose members cannot be told
  * apart here is refused there. */
 static enum status parse_body(struct slice text, json_t **tree, struct field_error *error)
@@ -81,7 +50,7 @@ static enum status parse_body(struct slice text, json_t **tree, struct field_err
     if (json_members(text, members, MEMBERS_MOST, &count, NULL) == ST_OK)
         filter = json_find(members, count, SLICE("filter"));
     if (!filter || (int)filter->type == JSON_NULL)
-        return parse_tree(text, tree, error);
+        return json_field_object(text, tree, error);
 
     struct buf body;
     buf_init(&body, 8 * LIMIT_ENDPOINT_BYTES);
@@ -89,28 +58,12 @@ static enum status parse_body(struct slice text, json_t **tree, struct field_err
     json_out_string(&body, filter->value);
     buf_add_slice(&body,
                   slice_from(text, (size_t)(filter->value.ptr - text.ptr) + filter->value.len));
-    enum status status = buf_status(&body) ? ST_NOMEM : parse_tree(buf_slice(&body), tree, error);
+    enum status status =
+        buf_status(&body) ? ST_NOMEM : json_field_object(buf_slice(&body), tree, error);
     if (body.ptr)
         explicit_bzero(body.ptr, body.len); /* it may have a secret */
     buf_free(&body);
     return status;
-}
-
-/* Sets a member and takes over the value. A value of NULL (there was no memory for it) fails too.
- */
-static enum status set_new(json_t *object, const char *name, json_t *value)
-{
-    return json_object_set_new(object, name, value) ? ST_NOMEM : ST_OK;
-}
-
-static json_t *time_string(uint64_t unix_ms)
-{
-    struct buf text;
-    buf_init(&text, 32);
-    time_format_rfc3339(&text, unix_ms);
-    json_t *string = buf_status(&text) ? NULL : json_stringn(text.ptr, text.len);
-    buf_free(&text);
-    return string;
 }
 
 /* ---- Merging -------------------------------------------------------------------------------- */
@@ -181,7 +134,7 @@ static enum status build_kept(json_t *document, json_t *old, enum endpoint_chang
             value = json_is_null(given) ? NULL : json_incref(given);
         else if (merge_value(name, json_object_get(old, name), given, &value))
             return ST_NOMEM;
-        if (value && set_new(document, name, value))
+        if (value && json_field_set(document, name, value))
             return ST_NOMEM;
     }
     return ST_OK;
@@ -197,7 +150,7 @@ static enum status add_secret(json_t *secrets, json_t *text)
         json_decref(text);
         return ST_NOMEM;
     }
-    if (set_new(secret, "secret", text)) {
+    if (json_field_set(secret, "secret", text)) {
         json_decref(secret);
         return ST_NOMEM;
     }
@@ -241,7 +194,7 @@ static enum status build_secrets(const struct endpoint_rules *rules, json_t *doc
     if (status)
         return status;
     /* The document always says which: its secrets fit that one and no other. */
-    if (set_new(document, "scheme", json_string(scheme_name(scheme))))
+    if (json_field_set(document, "scheme", json_string(scheme_name(scheme))))
         return ST_NOMEM;
 
     json_t *secrets = json_array();
@@ -249,17 +202,18 @@ static enum status build_secrets(const struct endpoint_rules *rules, json_t *doc
         return ST_NOMEM;
     json_t *given = json_object_get(body, "secret");
     bool reset = kind == ENDPOINT_PATCH && json_is_null(given);
+    bool secretless = scheme_passes_through(scheme); /* old ones go; a given one is refused later */
     if (given && !json_is_null(given))
         status = add_secret(secrets, json_incref(given));
-    else if (old && !reset)
+    else if (old && !reset && !secretless)
         status = add_old(secrets, old, json_object_get(old_tree, "secrets"), now_ms);
-    if (!status && json_array_size(secrets) == 0)
+    if (!status && json_array_size(secrets) == 0 && !secretless)
         status = add_generated(secrets, scheme);
     if (status) {
         json_decref(secrets);
         return status;
     }
-    return set_new(document, "secrets", secrets);
+    return json_field_set(document, "secrets", secrets);
 }
 
 /* The reason for which the endpoint will be off; "": it will be on. */
@@ -282,11 +236,11 @@ static enum status judge_active(const struct endpoint_config *old, enum endpoint
 static enum status build_state(json_t *document, uint64_t created_at_ms, uint64_t updated_at_ms,
                                const char *reason)
 {
-    if (set_new(document, "createdAt", time_string(created_at_ms)) ||
-        set_new(document, "updatedAt", time_string(updated_at_ms)))
+    if (json_field_set(document, "createdAt", json_field_time(created_at_ms)) ||
+        json_field_set(document, "updatedAt", json_field_time(updated_at_ms)))
         return ST_NOMEM;
     if (reason[0] != '\0')
-        return set_new(document, "disabled", json_string(reason));
+        return json_field_set(document, "disabled", json_string(reason));
     json_object_del(document, "disabled");
     return ST_OK;
 }
@@ -332,7 +286,7 @@ enum status endpoint_document_make(const struct endpoint_rules *rules,
     if (!status)
         status = json_field_known(body, "", body_names, COUNT(body_names), error);
     if (!status && old)
-        status = parse_tree(slice_str(old->document), &old_tree, error);
+        status = json_field_object(slice_str(old->document), &old_tree, error);
     if (!status && !(document = json_object()))
         status = ST_NOMEM;
     if (!status)
@@ -357,7 +311,7 @@ enum status endpoint_document_switch(const struct endpoint_rules *rules,
                                      struct endpoint_config **out, struct field_error *error)
 {
     json_t *document = NULL;
-    enum status status = parse_tree(slice_str(old->document), &document, error);
+    enum status status = json_field_object(slice_str(old->document), &document, error);
     if (!status)
         status = build_state(document, old->created_at_ms, now_ms, active ? "" : reason);
     if (!status)
@@ -370,7 +324,7 @@ enum status endpoint_document_read(const struct endpoint_rules *rules, struct sl
                                    struct endpoint_config **out, struct field_error *error)
 {
     json_t *document = NULL;
-    enum status status = parse_tree(text, &document, error);
+    enum status status = json_field_object(text, &document, error);
     if (!status)
         status = endpoint_compile(rules, document, true, out, error);
     json_decref(document);

@@ -1,4 +1,5 @@
-/* endpoint_follow.c - the registry follows what is in Redis, whoever changed it.
+/* endpoint_follow.c - the registry follows what is in Redis, whoever changed it; and so do the
+ * sources, whose documents lie beside the endpoints' and are handed on to source_store.c.
  *
  *                   newer version heard of           version, then pages of all, then
  *            ┌──────────── IDLE ────────────┐        what was not found is removed
@@ -33,6 +34,7 @@
 #include "core/clear.h"
 #include "core/endpoint_store_private.h"
 #include "core/schedule.h"
+#include "core/source_store.h"
 #include "core/watch.h"
 #include "net/redis_script.h"
 
@@ -110,6 +112,12 @@ void endpoint_follow_document(struct endpoint_store *endpoints, struct slice id_
 {
     struct id id;
     struct field_error error;
+    if (source_store_has(id_text)) {
+        if (!source_store_follow(endpoints->core->sources, id_text, document, version,
+                                 endpoints->round))
+            endpoints->unsure = true;
+        return;
+    }
     if (id_parse(id_text, "ep_", &id) != ST_OK) {
         log_error("endpoint.bad_id", "id=%s", log_quote(id_text));
         return;
@@ -204,6 +212,7 @@ static void load_end(struct endpoint_store *endpoints, enum status status)
     endpoints->state = FOLLOW_IDLE;
     if (status == ST_OK) {
         sweep(endpoints);
+        source_store_sweep(endpoints->core->sources, endpoints->round);
         endpoint_forget_lost(endpoints);
         endpoints->version = endpoints->round_version;
         endpoints->loaded = true;
@@ -230,10 +239,13 @@ static void on_scanned(void *arg, enum status status, const struct redis_value *
         endpoint_follow_document(endpoints, reply_text(fields, i), reply_text(fields, i + 1),
                                  endpoints->round_version);
     struct slice cursor = reply_text(reply, 0);
-    if (slice_eq(cursor, SLICE("0")))
+    bool at_end = slice_eq(cursor, SLICE("0"));
+    if (at_end && endpoints->in_sources) {
         load_end(endpoints, ST_OK);
-    else
-        scan(endpoints, cursor);
+        return;
+    }
+    endpoints->in_sources |= at_end;
+    scan(endpoints, cursor);
 }
 
 static void scan(struct endpoint_store *endpoints, struct slice cursor)
@@ -241,7 +253,8 @@ static void scan(struct endpoint_store *endpoints, struct slice cursor)
     struct store *store = endpoints->core->store;
     struct store_key key;
     struct store_number count;
-    struct slice args[] = {SLICE("HSCAN"), store_key(store, &key, "config", "endpoints"), cursor,
+    const char *hash = endpoints->in_sources ? "sources" : "endpoints";
+    struct slice args[] = {SLICE("HSCAN"), store_key(store, &key, "config", hash), cursor,
                            SLICE("COUNT"), store_u64(&count, SCAN_COUNT)};
     if (store_query(store, args, 5, on_scanned, endpoints) != ST_OK)
         load_end(endpoints, ST_NOMEM);
@@ -264,7 +277,7 @@ static void load(struct endpoint_store *endpoints)
     struct store_key key;
     struct slice args[] = {SLICE("HGET"), store_key(store, &key, "config", NULL), SLICE("version")};
     endpoints->state = FOLLOW_LOAD;
-    endpoints->unsure = endpoints->look = false;
+    endpoints->unsure = endpoints->look = endpoints->in_sources = false;
     endpoints->seen = 0; /* the version that is read now is not older than what was heard of */
     endpoints->round++;
     if (store_query(store, args, 3, on_version, endpoints) != ST_OK)
@@ -317,15 +330,16 @@ static void on_changes(void *arg, enum status status, const struct redis_value *
 static void read_changes(struct endpoint_store *endpoints)
 {
     struct store *store = endpoints->core->store;
-    struct store_key text[3];
+    struct store_key text[4];
     struct slice keys[] = {store_key(store, &text[0], "config", "endpoints"),
                            store_key(store, &text[1], "config", NULL),
-                           store_key(store, &text[2], "config", "changes")};
+                           store_key(store, &text[2], "config", "changes"),
+                           store_key(store, &text[3], "config", "sources")};
     struct store_number version, page;
     struct slice args[] = {store_u64(&version, endpoints->version), store_u64(&page, CHANGES_PAGE)};
     endpoints->look = false;
     endpoints->asked = endpoints->seen;
-    if (store_query_script(store, store_script(store, "config_changes"), keys, 3, args, 2,
+    if (store_query_script(store, store_script(store, "config_changes"), keys, 4, args, 2,
                            on_changes, endpoints) == ST_OK)
         endpoints->state = FOLLOW_CHANGES;
 }

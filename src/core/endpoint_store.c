@@ -3,7 +3,7 @@
  * `config:endpoints` is a hash: endpoint id -> document. A deleted endpoint's document is the
  * tombstone {"deleted":true} until its schedule is empty, so that a restart goes on clearing it.
  *
- *     submit ──endpoint_put.lua──▶ ok ──────▶ registry, take_effect, compare, the notice
+ *     submit ──config_put.lua────▶ ok ──────▶ registry, take_effect, compare, the notice
  *                                ├▶ conflict ▶ registry gets the newer document; the caller decides
  *                                └▶ lost ────▶ if it tells something: kept until Redis was read
  * again
@@ -32,10 +32,7 @@
 #include "core/watch.h"
 #include "net/redis_script.h"
 
-enum {
-    CHANGES_KEPT = 10000, /* a replica that was away for more of them loads everything */
-    DISABLE_TRIES = 3     /* against changes by others */
-};
+enum { DISABLE_TRIES = 3 }; /* against changes by others */
 
 enum change_kind { CHANGE_CREATE, CHANGE_REPLACE, CHANGE_DELETE };
 
@@ -203,11 +200,11 @@ static enum status send(struct change *change)
         change->kind == CHANGE_CREATE ? SLICE("create") : SLICE("replace"),
         store_u64(&most, core->options.endpoints_max),
         based_on,
-        store_u64(&kept, CHANGES_KEPT),
+        store_u64(&kept, CONFIG_CHANGES_KEPT),
         store_key(store, &text[4], "all", NULL),
         store_u64(&had, change->endpoints->version),
     };
-    return store_query_script(store, store_script(store, "endpoint_put"), keys, 4, args, 8,
+    return store_query_script(store, store_script(store, "config_put"), keys, 4, args, 8,
                               on_written, change);
 }
 

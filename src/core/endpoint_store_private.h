@@ -1,5 +1,5 @@
-/* endpoint_store_private.h - what endpoint_store.c (changes of our own) and endpoint_follow.c (what
- * is in Redis) share. */
+/* endpoint_store_private.h - what endpoint_store.c and source_store.c (changes of our own) and
+ * endpoint_follow.c (what is in Redis) share. */
 #ifndef TROTLINE_CORE_ENDPOINT_STORE_PRIVATE_H
 #define TROTLINE_CORE_ENDPOINT_STORE_PRIVATE_H
 
@@ -7,6 +7,10 @@
 #include "core/endpoint_store.h"
 
 #define TOMBSTONE SLICE("{\"deleted\":true}")
+
+enum {
+    CONFIG_CHANGES_KEPT = 10000
+}; /* a replica that was away for more of them loads everything */
 
 enum follow_state { FOLLOW_IDLE, FOLLOW_CHANGES, FOLLOW_LOAD };
 
@@ -21,6 +25,7 @@ struct endpoint_store {
     bool loaded;      /* once, at least */
     bool unsure;      /* changes cannot be followed from here: everything must be loaded */
     bool look;        /* notices may have been missed */
+    bool in_sources;  /* a load has all endpoints, and goes on with the sources */
     size_t fetches;   /* of single documents, on their way */
     uint64_t version; /* all changes up to this one are in the registry */
     uint64_t seen;    /* the newest that was heard of */

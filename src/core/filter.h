@@ -49,6 +49,7 @@
 
 #include "base/slice.h"
 #include "core/field_error.h"
+#include "wire/event_record.h"
 
 struct filter;
 
@@ -58,9 +59,16 @@ struct filter;
 MUST_CHECK enum status filter_compile(struct slice json, struct filter **out,
                                       struct field_error *error);
 
-/* `data` is any value that passed json_check(). Costs a pass over its bytes, as far as needed, and
- * for each value at a path a comparison with each condition there. */
+/* `data` is any value that passed json_check(). Costs a pass over its bytes, as
+ * far as needed, and for each value at a path a comparison with each condition there. */
 bool filter_matches(const struct filter *filter, struct slice data);
+
+/* Does it take the event? A NULL takes all. Data that is not JSON, which a third party may send, no
+ * filter takes, whatever it says: nothing is known of it, so nothing that is negated either. */
+static inline bool filter_takes(const struct filter *filter, const struct event_record *event)
+{
+    return !filter || (event->data_kind == EVENT_DATA_JSON && filter_matches(filter, event->data));
+}
 
 /* Accepts NULL. */
 void filter_free(struct filter *filter);

@@ -124,11 +124,10 @@ static void read_state(struct job_item *item)
 static bool takes(const struct job *job, const struct endpoint *endpoint,
                   const struct event_record *record)
 {
-    const struct filter *filter = endpoint->config->filter;
     return job_spec_takes_type(&job->record.spec, record->type) &&
            endpoint_config_takes(endpoint->config, record->type) &&
            !notice_named(record->source, record->type) &&
-           (!filter || filter_matches(filter, record->data));
+           filter_takes(endpoint->config->filter, record);
 }
 
 static uint32_t ordinal_of(const struct message *message, const struct endpoint *endpoint)

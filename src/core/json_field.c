@@ -7,6 +7,7 @@
 #include "base/json_scan.h"
 #include "base/parse.h"
 #include "base/suggest.h"
+#include "base/timefmt.h"
 
 const char *json_field_fault(struct slice body)
 {
@@ -70,4 +71,49 @@ enum status json_field_known(json_t *object, const char *prefix, const char *con
                             name);
     }
     return ST_OK;
+}
+
+/* Is it the text that jansson dislikes? The grammar has been checked before it; what is left are
+ * the things that are valid JSON and no use to us. All else is a lack of memory, which jansson
+ * often reports as wrong syntax. */
+static bool is_fault_of_text(const json_error_t *problem)
+{
+    enum json_error_code code = json_error_code(problem);
+    return code == json_error_duplicate_key || code == json_error_numeric_overflow ||
+           code == json_error_null_character || code == json_error_null_byte_in_key;
+}
+
+enum status json_field_object(struct slice text, json_t **object, struct field_error *error)
+{
+    json_error_t problem;
+    *object = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+    if (!*object && !is_fault_of_text(&problem))
+        return ST_NOMEM;
+    if (!*object) {
+        (void)field_refuse(error, "invalid_json", "", "This JSON cannot be read: %s (line %d).",
+                           problem.text, problem.line);
+        return ST_SYNTAX;
+    }
+    if (!json_is_object(*object)) {
+        json_decref(*object);
+        *object = NULL;
+        (void)field_refuse(error, "invalid_json", "", "Give a JSON object.");
+        return ST_SYNTAX;
+    }
+    return ST_OK;
+}
+
+enum status json_field_set(json_t *object, const char *name, json_t *value)
+{
+    return json_object_set_new(object, name, value) ? ST_NOMEM : ST_OK;
+}
+
+json_t *json_field_time(uint64_t unix_ms)
+{
+    struct buf text;
+    buf_init(&text, 32);
+    time_format_rfc3339(&text, unix_ms);
+    json_t *string = buf_status(&text) ? NULL : json_stringn(text.ptr, text.len);
+    buf_free(&text);
+    return string;
 }

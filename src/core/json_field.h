@@ -28,4 +28,18 @@ MUST_CHECK enum status json_field_known(struct json_t *object, const char *prefi
                                         const char *const *names, size_t count,
                                         struct field_error *error);
 
+/* Parses a text that has passed json_check(), which must be an object; the caller owns *object.
+ * ST_SYNTAX with *error filled: it is none, or has what is of no use to us (a key twice, a number
+ * beyond 64 bits, a NUL in a name); ST_NOMEM. *object is then NULL. */
+MUST_CHECK enum status json_field_object(struct slice text, struct json_t **object,
+                                         struct field_error *error);
+
+/* Sets a member and takes over the value. ST_NOMEM, also for a value of NULL (there was no memory
+ * for it). */
+MUST_CHECK enum status json_field_set(struct json_t *object, const char *name,
+                                      struct json_t *value);
+
+/* A time as RFC 3339. NULL: out of memory. */
+struct json_t *json_field_time(uint64_t unix_ms);
+
 #endif

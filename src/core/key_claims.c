@@ -3,7 +3,7 @@
  *   block   numbers: 13 bytes each | members of each kind: 16 each | pairs of each kind: 46 each
  *
  * Each part has room for as many as there may be events; numbers are little-endian. An event with
- * keys of both kinds has its answer in both lists, which is rare and cheaper than to put them
+ * keys of several kinds has its answer in each list, which is rare and cheaper than to put them
  * together in Redis.
  */
 #include "core/key_claims.h"
@@ -12,9 +12,11 @@
 #include <stdlib.h>
 
 enum { ID_BYTES = sizeof(struct id), FINGERPRINT_BYTES = KEY_FINGERPRINT_BITS / 8 };
+enum { ID_BATCH_BYTES = 15 /* of an id: they name its batch */, TTL_BYTES = KEY_TTL_BITS / 8 };
 enum { NUMBERS_BYTES = 1 + 3 * 4, PAIR_BYTES = PUBLISH_KEY_BYTES + KEY_ANSWER_BYTES };
 
 _Static_assert(ID_BYTES + FINGERPRINT_BYTES + 4 == KEY_ANSWER_BYTES, "an answer's members");
+_Static_assert(ID_BYTES + TTL_BYTES + 4 == KEY_ANSWER_BYTES, "of a deduplication key");
 
 static uint8_t *put_le(uint8_t *out, size_t bytes, uint64_t value)
 {
@@ -31,16 +33,46 @@ static uint64_t get_le(const char *in, size_t bytes)
     return value;
 }
 
-void key_answer_write(uint8_t out[KEY_ANSWER_BYTES], const struct key_answer *answer)
+/* With a time to live of their own keys of one batch expire in groups, and batch and time to live,
+ * which name a group, come first; the rest of the id is behind them. */
+static void dedup_answer_write(uint8_t *out, const struct key_answer *answer)
 {
+    memcpy(out, answer->event.bytes, ID_BATCH_BYTES);
+    out = put_le(out + ID_BATCH_BYTES, TTL_BYTES, answer->ttl_ms);
+    memcpy(out, answer->event.bytes + ID_BATCH_BYTES, ID_BYTES - ID_BATCH_BYTES);
+    put_le(out + ID_BYTES - ID_BATCH_BYTES, 4, answer->deliveries);
+}
+
+static void dedup_answer_read(const char *in, struct key_answer *answer)
+{
+    memcpy(answer->event.bytes, in, ID_BATCH_BYTES);
+    in += ID_BATCH_BYTES;
+    answer->ttl_ms = get_le(in, TTL_BYTES);
+    in += TTL_BYTES;
+    memcpy(answer->event.bytes + ID_BATCH_BYTES, in, ID_BYTES - ID_BATCH_BYTES);
+    answer->deliveries = (uint32_t)get_le(in + ID_BYTES - ID_BATCH_BYTES, 4);
+}
+
+void key_answer_write(uint8_t out[KEY_ANSWER_BYTES], enum key_kind kind,
+                      const struct key_answer *answer)
+{
+    if (kind == KEY_DEDUP) {
+        dedup_answer_write(out, answer);
+        return;
+    }
     memcpy(out, answer->event.bytes, ID_BYTES);
     put_le(put_le(out + ID_BYTES, FINGERPRINT_BYTES, answer->fingerprint), 4, answer->deliveries);
 }
 
-enum status key_answer_read(struct slice text, struct key_answer *answer)
+enum status key_answer_read(struct slice text, enum key_kind kind, struct key_answer *answer)
 {
     if (text.len != KEY_ANSWER_BYTES)
         return ST_SYNTAX;
+    *answer = (struct key_answer){0};
+    if (kind == KEY_DEDUP) {
+        dedup_answer_read(text.ptr, answer);
+        return ST_OK;
+    }
     memcpy(answer->event.bytes, text.ptr, ID_BYTES);
     answer->fingerprint = get_le(text.ptr + ID_BYTES, FINGERPRINT_BYTES);
     answer->deliveries = (uint32_t)get_le(text.ptr + ID_BYTES + FINGERPRINT_BYTES, 4);
@@ -84,7 +116,7 @@ void key_claims_add(struct key_claims *claims, const struct key_claim *claim)
         memcpy(members_of(claims, kind) + at * PUBLISH_KEY_BYTES, claim->members[kind],
                PUBLISH_KEY_BYTES);
         memcpy(pair, claim->members[kind], PUBLISH_KEY_BYTES);
-        key_answer_write(pair + PUBLISH_KEY_BYTES, &claim->answer);
+        key_answer_write(pair + PUBLISH_KEY_BYTES, kind, &claim->answer);
         has |= (uint8_t)(1 << kind);
     }
     assert(has != 0);

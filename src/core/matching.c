@@ -67,10 +67,10 @@ static void add_target(struct buf *targets, const struct endpoint *endpoint)
     buf_add(targets, endpoint->id.bytes, sizeof(endpoint->id.bytes));
 }
 
-static void ask(const struct endpoint *endpoint, struct slice data, struct buf *targets)
+static void ask(const struct endpoint *endpoint, const struct event_record *record,
+                struct buf *targets)
 {
-    const struct filter *filter = endpoint->config->filter;
-    if (!filter || filter_matches(filter, data))
+    if (filter_takes(endpoint->config->filter, record))
         add_target(targets, endpoint);
 }
 
@@ -91,7 +91,7 @@ static void on_candidate(void *arg, struct endpoint *endpoint)
     if (!endpoint->config->filter)
         add_target(&matching->targets, endpoint);
     else if (matching->unasked.len == 0 && time_left(matching))
-        ask(endpoint, search->item->record.data, &matching->targets);
+        ask(endpoint, &search->item->record, &matching->targets);
     else
         buf_add(&matching->unasked, &endpoint, sizeof(endpoint));
 }
@@ -110,14 +110,15 @@ static void search_candidates(struct matching *matching, const struct publish_it
 
 /* ---- The line ------------------------------------------------------------------------------- */
 
-enum { SLICES = 10 };
+enum { SLICES = 13 };
 
 static void list_slices(struct publish_item *item, struct slice *slices[SLICES])
 {
     struct event_record *r = &item->record;
     struct slice *all[SLICES] = {
-        &r->application, &r->type,       &r->version, &r->source, &r->uid,
-        &r->traceparent, &r->tracestate, &r->data,    &item->raw, &item->idempotency_key};
+        &r->application, &r->type,         &r->version,     &r->source, &r->uid,
+        &r->traceparent, &r->tracestate,   &r->data,        &item->raw, &item->idempotency_key,
+        &r->headers,     &r->content_type, &r->duplicate_of};
     memcpy(slices, all, sizeof(all));
 }
 
@@ -213,7 +214,7 @@ static bool ask_rest(struct matching *matching, struct pending *pending)
             return false;
         struct endpoint *endpoint = left->at[left->next++];
         if (!endpoint->deleted && endpoint->config->active)
-            ask(endpoint, pending->item.record.data, &pending->targets);
+            ask(endpoint, &pending->item.record, &pending->targets);
         endpoint_put(endpoint);
     }
     return true;

@@ -2,7 +2,8 @@
  *
  *   publish_event() --> matching --> building --seal, once a turn--> shipping: stored, answered
  *                          ^                                             |
- *                          `---- the endpoints were changed meanwhile ---'
+ *                          |---- the endpoints were changed meanwhile ---|
+ *                          `---- a duplicate that is to be forwarded ----'
  *
  * An event counts as published between its arrival and its answer, so it must be matched by a
  * configuration that is no older than its arrival: whoever has been told that an endpoint exists,
@@ -12,6 +13,10 @@
  * that version or a newer one. That is newer than their arrival, and so it holds whatever else is
  * changed meanwhile: nobody goes round twice. Such a batch is not checked again, and events that
  * come for the first time do not mix with it.
+ *
+ * A received event whose deduplication key is taken, and which is to be forwarded all the same,
+ * comes back, too: it is published once more, without the key, and its record says whose duplicate
+ * it is. Only Redis knows that, and only when it was asked to store the event.
  *
  * A batch is made with the masks of the other replicas' lanes as they are then (batch.h).
  *
@@ -182,6 +187,24 @@ static void on_outdated(void *arg, struct shipment *shipment)
     }
 }
 
+/* It goes on as an event without a key, matched as if it came now, that says whose duplicate it is.
+ */
+static void on_duplicate(void *arg, const struct event_record *record,
+                         struct publish_waiter *waiter, const char *first_id)
+{
+    struct publish *publish = arg;
+    struct publish_item item = {.record = *record,
+                                .about = waiter->has_about ? &waiter->about : NULL};
+    item.record.duplicate_of = slice_str(first_id);
+    waiter->has_dedup = waiter->forwards = false;
+    waiter->repeats = true;
+    waiter->version = endpoint_store_version(publish->core->endpoints);
+    if (match_event(publish, &item, waiter) == ST_OK)
+        waiter->fn = NULL; /* it has gone on */
+    else
+        publish_waiter_answer(waiter, &publish->core->stats, PUBLISH_OVERLOADED, "", 0);
+}
+
 /* ---- Turns and deadlines -------------------------------------------------------------------- */
 
 /* Those that wait to be matched since then or longer. */
@@ -240,7 +263,7 @@ struct publish *publish_new(struct core *core)
         return NULL;
     publish->core = core;
     publish->matching = matching_new(core, on_matched, publish);
-    publish->shipping = shipping_new(core, on_outdated, publish);
+    publish->shipping = shipping_new(core, on_outdated, on_duplicate, publish);
     publish->tick = reactor_timer_new(core->reactor, on_tick, publish);
     if (!publish->matching || !publish->shipping || !publish->tick) {
         reactor_timer_free(publish->tick);

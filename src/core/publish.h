@@ -14,7 +14,10 @@ struct publish;
 
 enum publish_verdict {
     PUBLISH_ACCEPTED,
-    PUBLISH_DUPLICATE,        /* same idempotency key, same body: event_id is the first one's */
+    PUBLISH_DUPLICATE,        /* same idempotency key, same body: event_id is the first one's; or
+                                 same deduplication key, policy DEDUP_DROP */
+    PUBLISH_REPEATED,         /* same deduplication key, policy DEDUP_FORWARD: accepted, and the
+                                 event says whose duplicate it is */
     PUBLISH_KEY_REUSED,       /* same idempotency key, another body */
     PUBLISH_UID_TAKEN,        /* event_id has it */
     PUBLISH_IDEMPOTENCY_FULL, /* no room for the key; not stored */
@@ -27,16 +30,33 @@ enum publish_verdict {
 };
 const char *publish_verdict_name(enum publish_verdict verdict);
 
+/* What becomes of an event whose deduplication key is taken. */
+enum dedup_policy {
+    DEDUP_DROP,   /* it is not stored; PUBLISH_DUPLICATE */
+    DEDUP_FORWARD /* it is stored and delivered, with `duplicate_of` in its record:
+                     PUBLISH_REPEATED. That takes a second round trip to Redis */
+};
+
+/* Of a received request. Keys of two sources (record.source) or applications never meet, and none
+ * meets an idempotency key. What is in the body plays no part. */
+struct publish_dedup {
+    struct slice key; /* SLICE_NULL: none, and the event is never a duplicate */
+    uint64_t ttl_ms;  /* how long the key is remembered; below 2^48 (key_claims.h) */
+    enum dedup_policy policy;
+};
+
 struct publish_item {
-    struct event_record record;   /* deliver_at_ms: Redis's clock; data has passed json_check() */
+    struct event_record record;   /* deliver_at_ms: Redis's clock; data has passed json_check(), or
+                                     data_kind says what it is */
     struct slice idempotency_key; /* SLICE_NULL: none */
     struct slice raw;             /* the item's bytes as received: their hash tells a reused key */
+    struct publish_dedup dedup;   /* instead of an idempotency key */
     const struct id *about;       /* the endpoint that an operational event (notice.h) is about: it
                                      does not get it, nor do those that take it by "*" alone. NULL:
                                      of all other events */
 };
 
-/* event_id and deliveries are valid for the first four verdicts, during the call only. */
+/* event_id and deliveries are valid for the first five verdicts, during the call only. */
 typedef void publish_fn(void *arg, enum publish_verdict verdict, const char *event_id,
                         uint32_t deliveries);
 

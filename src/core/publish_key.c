@@ -1,13 +1,25 @@
-/* publish_key.c - the fixed-size member that stands for an idempotency key or a uid. */
+/* publish_key.c - the fixed-size member that stands for a key. */
 #include "core/publish_key.h"
 
 #include "wire/digest.h"
 
-enum status publish_key(struct slice application, struct slice key, uint8_t out[PUBLISH_KEY_BYTES])
+static enum status hash(const struct slice *parts, size_t count, uint8_t out[PUBLISH_KEY_BYTES])
 {
     uint8_t digest[DIGEST_SHA256_BYTES];
-    struct slice parts[] = {application, SLICE("\0"), key};
-    enum status status = digest_sha256(parts, 3, digest);
+    enum status status = digest_sha256(parts, count, digest);
     memcpy(out, digest, PUBLISH_KEY_BYTES);
     return status;
+}
+
+enum status publish_key(struct slice application, struct slice key, uint8_t out[PUBLISH_KEY_BYTES])
+{
+    struct slice parts[] = {application, SLICE("\0"), key};
+    return hash(parts, 3, out);
+}
+
+enum status publish_key_of_source(struct slice application, struct slice source, struct slice key,
+                                  uint8_t out[PUBLISH_KEY_BYTES])
+{
+    struct slice parts[] = {application, SLICE("\0"), source, SLICE("\0"), key};
+    return hash(parts, 5, out);
 }

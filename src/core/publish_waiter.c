@@ -11,8 +11,8 @@ _Static_assert(sizeof(((struct core_stats *)NULL)->events) / sizeof(uint64_t) > 
 const char *publish_verdict_name(enum publish_verdict verdict)
 {
     static const char *const names[] = {
-        "accepted",    "duplicate",  "key_reused", "uid_taken", "idempotency_full", "journal_full",
-        "unavailable", "store_full", "overloaded", "stopping",  "unknown"};
+        "accepted",     "duplicate",   "repeated",   "key_reused", "uid_taken", "idempotency_full",
+        "journal_full", "unavailable", "store_full", "overloaded", "stopping",  "unknown"};
     return names[verdict];
 }
 
@@ -23,26 +23,37 @@ static uint64_t fingerprint(struct slice raw)
     return hash_keyed(raw, 0, 0) >> (64 - KEY_FINGERPRINT_BITS);
 }
 
+static enum status hash_keys(struct publish_waiter *waiter, const struct publish_item *item)
+{
+    struct slice application = item->record.application;
+    enum status status = ST_OK;
+    if (waiter->has_idempotency) {
+        waiter->fingerprint = fingerprint(item->raw);
+        status = publish_key(application, item->idempotency_key, waiter->idempotency);
+    }
+    if (status == ST_OK && waiter->has_uid)
+        status = publish_key(application, item->record.uid, waiter->uid);
+    if (status == ST_OK && waiter->has_dedup)
+        status =
+            publish_key_of_source(application, item->record.source, item->dedup.key, waiter->dedup);
+    return status == ST_OK ? ST_OK : ST_NOMEM;
+}
+
 enum status publish_waiter_init(struct publish_waiter *waiter, const struct publish_item *item,
                                 publish_fn *fn, void *arg)
 {
     *waiter = (struct publish_waiter){.fn = fn,
                                       .arg = arg,
                                       .accepted_us = clock_mono_us(),
+                                      .dedup_ttl_ms = item->dedup.ttl_ms,
                                       .has_idempotency = item->idempotency_key.ptr != NULL,
                                       .has_uid = item->record.uid.ptr != NULL,
-                                      .has_about = item->about != NULL};
-    struct slice application = item->record.application;
+                                      .has_dedup = item->dedup.key.ptr != NULL,
+                                      .has_about = item->about != NULL,
+                                      .forwards = item->dedup.policy == DEDUP_FORWARD};
     if (item->about)
         waiter->about = *item->about;
-    if (waiter->has_idempotency) {
-        waiter->fingerprint = fingerprint(item->raw);
-        if (publish_key(application, item->idempotency_key, waiter->idempotency) != ST_OK)
-            return ST_NOMEM;
-    }
-    if (waiter->has_uid && publish_key(application, item->record.uid, waiter->uid) != ST_OK)
-        return ST_NOMEM;
-    return ST_OK;
+    return hash_keys(waiter, item);
 }
 
 void publish_waiter_answer(struct publish_waiter *waiter, struct core_stats *stats,
@@ -53,7 +64,7 @@ void publish_waiter_answer(struct publish_waiter *waiter, struct core_stats *sta
         return;
     waiter->fn = NULL;
     stats->events[verdict]++;
-    if (verdict == PUBLISH_ACCEPTED)
+    if (verdict == PUBLISH_ACCEPTED || verdict == PUBLISH_REPEATED)
         hist_record(&stats->publish_us, clock_mono_us() - waiter->accepted_us);
     fn(waiter->arg, verdict, event_id, deliveries);
 }

@@ -18,10 +18,14 @@ struct publish_waiter {
     uint64_t accepted_us; /* monotonic, of the turn in which it came */
     uint64_t version;     /* of the configuration by which its endpoints were found */
     uint64_t fingerprint; /* of the item, when there is an idempotency key */
+    uint64_t dedup_ttl_ms;
     uint32_t deliveries;
-    bool has_idempotency, has_uid, has_about;
+    bool has_idempotency, has_uid, has_dedup, has_about;
+    bool forwards; /* as a duplicate it is published anew, and says so: DEDUP_FORWARD */
+    bool repeats;  /* that was done */
     uint8_t idempotency[PUBLISH_KEY_BYTES];
     uint8_t uid[PUBLISH_KEY_BYTES];
+    uint8_t dedup[PUBLISH_KEY_BYTES];
     struct id about; /* as in struct publish_item */
 };
 
@@ -29,6 +33,11 @@ struct publish_waiter {
 MUST_CHECK enum status publish_waiter_init(struct publish_waiter *waiter,
                                            const struct publish_item *item, publish_fn *fn,
                                            void *arg);
+
+static inline bool publish_waiter_has_key(const struct publish_waiter *waiter)
+{
+    return waiter->has_idempotency || waiter->has_uid || waiter->has_dedup;
+}
 
 /* Counts the verdict and calls back, if that was not done before. */
 void publish_waiter_answer(struct publish_waiter *waiter, struct core_stats *stats,

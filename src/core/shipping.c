@@ -15,6 +15,13 @@
  * Outdated: another replica has changed the endpoints, and the events of this batch were matched by
  * what was known here before. The script has thrown it away. It waits until this process knows the
  * version that the script named, which takes a round trip or two, and is then published anew.
+ *
+ * A received event whose key is taken, and which is to be forwarded all the same, was refused by
+ * the script like any duplicate. It goes back to publish.c, which puts it into another batch
+ * without the key and with the id of the first. So each event is what its record says, and nothing
+ * in Redis or of a recovery needs to know of duplicates that are delivered. Rejected: to let the
+ * script mark its ordinals, because the mark would have to go wherever a delivery does (the
+ * schedule, dead letters, another replica).
  */
 #include "core/shipping.h"
 
@@ -33,8 +40,9 @@ enum { STORING_MAX = 2 };
 
 struct shipping {
     struct core *core;
-    shipping_outdated_fn *fn;
-    void *arg;
+    shipping_outdated_fn *outdated_fn;
+    shipping_duplicate_fn *duplicate_fn;
+    void *arg;                             /* of both */
     struct list sealed, storing, outdated; /* struct shipment */
     uint32_t storing_count;
     enum publish_verdict blob_refused; /* by the last SET; PUBLISH_ACCEPTED: it was not */
@@ -79,11 +87,6 @@ static void refuse_list(struct list *shipments, enum publish_verdict verdict)
         shipment_refuse(CONTAINER_OF(node, struct shipment, node), verdict);
 }
 
-static bool has_key(const struct publish_waiter *waiter)
-{
-    return waiter->has_idempotency || waiter->has_uid;
-}
-
 /* ---- What the script says ------------------------------------------------------------------- */
 
 static void answer_verdict(struct shipment *shipment, uint32_t index, struct slice verdict,
@@ -93,21 +96,30 @@ static void answer_verdict(struct shipment *shipment, uint32_t index, struct sli
     struct publish_waiter *waiter = &shipment->waiters[index];
     struct message *message = &batch->messages[index];
     if (verdict.len == 0) {
-        publish_waiter_answer(waiter, stats, PUBLISH_ACCEPTED, message->id_text,
-                              waiter->deliveries);
+        publish_waiter_answer(waiter, stats, waiter->repeats ? PUBLISH_REPEATED : PUBLISH_ACCEPTED,
+                              message->id_text, waiter->deliveries);
         return;
     }
     journal_skip(message);
+    char letter = verdict.ptr[0];
+    enum key_kind kind = letter == 's' ? KEY_DEDUP : letter == 'u' ? KEY_UID : KEY_IDEMPOTENCY;
     struct key_answer first;
-    if (verdict.ptr[0] == 'f' || key_answer_read(slice_from(verdict, 1), &first) != ST_OK) {
+    if (letter == 'f' || key_answer_read(slice_from(verdict, 1), kind, &first) != ST_OK) {
         publish_waiter_answer(waiter, stats, PUBLISH_IDEMPOTENCY_FULL, "", 0);
         return;
     }
     char event_id[ID_TEXT_MAX];
     id_format(event_id, "msg_", &first.event);
-    enum publish_verdict what = verdict.ptr[0] == 'u'                      ? PUBLISH_UID_TAKEN
-                                : first.fingerprint == waiter->fingerprint ? PUBLISH_DUPLICATE
-                                                                           : PUBLISH_KEY_REUSED;
+    if (kind == KEY_DEDUP && waiter->forwards && waiter->fn) {
+        shipment->shipping->duplicate_fn(shipment->shipping->arg, &message->record, waiter,
+                                         event_id);
+        return;
+    }
+    enum publish_verdict what = PUBLISH_DUPLICATE;
+    if (kind == KEY_UID)
+        what = PUBLISH_UID_TAKEN;
+    else if (kind == KEY_IDEMPOTENCY && first.fingerprint != waiter->fingerprint)
+        what = PUBLISH_KEY_REUSED;
     publish_waiter_answer(waiter, stats, what, event_id, first.deliveries);
 }
 
@@ -143,7 +155,7 @@ static void on_accepted(struct shipment *shipment, const struct redis_value *rep
     list_remove(&shipment->node);
     for (uint32_t i = 0; i < shipment->count; i++) {
         const struct publish_waiter *waiter = &shipment->waiters[i];
-        bool judged = has_key(waiter);
+        bool judged = publish_waiter_has_key(waiter);
         answer_verdict(shipment, i, judged ? reply_text(reply, verdict_at) : SLICE_NULL, batch);
         verdict_at += judged;
     }
@@ -262,7 +274,7 @@ static enum status claim_keys(const struct shipment *shipment, struct key_claims
     size_t count = 0;
     *claims = (struct key_claims){0};
     for (uint32_t i = 0; i < shipment->count; i++)
-        count += has_key(&shipment->waiters[i]);
+        count += publish_waiter_has_key(&shipment->waiters[i]);
     if (count == 0)
         return ST_OK;
     if (key_claims_init(claims, count) != ST_OK)
@@ -272,13 +284,14 @@ static enum status claim_keys(const struct shipment *shipment, struct key_claims
         const struct message *message = &shipment->batch->messages[i];
         struct key_claim claim = {
             .members = {[KEY_IDEMPOTENCY] = waiter->has_idempotency ? waiter->idempotency : NULL,
-                        [KEY_UID] = waiter->has_uid ? waiter->uid : NULL},
-            .answer = {message->id, waiter->fingerprint, waiter->deliveries},
+                        [KEY_UID] = waiter->has_uid ? waiter->uid : NULL,
+                        [KEY_DEDUP] = waiter->has_dedup ? waiter->dedup : NULL},
+            .answer = {message->id, waiter->fingerprint, waiter->dedup_ttl_ms, waiter->deliveries},
             .first_ordinal = message->first_ordinal,
             .ordinals = message->target_count,
             .refused_bit = batch_refused_bit(shipment->batch, i),
         };
-        if (has_key(waiter))
+        if (publish_waiter_has_key(waiter))
             key_claims_add(claims, &claim);
     }
     return ST_OK;
@@ -295,6 +308,7 @@ static enum status ship(struct shipment *shipment, bool script_only)
         .idempotency_ttl_ms = options->idempotency_ttl_ms,
         .uids_max = options->idempotency_keys_max,
         .uid_ttl_ms = options->history_ttl_ms,
+        .dedup_keys_max = options->idempotency_keys_max,
         .confirm = options->confirm,
     };
     struct key_claims claims;
@@ -368,7 +382,7 @@ void shipping_hand_back(struct shipping *shipping)
         struct shipment *shipment = CONTAINER_OF(node, struct shipment, node);
         if (shipment->needs > endpoint_store_version(shipping->core->endpoints))
             continue;
-        shipping->fn(shipping->arg, shipment);
+        shipping->outdated_fn(shipping->arg, shipment);
         shipment_refuse(shipment, PUBLISH_OVERLOADED);
     }
 }
@@ -428,13 +442,15 @@ void shipping_store_ready(struct shipping *shipping)
 
 /* ---- Start and stop ------------------------------------------------------------------------- */
 
-struct shipping *shipping_new(struct core *core, shipping_outdated_fn *fn, void *arg)
+struct shipping *shipping_new(struct core *core, shipping_outdated_fn *outdated_fn,
+                              shipping_duplicate_fn *duplicate_fn, void *arg)
 {
     struct shipping *shipping = calloc(1, sizeof(*shipping));
     if (!shipping)
         return NULL;
     shipping->core = core;
-    shipping->fn = fn;
+    shipping->outdated_fn = outdated_fn;
+    shipping->duplicate_fn = duplicate_fn;
     shipping->arg = arg;
     shipping->nonce_high = rng_u64() << 32;
     list_init(&shipping->sealed);

@@ -17,8 +17,16 @@ struct shipping;
  * waiters that are not taken (fn set to NULL) are told `overloaded`. */
 typedef void shipping_outdated_fn(void *arg, struct shipment *shipment);
 
+/* Of an event that is to be forwarded as a duplicate (waiter->forwards) the key was taken by the
+ * event `first_id`, and it was not stored: it is to be published anew, or its waiter answered. All
+ * but the waiter, which is copied or answered, is valid during the call only. It is called when
+ * Redis has answered, not by a function of this module. */
+typedef void shipping_duplicate_fn(void *arg, const struct event_record *record,
+                                   struct publish_waiter *waiter, const char *first_id);
+
 /* NULL: out of memory. Free it after the store has answered all calls. */
-struct shipping *shipping_new(struct core *core, shipping_outdated_fn *fn, void *arg);
+struct shipping *shipping_new(struct core *core, shipping_outdated_fn *outdated_fn,
+                              shipping_duplicate_fn *duplicate_fn, void *arg);
 void shipping_free(struct shipping *shipping);
 
 /* A shipment for at most `capacity` events (shipment_new()). NULL: out of memory. */

@@ -32,8 +32,8 @@ static enum status send_blob(struct store *store, const struct batch *batch, sto
 
 enum {
     PUBLISH_PARTS = BATCH_PARTS_MAX + 1,
-    PUBLISH_KEYS = 5 + 2 + PUBLISH_PARTS + 4 + 3, /* always, parts', keys', uids' */
-    PUBLISH_ARGS = 6 + 1 + 2 * PUBLISH_PARTS + 5 + 4
+    PUBLISH_KEYS = 5 + 2 + PUBLISH_PARTS + 1 + 3 * KEY_KINDS, /* always, parts', keys' */
+    PUBLISH_ARGS = 6 + 1 + 2 * PUBLISH_PARTS + 1 + 4 * KEY_KINDS
 };
 
 /* The words of one call of publish.lua while they are put together. */
@@ -80,6 +80,7 @@ static void publish_add_parts(struct publish_words *words, const struct store *s
     }
 }
 
+/* `ttl_ms` 0: each key has its own, which is in its answer. */
 static void publish_add_kind(struct publish_words *words, const struct store *store,
                              const char *name, const struct key_claims *claims, enum key_kind kind,
                              uint64_t most, uint64_t ttl_ms)
@@ -88,7 +89,10 @@ static void publish_add_kind(struct publish_words *words, const struct store *st
     publish_key_word(words, store, name, "ids");
     publish_key_word(words, store, name, "batches");
     publish_number(words, most);
-    publish_number(words, ttl_ms);
+    if (ttl_ms > 0)
+        publish_number(words, ttl_ms);
+    else
+        publish_word(words, SLICE(""));
     publish_word(words, key_claims_members(claims, kind));
     publish_word(words, key_claims_pairs(claims, kind));
 }
@@ -103,9 +107,11 @@ static void publish_add_claims(struct publish_words *words, const struct store *
     publish_word(words, key_claims_numbers(claims));
     publish_add_kind(words, store, "idem", claims, KEY_IDEMPOTENCY, options->idempotency_keys_max,
                      options->idempotency_ttl_ms);
-    if (claims->keys[KEY_UID] > 0)
+    if (claims->keys[KEY_UID] > 0 || claims->keys[KEY_DEDUP] > 0)
         publish_add_kind(words, store, "uid", claims, KEY_UID, options->uids_max,
                          options->uid_ttl_ms);
+    if (claims->keys[KEY_DEDUP] > 0)
+        publish_add_kind(words, store, "dedup", claims, KEY_DEDUP, options->dedup_keys_max, 0);
 }
 
 static void publish_add_batch(struct publish_words *words, const struct store *store,

@@ -18,6 +18,7 @@ struct store_publish_options {
     uint64_t journal_batches_max;
     uint64_t idempotency_keys_max, idempotency_ttl_ms;
     uint64_t uids_max, uid_ttl_ms;
+    uint64_t dedup_keys_max;
     struct store_confirm_options confirm;
 };
 

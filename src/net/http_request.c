@@ -10,6 +10,7 @@
  */
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/ascii.h"
 #include "net/http_conn.h"
@@ -205,6 +206,12 @@ size_t http_request_header_count(const struct http_request *request, struct slic
     for (size_t i = 0; i < head->header_count; i++)
         count += slice_eq_nocase(head->headers[i].name, name);
     return count;
+}
+
+bool http_request_peer(const struct http_request *request, struct sockaddr_storage *peer)
+{
+    socklen_t len = sizeof(*peer);
+    return request->conn && getpeername(request->conn->fd, (struct sockaddr *)peer, &len) == 0;
 }
 
 const struct http_header *http_request_headers(const struct http_request *request, size_t *count)

@@ -26,6 +26,7 @@
 
 struct http_server;
 struct http_request;
+struct sockaddr_storage;
 
 struct http_server_options {
     const char *address; /* numeric, IPv4 or IPv6; "::" takes IPv4 too. Only read during _new */
@@ -120,6 +121,10 @@ struct slice http_request_host(const struct http_request *request);
 struct slice http_request_header(const struct http_request *request, struct slice name);
 size_t http_request_header_count(const struct http_request *request, struct slice name);
 const struct http_header *http_request_headers(const struct http_request *request, size_t *count);
+
+/* Who is connected. False when the connection is gone. */
+MUST_CHECK bool http_request_peer(const struct http_request *request,
+                                  struct sockaddr_storage *peer);
 
 /* The whole body, decoded; empty without one. The bytes belong to the request. */
 struct slice http_request_body(const struct http_request *request);

@@ -1,6 +1,6 @@
 /* netguard.c - the address policy.
  *
- *    sockaddr --> unwrap: IPv6 that carries IPv4 becomes that IPv4 address
+ *    sockaddr --> unwrap: IPv6 that carries IPv4 becomes that IPv4 address (v4-mapped: network.c)
  *                   |
  *                   +--> in a network the operator opened?      allowed
  *                   +--> in a block of the table?               refused, with the block's reason
@@ -18,17 +18,12 @@
  */
 #include "net/netguard.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <string.h>
-#include <sys/socket.h>
-
-#include "base/parse.h"
 
 enum block_class { BLOCK_NEVER, BLOCK_PRIVATE };
 
 struct block {
-    struct netguard_net net;
+    struct network net;
     enum block_class class;
     const char *reason;
 };
@@ -79,38 +74,14 @@ static const struct block blocks[] = {
     {V6(0xff, 0x00, 0, 0, 0, 8), BLOCK_NEVER, "the address is multicast (ff00::/8)"},
 };
 
-static const struct netguard_net global_unicast = V6(0x20, 0, 0, 0, 0, 3);
-static const struct netguard_net nat64 = V6(0x00, 0x64, 0xff, 0x9b, 0, 96);
-static const struct netguard_net six_to_four = V6(0x20, 0x02, 0, 0, 0, 16);
-static const struct netguard_net teredo = V6(0x20, 0x01, 0, 0, 0, 32);
-static const struct netguard_net mapped = {{[10] = 0xff, [11] = 0xff}, 96, true};
+static const struct network global_unicast = V6(0x20, 0, 0, 0, 0, 3);
+static const struct network nat64 = V6(0x00, 0x64, 0xff, 0x9b, 0, 96);
+static const struct network six_to_four = V6(0x20, 0x02, 0, 0, 0, 16);
+static const struct network teredo = V6(0x20, 0x01, 0, 0, 0, 32);
 
-static uint32_t v4_bits(const struct netguard_net *net)
+static struct network v4_address(const uint8_t bytes[4])
 {
-    uint32_t bits;
-    memcpy(&bits, net->bytes, sizeof(bits));
-    return ntohl(bits);
-}
-
-/* An address is a network of its full length. */
-static bool net_contains(const struct netguard_net *net, const struct netguard_net *address)
-{
-    size_t whole = net->prefix_bits / 8;
-    unsigned rest = net->prefix_bits % 8;
-    if (net->v6 != address->v6 || net->prefix_bits > address->prefix_bits)
-        return false;
-    if (!net->v6) {
-        uint64_t differing = v4_bits(net) ^ v4_bits(address);
-        return differing >> (32 - net->prefix_bits) == 0;
-    }
-    if (memcmp(net->bytes, address->bytes, whole) != 0)
-        return false;
-    return rest == 0 || ((net->bytes[whole] ^ address->bytes[whole]) >> (8 - rest)) == 0;
-}
-
-static struct netguard_net v4_address(const uint8_t bytes[4])
-{
-    struct netguard_net address = {.prefix_bits = 32};
+    struct network address = {.prefix_bits = 32};
     memcpy(address.bytes, bytes, 4);
     return address;
 }
@@ -118,23 +89,23 @@ static struct netguard_net v4_address(const uint8_t bytes[4])
 /* ---- The verdict ---------------------------------------------------------------------------- */
 
 /* Judges an address that carries no other. NULL when allowed. */
-static const char *judge_plain(const struct netguard *guard, const struct netguard_net *address)
+static const char *judge_plain(const struct netguard *guard, const struct network *address)
 {
     for (size_t i = 0; i < guard->allow_count; i++)
-        if (net_contains(&guard->allow[i], address))
+        if (network_contains(&guard->allow[i], address))
             return NULL;
     for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
-        if (net_contains(&blocks[i].net, address))
+        if (network_contains(&blocks[i].net, address))
             return guard->allow_private && blocks[i].class == BLOCK_PRIVATE ? NULL
                                                                             : blocks[i].reason;
-    if (address->v6 && !net_contains(&global_unicast, address))
+    if (address->v6 && !network_contains(&global_unicast, address))
         return "the address is not globally assigned (outside 2000::/3)";
     return NULL;
 }
 
 static const char *judge_carried(const struct netguard *guard, const uint8_t bytes[4])
 {
-    struct netguard_net carried = v4_address(bytes);
+    struct network carried = v4_address(bytes);
     return judge_plain(guard, &carried);
 }
 
@@ -148,13 +119,13 @@ static const char *judge_teredo(const struct netguard *guard, const uint8_t byte
     return reason ? reason : judge_carried(guard, client);
 }
 
-static const char *judge(const struct netguard *guard, const struct netguard_net *address)
+static const char *judge(const struct netguard *guard, const struct network *address)
 {
-    if (net_contains(&mapped, address) || net_contains(&nat64, address))
+    if (network_contains(&nat64, address))
         return judge_carried(guard, address->bytes + 12);
-    if (net_contains(&six_to_four, address))
+    if (network_contains(&six_to_four, address))
         return judge_carried(guard, address->bytes + 2);
-    if (net_contains(&teredo, address))
+    if (network_contains(&teredo, address))
         return judge_teredo(guard, address->bytes);
     return judge_plain(guard, address);
 }
@@ -169,87 +140,26 @@ static bool answer(const char *refusal, const char **reason)
 bool netguard_allows(const struct netguard *guard, const struct sockaddr *address,
                      const char **reason)
 {
-    struct netguard_net net = {.prefix_bits = 0};
-    if (address->sa_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, address, sizeof(v4));
-        memcpy(net.bytes, &v4.sin_addr, 4);
-        net.prefix_bits = 32;
-    } else if (address->sa_family == AF_INET6) {
-        struct sockaddr_in6 v6;
-        memcpy(&v6, address, sizeof(v6));
-        memcpy(net.bytes, &v6.sin6_addr, 16);
-        net.prefix_bits = 128;
-        net.v6 = true;
-    } else {
+    struct network net;
+    if (!network_of(address, &net))
         return answer("the address is not of the internet", reason);
-    }
     return answer(judge(guard, &net), reason);
-}
-
-/* Reads "a.b.c.d" or an IPv6 address. */
-static bool parse_address(const char *text, struct netguard_net *net)
-{
-    *net = (struct netguard_net){.prefix_bits = 32};
-    if (inet_pton(AF_INET, text, net->bytes) == 1)
-        return true;
-    net->v6 = true;
-    net->prefix_bits = 128;
-    return inet_pton(AF_INET6, text, net->bytes) == 1;
 }
 
 bool netguard_allows_text(const struct netguard *guard, const char *address, const char **reason)
 {
-    struct netguard_net net;
-    if (!parse_address(address, &net))
+    struct network net;
+    if (network_parse_address(slice_str(address), &net) != ST_OK)
         return answer("the address cannot be read", reason);
     return answer(judge(guard, &net), reason);
 }
 
-/* ---- Networks that the operator opens ------------------------------------------------------- */
-
-static bool parse_prefix(struct slice text, uint64_t *bits)
-{
-    if (text.len > 3 || (text.len > 1 && text.ptr[0] == '0'))
-        return false;
-    return parse_u64(text, bits) == ST_OK;
-}
-
-static bool bits_set_behind(const struct netguard_net *net)
-{
-    for (unsigned bit = net->prefix_bits; bit < (net->v6 ? 128u : 32u); bit++)
-        if (net->bytes[bit / 8] & (0x80u >> bit % 8))
-            return true;
-    return false;
-}
-
 enum status netguard_add_cidr(struct netguard *guard, struct slice cidr)
 {
-    char text[INET6_ADDRSTRLEN];
-    const char *slash = cidr.len ? memchr(cidr.ptr, '/', cidr.len) : NULL;
-    size_t address_len = slash ? (size_t)(slash - cidr.ptr) : cidr.len;
-    struct netguard_net net;
-    if (address_len == 0 || address_len >= sizeof(text) || memchr(cidr.ptr, '\0', address_len))
-        return ST_SYNTAX;
-    memcpy(text, cidr.ptr, address_len);
-    text[address_len] = '\0';
-    if (!parse_address(text, &net))
-        return ST_SYNTAX;
-    if (slash) {
-        uint64_t bits;
-        if (!parse_prefix(slice_from(cidr, address_len + 1), &bits))
-            return ST_SYNTAX;
-        if (bits > net.prefix_bits)
-            return ST_RANGE;
-        net.prefix_bits = (uint8_t)bits;
-        if (bits_set_behind(&net))
-            return ST_RANGE;
-    }
-    if (net_contains(&mapped, &net)) {
-        struct netguard_net v4 = v4_address(net.bytes + 12);
-        v4.prefix_bits = (uint8_t)(net.prefix_bits - 96);
-        net = v4;
-    }
+    struct network net;
+    enum status status = network_parse(cidr, &net);
+    if (status != ST_OK)
+        return status;
     if (guard->allow_count == NETGUARD_NETS_MAX)
         return ST_LIMIT;
     guard->allow[guard->allow_count++] = net;

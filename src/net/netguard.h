@@ -19,24 +19,18 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "net/network.h"
 
 struct sockaddr;
 
 enum { NETGUARD_NETS_MAX = 64 };
-
-/* A network: `bytes` in network order, of which the first `prefix_bits` count. */
-struct netguard_net {
-    uint8_t bytes[16];
-    uint8_t prefix_bits;
-    bool v6;
-};
 
 /* Zero-initialised it is the strict policy. Embedded by value and may be changed between turns. */
 struct netguard {
     /* --dev: loopback (127/8, ::1) and private (RFC 1918, RFC 4193) addresses are allowed. All the
      * rest stays refused, link-local in particular, where the metadata services live. */
     bool allow_private;
-    struct netguard_net allow[NETGUARD_NETS_MAX]; /* networks opened by the operator; they win */
+    struct network allow[NETGUARD_NETS_MAX]; /* networks opened by the operator; they win */
     size_t allow_count;
 };
 

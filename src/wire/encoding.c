@@ -1,4 +1,4 @@
-/* encoding.c - bytes as text: hexadecimal and base64.
+/* encoding.c - bytes as text: hexadecimal, base64 and base64url.
  *
  * OpenSSL's EVP_DecodeBlock was not taken: it skips white space and accepts trailing bits.
  */
@@ -122,5 +122,53 @@ enum status base64_decode(struct slice text, void *out, size_t out_size, size_t 
             *to++ = (uint8_t)(group >> (16 - 8 * (int)i));
     }
     *out_len = len;
+    return ST_OK;
+}
+
+/* ---- Base64url ------------------------------------------------------------------------------- */
+
+/* Signatures and tokens are short: the one encoder and decoder do the work, on a text of the other
+ * alphabet. */
+static char to_url_safe(char c)
+{
+    return c == '+' ? '-' : c == '/' ? '_' : c;
+}
+
+/* '=', which no text of this alphabet holds, stands for what it does not have. */
+static char from_url_safe(char c)
+{
+    return c == '-' ? '+' : c == '_' ? '/' : (c == '+' || c == '/') ? '=' : c;
+}
+
+void base64url_encode(struct buf *buf, struct slice bytes)
+{
+    size_t begin = buf->len;
+    base64_encode(buf, bytes);
+    while (buf->len > begin && buf->ptr[buf->len - 1] == '=')
+        buf->len--;
+    for (size_t i = begin; i < buf->len; i++)
+        buf->ptr[i] = to_url_safe(buf->ptr[i]);
+}
+
+enum status base64url_decode(struct slice text, void *out, size_t out_size, size_t *out_len)
+{
+    uint8_t *to = out;
+    *out_len = 0;
+    if (text.len % 4 == 1)
+        return ST_SYNTAX;
+    while (text.len > 0) {
+        char four[4] = {'=', '=', '=', '='};
+        size_t taken = text.len < 4 ? text.len : 4, len;
+        for (size_t i = 0; i < taken; i++)
+            four[i] = from_url_safe(text.ptr[i]);
+        if (memchr(four, '=', taken))
+            return ST_SYNTAX;
+        enum status status = base64_decode(slice_of(four, 4), to, out_size - *out_len, &len);
+        if (status != ST_OK)
+            return status;
+        to += len;
+        *out_len += len;
+        text = slice_from(text, taken);
+    }
     return ST_OK;
 }

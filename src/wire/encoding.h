@@ -1,4 +1,4 @@
-/* encoding.h - bytes as text: hexadecimal and base64 (RFC 4648).
+/* encoding.h - bytes as text: hexadecimal, base64 and base64url (RFC 4648).
  *
  * Decoding is strict: what is accepted is exactly what the encoder writes (for hexadecimal either
  * case), so that one value has one text. A signature that can be spelt in two ways would get past
@@ -27,5 +27,10 @@ void base64_encode(struct buf *buf, struct slice bytes);
  * byte are not zero (RFC 4648 section 3.5), and for white space and the URL-safe alphabet. */
 MUST_CHECK enum status base64_decode(struct slice text, void *out, size_t out_size,
                                      size_t *out_len);
+
+/* The same with the URL-safe alphabet and without padding (RFC 4648 section 5, as in RFC 7515). */
+void base64url_encode(struct buf *buf, struct slice bytes);
+MUST_CHECK enum status base64url_decode(struct slice text, void *out, size_t out_size,
+                                        size_t *out_len);
 
 #endif

@@ -3,10 +3,14 @@
  * An array, not a map: it is written and read by this file alone, millions of times. The first
  * member is the format's number; members are only ever added at the end, and a reader skips what it
  * does not know.
+ *
+ *   11 members of every event | 6 more of one that was received | what a successor adds
+ *
+ * So a published event has the same bytes as before anything could be received.
  */
 #include "wire/event_record.h"
 
-enum { FORMAT = 1, MEMBERS = 11 };
+enum { FORMAT = 1, MEMBERS = 11, MEMBERS_RECEIVED = MEMBERS + 6 };
 
 static void write_optional(struct buf *buf, struct slice text)
 {
@@ -16,9 +20,20 @@ static void write_optional(struct buf *buf, struct slice text)
         mp_write_nil(buf);
 }
 
+static void write_received(struct buf *buf, const struct event_record *record)
+{
+    mp_write_u64(buf, record->received_ms);
+    mp_write_u64(buf, record->data_kind);
+    mp_write_bool(buf, record->verified);
+    write_optional(buf, record->content_type);
+    write_optional(buf, record->headers);
+    write_optional(buf, record->duplicate_of);
+}
+
 void event_record_write(struct buf *buf, const struct event_record *record)
 {
-    mp_write_array(buf, MEMBERS);
+    bool received = record->received_ms > 0;
+    mp_write_array(buf, received ? MEMBERS_RECEIVED : MEMBERS);
     mp_write_u64(buf, FORMAT);
     mp_write_str(buf, record->application);
     mp_write_str(buf, record->type);
@@ -30,13 +45,39 @@ void event_record_write(struct buf *buf, const struct event_record *record)
     write_optional(buf, record->traceparent);
     write_optional(buf, record->tracestate);
     mp_write_bin(buf, record->data);
+    if (received)
+        write_received(buf, record);
+}
+
+/* All but the members of every event, for one that was published. */
+static void clear_received(struct event_record *record)
+{
+    record->received_ms = 0;
+    record->content_type = record->headers = record->duplicate_of = SLICE_NULL;
+    record->data_kind = EVENT_DATA_JSON;
+    record->verified = false;
+}
+
+static void read_received(struct mp_reader *reader, struct event_record *record)
+{
+    record->received_ms = mp_read_u64(reader);
+    uint64_t kind = mp_read_u64(reader);
+    record->verified = mp_read_bool(reader);
+    record->content_type = mp_read_str_or_nil(reader);
+    record->headers = mp_read_str_or_nil(reader);
+    record->duplicate_of = mp_read_str_or_nil(reader);
+    if (reader->error == ST_OK && (kind > EVENT_DATA_BYTES || record->received_ms == 0))
+        reader->error = ST_SYNTAX;
+    record->data_kind = (enum event_data)kind;
 }
 
 void event_record_read(struct mp_reader *reader, struct event_record *record)
 {
     uint32_t members = mp_read_array(reader);
     uint64_t format = mp_read_u64(reader);
-    if (reader->error == ST_OK && (members < MEMBERS || format != FORMAT))
+    bool received = members >= MEMBERS_RECEIVED;
+    uint32_t known = received ? MEMBERS_RECEIVED : MEMBERS;
+    if (reader->error == ST_OK && (members < known || format != FORMAT))
         reader->error = ST_SYNTAX;
     record->application = mp_read_str(reader);
     record->type = mp_read_str(reader);
@@ -48,6 +89,10 @@ void event_record_read(struct mp_reader *reader, struct event_record *record)
     record->traceparent = mp_read_str_or_nil(reader);
     record->tracestate = mp_read_str_or_nil(reader);
     record->data = mp_read_bin(reader);
-    for (uint32_t i = MEMBERS; i < members && reader->error == ST_OK; i++)
+    if (received)
+        read_received(reader, record);
+    else
+        clear_received(record);
+    for (uint32_t i = known; i < members && reader->error == ST_OK; i++)
         mp_skip(reader);
 }

@@ -7,8 +7,6 @@
 #include "wire/scheme.h"
 
 #include <assert.h>
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,6 +15,7 @@
 #include "wire/encoding.h"
 #include "wire/scheme_file.h"
 #include "wire/scheme_private.h"
+#include "wire/yaml_dir.h"
 
 /* conf/schemes/, from the build. */
 extern const struct embedded_file scheme_files[];
@@ -33,6 +32,7 @@ void scheme_free(struct scheme *scheme)
 {
     if (!scheme)
         return;
+    handshakes_free(scheme->handshakes);
     buf_free(&scheme->strings);
     free(scheme);
 }
@@ -40,6 +40,11 @@ void scheme_free(struct scheme *scheme)
 const char *scheme_name(const struct scheme *scheme)
 {
     return scheme->name.ptr;
+}
+
+const struct handshakes *scheme_handshakes(const struct scheme *scheme)
+{
+    return scheme->handshakes;
 }
 
 const char *scheme_description(const struct scheme *scheme)
@@ -53,6 +58,11 @@ bool scheme_owns_header(const struct scheme *scheme, struct slice name)
         if (slice_eq_nocase(scheme->headers[i].name, name))
             return true;
     return false;
+}
+
+bool scheme_sends(const struct scheme *scheme)
+{
+    return scheme->sends;
 }
 
 const struct scheme_signature *scheme_signature_of(const struct scheme *scheme,
@@ -74,9 +84,38 @@ void scheme_encode(enum text_format format, struct slice bytes, struct buf *text
         hex_encode(text, bytes);
         return;
     case FORMAT_BASE64:
+    case FORMAT_SPKI:
         base64_encode(text, bytes);
         return;
+    case FORMAT_BASE64URL:
+        base64url_encode(text, bytes);
+        return;
     }
+}
+
+/* The base64 of a PEM text (RFC 7468) without its frame and line breaks, or of a bare text. */
+static enum status spki_decode(struct slice text, void *out, size_t out_size, size_t *out_len)
+{
+    static const struct slice begin = {"-----BEGIN PUBLIC KEY-----", 26};
+    char base64[SCHEME_KEY_BYTES_MAX * 4 / 3 + 4];
+    size_t len = 0;
+    bool framed = slice_starts(text, begin);
+    if (framed)
+        text = slice_from(text, begin.len);
+    const char *end = framed ? memmem(text.ptr, text.len, "-----END PUBLIC KEY-----", 24) : NULL;
+    if (framed && !end)
+        return ST_SYNTAX;
+    if (framed)
+        text.len = (size_t)(end - text.ptr);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c == '\n' || c == '\r' || c == ' ')
+            continue;
+        if (len == sizeof(base64))
+            return ST_LIMIT;
+        base64[len++] = c;
+    }
+    return base64_decode(slice_of(base64, len), out, out_size, out_len);
 }
 
 enum status scheme_decode(enum text_format format, struct slice text, void *out, size_t out_size,
@@ -94,6 +133,10 @@ enum status scheme_decode(enum text_format format, struct slice text, void *out,
         return hex_decode(text, out, out_size, out_len);
     case FORMAT_BASE64:
         return base64_decode(text, out, out_size, out_len);
+    case FORMAT_BASE64URL:
+        return base64url_decode(text, out, out_size, out_len);
+    case FORMAT_SPKI:
+        return spki_decode(text, out, out_size, out_len);
     }
     return ST_SYNTAX;
 }
@@ -139,7 +182,11 @@ struct scheme_set *scheme_set_new(void)
         scheme_set_free(set);
         return NULL;
     }
-    return set;
+    struct scheme *passthrough = set ? scheme_passthrough_new() : NULL;
+    if (passthrough && set_put(set, passthrough) == ST_OK)
+        return set;
+    scheme_set_free(set);
+    return NULL;
 }
 
 void scheme_set_free(struct scheme_set *set)
@@ -172,61 +219,10 @@ const struct scheme *scheme_at(const struct scheme_set *set, size_t index)
 
 /* ---- A folder -------------------------------------------------------------------------------- */
 
-static int is_scheme_file(const struct dirent *entry)
+static enum status take_file(void *arg, const char *path, struct slice text, char *error,
+                             size_t error_size)
 {
-    return entry->d_name[0] != '.' && slice_ends(slice_str(entry->d_name), SLICE(".yaml"));
-}
-
-/* Appends the file's content to `text`, whose maximum bounds it. ST_IO, errno tells. */
-static enum status file_read(const char *path, struct buf *text)
-{
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return ST_IO;
-    char *place;
-    size_t len = 0;
-    while ((place = buf_reserve(text, 4096)) && (len = fread(place, 1, 4096, file)) > 0)
-        text->len += len;
-    enum status status = ferror(file) ? ST_IO : buf_status(text);
-    int reason = errno;
-    fclose(file);
-    errno = reason;
-    return status;
-}
-
-static enum status set_load_file(struct scheme_set *set, const char *path, char *error,
-                                 size_t error_size)
-{
-    struct buf text;
-    /* The parser has the limit; the buffer has room for what shows that it is passed. */
-    buf_init(&text, SCHEME_FILE_BYTES_MAX + 3 * 4096);
-    enum status status = file_read(path, &text);
-    if (status == ST_IO)
-        snprintf(error, error_size, "%s: %s", path, strerror(errno));
-    if (status == ST_LIMIT) /* the text is cut, but too long in any case */
-        status = ST_OK;
-    if (status == ST_OK)
-        status = set_parse(set, buf_slice(&text), path, error, error_size);
-    buf_free(&text);
-    return status;
-}
-
-static enum status set_load_files(struct scheme_set *set, const char *dir, struct dirent **entries,
-                                  size_t count, char *error, size_t error_size)
-{
-    enum status status = ST_OK;
-    struct buf path;
-    buf_init(&path, 4096);
-    for (size_t i = 0; i < count && status == ST_OK; i++) {
-        buf_clear(&path);
-        buf_addf(&path, "%s/%s", dir, entries[i]->d_name);
-        buf_add_char(&path, '\0');
-        status = buf_status(&path);
-        if (status == ST_OK)
-            status = set_load_file(set, path.ptr, error, error_size);
-    }
-    buf_free(&path);
-    return status;
+    return set_parse(arg, text, path, error, error_size);
 }
 
 /* Moves all schemes of `from` into `set`, or none (ST_LIMIT). */
@@ -248,25 +244,16 @@ static enum status set_join(struct scheme_set *set, struct scheme_set *from)
 enum status scheme_set_load_dir(struct scheme_set *set, const char *dir, char *error,
                                 size_t error_size)
 {
-    struct dirent **entries;
-    if (error_size > 0)
-        error[0] = '\0';
-    int count = scandir(dir, &entries, is_scheme_file, alphasort);
-    if (count < 0) {
-        snprintf(error, error_size, "%s: %s", dir, strerror(errno));
-        return ST_IO;
-    }
     struct scheme_set *loaded = calloc(1, sizeof(*loaded));
     enum status status = ST_NOMEM;
+    if (error_size > 0)
+        error[0] = '\0';
     if (loaded)
-        status = set_load_files(loaded, dir, entries, (size_t)count, error, error_size);
+        status = yaml_dir_read(dir, SCHEME_FILE_BYTES_MAX, take_file, loaded, error, error_size);
     if (status == ST_OK)
         status = set_join(set, loaded);
     if (status != ST_OK && error_size > 0 && error[0] == '\0')
         snprintf(error, error_size, "%s: %s", dir, status_text(status));
     scheme_set_free(loaded);
-    for (int i = 0; i < count; i++)
-        free(entries[i]);
-    free(entries);
     return status;
 }

@@ -18,6 +18,9 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "wire/event_record.h"
+#include "wire/handshake.h"
+#include "wire/received.h"
 #include "wire/signer.h"
 
 struct scheme;
@@ -25,7 +28,8 @@ struct scheme_set;
 
 /* ---- The set --------------------------------------------------------------------------------- */
 
-/* The built-in schemes: "standard", "svix", "event", "guide", "basic". NULL: out of memory. */
+/* The built-in schemes: those of conf/schemes, in the order of their names, and "passthrough".
+ * NULL: out of memory. */
 struct scheme_set *scheme_set_new(void);
 
 /* Frees the set and all schemes in it. Accepts NULL. */
@@ -48,6 +52,9 @@ const struct scheme *scheme_at(const struct scheme_set *set, size_t index);
 const char *scheme_name(const struct scheme *scheme);
 const char *scheme_description(const struct scheme *scheme);
 
+/* What is answered beside events (handshake.h); NULL: nothing. */
+const struct handshakes *scheme_handshakes(const struct scheme *scheme);
+
 /* True when the scheme sets that header: a custom header may not override it. */
 bool scheme_owns_header(const struct scheme *scheme, struct slice name);
 
@@ -57,7 +64,7 @@ struct scheme_event {
     struct slice id; /* "msg_…" */
     struct slice type;
     uint64_t timestamp_ms; /* of the event */
-    struct slice data;     /* JSON, put into the body byte for byte */
+    struct slice data;     /* JSON (event_data.h), put into the body byte for byte */
     struct slice version;  /* SLICE_NULL: the event has none; `null` in the body */
     struct slice source;   /* as version */
 };
@@ -80,11 +87,24 @@ MUST_CHECK enum status scheme_headers(const struct scheme *scheme, const struct 
                                       struct signer_key *const *keys, size_t key_count,
                                       struct buf *lines, size_t *count);
 
+/* Does it send a received request as it came ("passthrough")? Then it has no secrets, the body is
+ * the record's data, and headers are made by scheme_original_headers(): neither scheme_body() nor
+ * scheme_headers() is for it. */
+bool scheme_passes_through(const struct scheme *scheme);
+
+/* Appends to `lines`, as scheme_headers() does: the headers that the record has, but for those
+ * whose name replaced() says are given otherwise; Content-Type; Trotline-Event-Id and
+ * Trotline-Event-Type; and of a received event Trotline-Source, Trotline-Received-At and
+ * Trotline-Verified. Whether that went well is buf_status(). */
+void scheme_original_headers(struct slice id, const struct event_record *record,
+                             bool (*replaced)(void *arg, struct slice name), void *arg,
+                             struct buf *lines, size_t *count);
+
 /* ---- Secrets as text ------------------------------------------------------------------------- */
 
-/* Appends a new secret of the scheme's first algorithm, or of the given one (ST_UNSUPPORTED when
- * the scheme does not have it). ST_NOMEM, ST_LIMIT: of `text`. The caller overwrites `text` after
- * use. */
+/* Appends a new secret of the scheme's first algorithm, or of the given one. ST_UNSUPPORTED: the
+ * scheme does not have it, or only takes public keys for it, or has no secrets at all. ST_NOMEM,
+ * ST_LIMIT: of `text`. The caller overwrites `text` after use. */
 MUST_CHECK enum status scheme_secret_generate(const struct scheme *scheme, struct buf *text);
 MUST_CHECK enum status scheme_secret_generate_for(const struct scheme *scheme,
                                                   enum sign_algorithm algorithm, struct buf *text);
@@ -111,33 +131,89 @@ MUST_CHECK enum status scheme_secret_public(const struct scheme *scheme, struct 
 
 /* ---- Verifying ------------------------------------------------------------------------------- */
 
-struct scheme_request {
-    struct slice body;
-    /* The value of a header, whose name is compared without regard to case. SLICE_NULL when there
-     * is none, or more than one. */
-    struct slice (*header)(void *arg, struct slice name);
-    void *header_arg;
-    uint64_t now_ms;
-};
-
+/* What a receiver answers: 401 for the
+ * signature ones, 400 for malformed, old and future ones, 503 for the last two. */
 enum scheme_verdict {
     VERIFY_OK,
     VERIFY_NO_SIGNATURE,   /* none at all, or none of a version that we know */
     VERIFY_BAD_SIGNATURE,  /* none of them is by one of the keys */
-    VERIFY_MALFORMED,      /* a header is not of the scheme's form */
+    VERIFY_MALFORMED,      /* a part of the request is not of the scheme's form */
     VERIFY_TOO_OLD,        /* signed well, but too long ago */
     VERIFY_IN_FUTURE,      /* signed well, but with a time that is too far ahead */
-    VERIFY_MISSING_HEADER, /* a header that is part of the signed text is not there */
+    VERIFY_MISSING_HEADER, /* something that is part of the signed text is not there, or twice */
+    VERIFY_BODY_CHANGED,   /* signed well, but the signed hash is not the body's */
+    VERIFY_NOT_CONFIGURED, /* the scheme needs a public URL or a variable, and there is none */
+    VERIFY_NO_MEMORY,
 };
 
 /* "ok", "no_signature", …; and a sentence. */
 const char *scheme_verdict_name(enum scheme_verdict verdict);
 const char *scheme_verdict_text(enum scheme_verdict verdict);
 
-/* Judges one received request: good when one of its signatures is by one of the keys and, where the
- * time stamp is part of the signed text, it is within the scheme's tolerance of now, to either side
- * and inclusive. At most 16 signatures are looked at. */
-enum scheme_verdict scheme_verify(const struct scheme *scheme, const struct scheme_request *request,
-                                  struct signer_key *const *keys, size_t key_count);
+/* How a verdict came about, for people. Nothing secret is in it. */
+struct scheme_finding {
+    size_t elements;           /* how many were looked at: 1, or those of an array (`each`) */
+    size_t candidates;         /* signatures of a known version in the last of them */
+    size_t others;             /* entries beside them, of no known version or form */
+    size_t key;                /* the key that fits the last one; SIZE_MAX: none */
+    uint64_t timestamp_ms;     /* Unix time; only where timestamp_text is not empty */
+    struct slice about;        /* the header, path, … that the verdict is about; or SLICE_NULL */
+    struct buf timestamp_text; /* as received; empty: none is signed, or it was not found */
+    struct buf signed_text;    /* of the last element; empty when it did not come to that */
+};
+
+/* `signed_text_max` bytes of the signed text are kept at most (its buf is failed beyond). */
+void scheme_finding_init(struct scheme_finding *finding, size_t signed_text_max);
+void scheme_finding_deinit(struct scheme_finding *finding);
+
+/* Judges one received request: good when one of its signatures is by one of the keys and, where a
+ * time stamp is signed, it is within the tolerance of now, inclusive. At most 16 signatures are
+ * looked at. `finding` may be NULL and then costs nothing. Schemes that have no signature
+ * (algorithm `none`) are always good. */
+enum scheme_verdict scheme_verify(const struct scheme *scheme, const struct received *received,
+                                  struct signer_key *const *keys, size_t key_count,
+                                  struct scheme_finding *finding);
+
+/* Whether the scheme can verify (without `headers` and `body` it only does that), and send. Only a
+ * scheme that sends may be an endpoint's. */
+bool scheme_receives(const struct scheme *scheme);
+bool scheme_sends(const struct scheme *scheme);
+
+/* What a source of this scheme has to have: a public URL; at least one secret; the variables whose
+ * names scheme_var() gives for `index` 0, 1, … until SLICE_NULL. */
+bool scheme_needs_url(const struct scheme *scheme);
+bool scheme_needs_secret(const struct scheme *scheme);
+struct slice scheme_var(const struct scheme *scheme, size_t index);
+
+/* Where an event's id and type are: a list of sources of which the first that is there counts. */
+struct scheme_sources;
+
+/* Compiles such a list for a source's own settings. Each is `header:NAME`, `json:PATH`,
+ * `query:NAME`, `body_hash` or `text:CONSTANT`. ST_SYNTAX: *wrong is the number of the entry that
+ * is none; ST_LIMIT: more than 8; ST_NOMEM. The texts are copied. */
+MUST_CHECK enum status scheme_sources_new(const struct slice *texts, size_t count,
+                                          struct scheme_sources **sources, size_t *wrong);
+void scheme_sources_free(struct scheme_sources *sources);
+
+/* Appends the id or type of a request that was verified. False, and nothing appended, when there is
+ * none (look at the status of `text`, too). Not empty. `own` replaces the scheme's list when it is
+ * not NULL. */
+bool scheme_event_id(const struct scheme *scheme, const struct scheme_sources *own,
+                     const struct received *received, struct buf *text);
+bool scheme_event_type(const struct scheme *scheme, const struct scheme_sources *own,
+                       const struct received *received, struct buf *text);
+
+/* Appends the signature, with its prefix, that `key` makes of a signed text (of a finding): what a
+ * request would have to carry. ST_UNSUPPORTED: a public key or a token. */
+MUST_CHECK enum status scheme_expected(const struct scheme *scheme, struct slice signed_text,
+                                       struct signer_key *key, struct buf *text);
+
+/* Signs a request as the scheme's sender would, for tests: appends the lines "Name: value" with a
+ * NUL each that make `received` (without them) verify with `key`, and their number to *count. Its
+ * time is received->now_ms, ids and types are made up. ST_UNSUPPORTED: the signature is not in a
+ * header, or the key is public. */
+MUST_CHECK enum status scheme_sign_received(const struct scheme *scheme,
+                                            const struct received *received, struct signer_key *key,
+                                            struct buf *lines, size_t *count);
 
 #endif

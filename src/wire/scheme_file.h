@@ -21,4 +21,7 @@ enum { SCHEME_FILE_BYTES_MAX = 64 * 1024 };
 MUST_CHECK enum status scheme_file_parse(struct slice text, const char *file, struct scheme **out,
                                          char *error, size_t error_size);
 
+/* Accepts NULL. Not for schemes of a set. */
+void scheme_free(struct scheme *scheme);
+
 #endif

@@ -7,20 +7,15 @@
  */
 #include "wire/scheme_private.h"
 
-/* The headers of one rehearsal, as scheme_headers wrote them. */
-struct rehearsal {
-    struct buf lines;
-    size_t count;
-};
-
-static struct slice header_find(void *arg, struct slice name)
+/* The headers that scheme_headers wrote, as a receiver has them. */
+static void headers_split(const struct buf *lines, size_t count, struct received_header *headers)
 {
-    const struct rehearsal *rehearsal = arg;
-    const char *line = rehearsal->lines.ptr;
-    for (size_t i = 0; i < rehearsal->count; i++, line += strlen(line) + 1)
-        if (slice_eq_nocase(slice_of(line, strcspn(line, ":")), name))
-            return slice_str(line + name.len + 2);
-    return SLICE_NULL;
+    const char *line = lines->ptr;
+    for (size_t i = 0; i < count; i++, line += strlen(line) + 1) {
+        size_t name_len = strcspn(line, ":");
+        headers[i] =
+            (struct received_header){slice_of(line, name_len), slice_str(line + name_len + 2)};
+    }
 }
 
 /* Signs with `count` keys and verifies with the last of those that signed. ST_RANGE: in vain. */
@@ -37,15 +32,21 @@ static enum status rehearse_keys(const struct scheme *scheme, struct signer_key 
     };
     const struct slice body = SLICE("{}");
     const uint64_t now_ms = UINT64_C(1798765432109);
-    struct rehearsal rehearsal = {.count = 0};
-    buf_init(&rehearsal.lines, SIZE_MAX);
-    enum status status = scheme_headers(scheme, &event, body, now_ms, keys, count, &rehearsal.lines,
-                                        &rehearsal.count);
-    struct scheme_request request = {body, header_find, &rehearsal, now_ms};
-    size_t last = scheme->separator.ptr ? count - 1 : 0;
-    if (status == ST_OK && scheme_verify(scheme, &request, &keys[last], 1) != VERIFY_OK)
-        status = ST_RANGE;
-    buf_free(&rehearsal.lines);
+    struct received_header headers[SCHEME_HEADERS_MAX];
+    struct buf lines;
+    size_t header_count;
+    buf_init(&lines, SIZE_MAX);
+    enum status status =
+        scheme_headers(scheme, &event, body, now_ms, keys, count, &lines, &header_count);
+    if (status == ST_OK) {
+        headers_split(&lines, header_count, headers);
+        struct received received = {
+            .headers = headers, .header_count = header_count, .body = body, .now_ms = now_ms};
+        size_t last = scheme->separator.ptr ? count - 1 : 0;
+        if (scheme_verify(scheme, &received, &keys[last], 1, NULL) != VERIFY_OK)
+            status = ST_RANGE;
+    }
+    buf_free(&lines);
     return status;
 }
 

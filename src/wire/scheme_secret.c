@@ -26,10 +26,23 @@ static void rule_of_pair(const struct scheme_signature *signature, struct buf *t
              SIGNER_ED25519_SEED, SIGNER_ED25519_PAIR);
 }
 
-static void rule_of_hmac(const struct scheme_signature *signature, struct buf *text)
+static void rule_of_public(const struct scheme_signature *signature, struct buf *text)
 {
-    static const char *const formats[] = {
-        [FORMAT_RAW] = "text", [FORMAT_HEX] = "hexadecimal digits", [FORMAT_BASE64] = "base64"};
+    const char *format = signature->key_format == FORMAT_HEX ? "hexadecimal" : "base64";
+    if (signature->key_format == FORMAT_SPKI)
+        buf_addf(text, "an %s public key, as PEM or the base64 in it",
+                 sign_algorithm_name(signature->algorithm));
+    else
+        buf_addf(text, "%s of an Ed25519 public key (%d bytes)", format, SIGNER_ED25519_PUBLIC);
+}
+
+static void rule_of_bytes(const struct scheme_signature *signature, struct buf *text)
+{
+    static const char *const formats[] = {[FORMAT_RAW] = "text",
+                                          [FORMAT_HEX] = "hexadecimal digits",
+                                          [FORMAT_BASE64] = "base64",
+                                          [FORMAT_BASE64URL] = "base64url",
+                                          [FORMAT_SPKI] = "base64"};
     buf_addf(text, "%s of %llu to %llu bytes", formats[signature->key_format],
              (unsigned long long)signature->key_bytes_min,
              (unsigned long long)signature->key_bytes_max);
@@ -41,12 +54,18 @@ void scheme_secret_rule(const struct scheme *scheme, struct buf *text)
     for (size_t i = 0; i < scheme->signature_count; i++) {
         const struct scheme_signature *signature = &scheme->signatures[i];
         buf_add_str(text, i > 0 ? ", or " : "");
-        if (signature->key_prefix.len > 0)
-            buf_addf(text, "%s followed by ", signature->key_prefix.ptr);
-        if (signature->algorithm == SIGN_ED25519)
+        struct slice prefix =
+            signature->key_prefix.ptr ? signature->key_prefix : signature->public_prefix;
+        if (prefix.len > 0)
+            buf_addf(text, "%s followed by ", prefix.ptr);
+        if (!signature->key_prefix.ptr)
+            rule_of_public(signature, text);
+        else if (signature->algorithm == SIGN_ED25519)
             rule_of_pair(signature, text);
+        else if (signature->basic)
+            buf_add_str(text, "user:password");
         else
-            rule_of_hmac(signature, text);
+            rule_of_bytes(signature, text);
     }
 }
 
@@ -86,7 +105,7 @@ static bool secret_parse(const struct scheme *scheme, struct slice text, struct 
     if (scheme_decode(signature->key_format, slice_from(text, prefix_len), secret->bytes,
                       sizeof(secret->bytes), &secret->len) != ST_OK)
         return false;
-    if (signature->algorithm == SIGN_ED25519)
+    if (sign_algorithm_is_public(signature->algorithm))
         return true; /* the signer knows the lengths */
     return secret->len >= signature->key_bytes_min && secret->len <= signature->key_bytes_max;
 }
@@ -106,7 +125,7 @@ static enum status key_make(const struct scheme *scheme, struct slice text, bool
         if (!secret.public)
             status = signer_key_new(secret.signature->algorithm, raw, key);
         else if (allow_public)
-            status = signer_key_new_public(raw, key);
+            status = signer_key_new_public(secret.signature->algorithm, raw, key);
         if (secret.public && !allow_public)
             *reason = public_reason;
         else if (!secret.public && secret.signature->algorithm == SIGN_ED25519 &&
@@ -155,6 +174,8 @@ static enum status secret_new(const struct scheme_signature *signature, struct b
 {
     uint8_t bytes[SCHEME_KEY_BYTES_MAX];
     enum status status = ST_OK;
+    if (!signature->key_prefix.ptr)
+        return ST_UNSUPPORTED; /* somebody else has the secret half */
     rng_bytes(bytes, sizeof(bytes));
     if (signature->algorithm == SIGN_ED25519) {
         status = pair_write(signature, bytes, text);
@@ -172,7 +193,7 @@ static enum status secret_new(const struct scheme_signature *signature, struct b
 
 enum status scheme_secret_generate(const struct scheme *scheme, struct buf *text)
 {
-    return secret_new(&scheme->signatures[0], text);
+    return scheme->signature_count > 0 ? secret_new(&scheme->signatures[0], text) : ST_UNSUPPORTED;
 }
 
 enum status scheme_secret_generate_for(const struct scheme *scheme, enum sign_algorithm algorithm,

@@ -167,8 +167,8 @@ enum status scheme_headers(const struct scheme *scheme, const struct scheme_even
 
     attempt.values[FIELD_ID] = event->id;
     attempt.values[FIELD_TYPE] = event->type;
-    attempt.values[FIELD_TIMESTAMP] =
-        digits_u64(digits, scheme->timestamp_in_ms ? attempt_at_ms : attempt_at_ms / 1000);
+    attempt.values[FIELD_TIMESTAMP] = digits_u64(
+        digits, scheme->timestamp_form == TIMESTAMP_MS ? attempt_at_ms : attempt_at_ms / 1000);
     attempt.values[FIELD_EVENT_TIMESTAMP] = buf_slice(&event_time);
     attempt.values[FIELD_VERSION] = event->version;
     attempt.values[FIELD_SOURCE] = event->source;

@@ -1,4 +1,5 @@
-/* yaml_walk.h - walks a small YAML document along tables. The only user of libyaml.
+/* yaml_walk.h - walks a small YAML document along tables. With yaml_json.c the only user of
+ * libyaml.
  *
  * A mapping is described by rules: a key and the function that takes its value. Every function here
  * that finds something wrong writes "file:line: what is wrong" and returns ST_SYNTAX, which the

@@ -1,6 +1,7 @@
 """The tools of bench/ still do what they say. Their figures are taken elsewhere: here is no bound."""
 
 import concurrent.futures
+import hmac
 import html.parser
 import http.client
 import json
@@ -202,6 +203,24 @@ def test_load_publishes_what_it_is_told_to(sink):
     assert [document["type"] for document in documents] == ["x.y.0000", "x.y.0001"] * 2
     assert {document["deliverAt"] for document in documents} == {"2030-01-02T03:04:05.678Z"}
     assert [document["data"]["n"] for document in documents] == [10**9 + i for i in range(4)]
+    assert {len(request.body) for request in requests} == {400}
+
+
+def test_load_signs_as_github_does(sink):
+    """The same bodies; each has an id of its own, its type, and a signature of the bytes that were sent."""
+    load = bench_load("--url", sink.url("/in/bench"), "--api-key", "k", "--github", "a secret",
+                      "--events", 70, "--connections", 3, "--types", 2, "--size", 400)
+    assert load.returncode == 0, load.stderr
+    requests = sink.wait_for(70)
+    for request in requests:
+        mac = hmac.new(b"a secret", request.body, "sha256").hexdigest()
+        assert request.headers_named("X-Hub-Signature-256") == [f"sha256={mac}"]
+        assert request.headers_named("X-GitHub-Event") == [request.json()["type"]]
+        number = request.json()["data"]["n"]
+        assert request.header("X-GitHub-Delivery").endswith(f"-{number}")
+        assert not request.headers_named("Authorization")
+    assert {request.json()["type"] for request in requests} == {"bench.0000", "bench.0001"}
+    assert len({request.header("X-GitHub-Delivery") for request in requests}) == 70
     assert {len(request.body) for request in requests} == {400}
 
 

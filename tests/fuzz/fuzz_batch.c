@@ -8,8 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_scan.h"
 #include "base/limits.h"
 #include "core/batch.h"
+#include "wire/event_data.h"
+#include "wire/event_headers.h"
 
 static void check(bool truth)
 {
@@ -42,6 +45,27 @@ static void check_same_record(const struct event_record *a, const struct event_r
     check(same(a->traceparent, b->traceparent) && same(a->tracestate, b->tracestate));
     check(same(a->data, b->data));
     check(a->timestamp_ms == b->timestamp_ms && a->deliver_at_ms == b->deliver_at_ms);
+    check(a->received_ms == b->received_ms && a->data_kind == b->data_kind);
+    check(a->verified == b->verified && same(a->content_type, b->content_type));
+    check(same(a->headers, b->headers) && same(a->duplicate_of, b->duplicate_of));
+}
+
+/* Kept headers are within their bytes, each a string of its own; what is not JSON becomes it. */
+static void check_received(const struct event_record *record)
+{
+    struct slice rest = record->headers, name, value;
+    while (event_headers_next(&rest, &name, &value)) {
+        const char *end = record->headers.ptr + record->headers.len;
+        check(name.ptr >= record->headers.ptr && value.ptr + value.len < end);
+        check(strlen(value.ptr) == value.len);
+        check(rest.ptr == value.ptr + value.len + 1);
+    }
+    struct buf json;
+    buf_init(&json, LIMIT_BATCH_BYTES);
+    struct slice data = event_data_json(record, &json);
+    check(buf_status(&json) == ST_OK);
+    check(record->data_kind == EVENT_DATA_JSON || json_check(data, NULL) == ST_OK);
+    buf_free(&json);
 }
 
 static void check_consistent(struct batch *batch)
@@ -59,6 +83,7 @@ static void check_consistent(struct batch *batch)
         check(message->targets.len == message->target_count * (size_t)TARGET_BYTES);
         check(message->raw.ptr >= begin && message->targets.ptr + message->targets.len <= end);
         ordinals += message->target_count;
+        check_received(&message->record);
 
         struct message *alone;
         check(message_load(&message->id, message->raw, &alone) == ST_OK);

@@ -1,6 +1,6 @@
 /* fuzz_scheme_file.c - descriptions of schemes.
  *
- * A wrong one has an error that names the file; a good one makes secrets that fit it.
+ * A wrong one has an error that names the file; a good one that sends makes secrets that fit it.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -36,8 +36,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct scheme *scheme;
     enum status status =
         scheme_file_parse(slice_of(data, size), "file", &scheme, error, sizeof(error));
-    if (status == ST_OK)
+    if (status == ST_OK && scheme_sends(scheme))
         try_scheme(scheme);
+    if (status == ST_OK)
+        expect(scheme_receives(scheme));
     else
         expect(!scheme && strncmp(error, "file:", 5) == 0);
     scheme_free(scheme);

@@ -102,7 +102,7 @@ static void check_network(struct netguard *guard, struct slice cidr)
     char text[INET6_ADDRSTRLEN];
     if (netguard_add_cidr(guard, cidr) != ST_OK)
         return;
-    const struct netguard_net *net = &guard->allow[0];
+    const struct network *net = &guard->allow[0];
     assert(guard->allow_count == 1 && net->prefix_bits <= (net->v6 ? 128 : 32));
     assert(inet_ntop(net->v6 ? AF_INET6 : AF_INET, net->bytes, text, sizeof(text)));
     /* An IPv6 network of addresses that carry IPv4 ones opens nothing: those are judged inside. */

@@ -107,18 +107,19 @@ class Replica:
                         for _ in range(events)], rng=rng, others=others)
         age = len(world.targets) // 50
         claims = [batch.claim(n, *(f"{age}.{rng.randrange(20)}" if rng.random() < 0.3 else ""
-                                   for _ in range(2))) for n in range(events)]
-        claims = [claim for claim in claims if claim[0] or claim[1]]
+                                   for _ in range(3)), rng.choice((LONG_MS, LONG_MS + 1, 20)))
+                  for n in range(events)]
+        claims = [claim for claim in claims if any(key for key, _ in claim.keys)]
         self.sequence += 1
         journal, idem, idem_ms, uid, uid_ms = (rng.choice(choices) for choices in (
             (20, 20, 20, 1), *((1000, 1000, 9), (LONG_MS, LONG_MS, 20)) * 2))
         version = -1 if rng.random() < 0.1 else ""  # the configuration is always newer than -1
         call = self.store.publish.later(batch, claims, self.sequence, journal, idem, idem_ms, uid,
-                                        uid_ms, version=version)
+                                        uid_ms, version=version, dedup_max=rng.choice((1000, 9)))
         for event, endpoints in zip(batch.events, batch.targets):
             world.targets[event] = endpoints
         self.shipped[batch.name] = batch
-        self.send_batch(batch, call, [id_text("msg", claim[2][:20]) for claim in claims])
+        self.send_batch(batch, call, [claim.event for claim in claims])
 
     def send_batch(self, batch, call, claiming, sure=True):
         waiting = Waiting(call, None)
@@ -142,7 +143,7 @@ class Replica:
         for event in batch.events:
             verdict = verdicts.get(event, 0)
             self.world.answer(event, "refused" if verdict else "accepted", waiting.sure)
-            if verdict and verdict[:1] in b"du":
+            if verdict and verdict[:1] in b"dus":
                 self.world.refer(verdict)
         for ordinal, (event, _) in enumerate(batch.deliveries):
             if verdicts.get(event, 0) and opened.slots[ordinal] == "pending":

@@ -135,8 +135,8 @@ class Store:
 
     @verb
     def publish(self, batch, claims=(), sequence=1, journal_max=1000, idem_max=1000,
-                idem_ttl=60_000, uid_max=1000, uid_ttl=60_000, blob=True, version=""):
-        """`claims`: (idempotency member, uid member, answer, first ordinal, ordinals, refused's bit)."""
+                idem_ttl=60_000, uid_max=1000, uid_ttl=60_000, blob=True, version="", dedup_max=1000):
+        """`claims`: what Batch.claim() gives."""
         key = self.key("batch", batch.name)
         claims = list(claims)
         before = [("SET", key, batch.blob, "NX", "EX", ORPHAN_SECONDS)] if blob else ()
@@ -152,12 +152,17 @@ class Store:
             args += itertools.chain.from_iterable((part, owners[part]) for part in parts)
         if claims:
             keys += [self.key("progress", batch.name), *self.key_names("idem")]
-            args += [b"".join(struct.pack("<BIII", bool(idem) + 2 * bool(uid), *numbers)
-                              for idem, uid, _, *numbers in claims),
+            args += [b"".join(struct.pack("<BIII", sum(bool(member) << kind for kind, (member, _)
+                                                       in enumerate(claim.keys)), *claim.numbers)
+                              for claim in claims),
                      idem_max, idem_ttl, *key_lists(claims, 0)]
-        if any(claim[1] for claim in claims):
+        dedup = any(claim.keys[2][0] for claim in claims)
+        if dedup or any(claim.keys[1][0] for claim in claims):
             keys += self.key_names("uid")
             args += [uid_max, uid_ttl, *key_lists(claims, 1)]
+        if dedup:
+            keys += self.key_names("dedup")
+            args += [dedup_max, "", *key_lists(claims, 2)]
 
         def read(reply):
             """With a verdict for each, also when there are none because all are new."""
@@ -415,14 +420,22 @@ class Store:
 
     @verb
     def endpoint_put(self, endpoint, document, kind="create", most=1000, base="", kept=1000, had=0):
-        keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes"),
+        return self._config_put("endpoints", endpoint, document, kind, most, base, kept, had)
+
+    @verb
+    def source_put(self, name, document, kind="create", most=1000, base="", kept=1000, had=0):
+        return self._config_put("sources", f"src_{name}", document, kind, most, base, kept, had)
+
+    def _config_put(self, hash, id, document, kind, most, base, kept, had):
+        keys = [self.key("config", hash), self.key("config"), self.key("config", "changes"),
                 self.key("config", "deleted")]
-        return Call("endpoint_put", keys,
-                    [endpoint, document, kind, most, base, kept, self.key("all"), had])
+        return Call("config_put", keys,
+                    [id, document, kind, most, base, kept, self.key("all"), had])
 
     @verb
     def config_changes(self, version, most=100):
-        keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes")]
+        keys = [self.key("config", "endpoints"), self.key("config"), self.key("config", "changes"),
+                self.key("config", "sources")]
         return Call("config_changes", keys, [version, most])
 
     @verb
@@ -466,7 +479,7 @@ class Beat:
 # ---- things to store -------------------------------------------------------------------------------
 
 def member(text):
-    """What stands for an idempotency key or a uid: 16 bytes."""
+    """What stands for a key: 16 bytes."""
     return hashlib.sha256(text.encode()).digest()[:16]
 
 
@@ -475,10 +488,31 @@ def answer(event, deliveries=1):
     return id_bytes(event, "msg") + bytes(6) + deliveries.to_bytes(4, "little")
 
 
+def dedup_answer(event, ttl_ms, deliveries=1):
+    """The same for a deduplication key: its time to live stands behind what names the batch."""
+    name = id_bytes(event, "msg")
+    return name[:15] + ttl_ms.to_bytes(6, "little") + name[15:] + deliveries.to_bytes(4, "little")
+
+
+def event_of(verdict):
+    """The event that a verdict names."""
+    kept = verdict[1:]
+    return id_text("msg", kept[:15] + kept[21:26] if verdict[:1] == b"s" else kept[:20])
+
+
+@dataclass
+class Claim:
+    """What publish.lua is told of one event. `keys`: of each kind (member or b"", answer); `numbers`: first
+    ordinal, ordinals, refused's bit."""
+    event: str
+    keys: list
+    numbers: tuple
+
+
 def key_lists(claims, kind):
     """The members of a kind of key that events have; the same with the answer behind each."""
-    has = [claim for claim in claims if claim[kind]]
-    return b"".join(claim[kind] for claim in has), b"".join(claim[kind] + claim[2] for claim in has)
+    has = [claim.keys[kind] for claim in claims if claim.keys[kind][0]]
+    return b"".join(key for key, _ in has), b"".join(key + kept for key, kept in has)
 
 
 class Batch:
@@ -514,11 +548,12 @@ class Batch:
     def first_ordinal(self, index):
         return sum(len(endpoints) for endpoints in self.targets[:index])
 
-    def claim(self, index, idem="", uid=""):
+    def claim(self, index, idem="", uid="", dedup="", ttl_ms=60_000):
         """What publish.lua is told of one event: publish()'s `claims`."""
         event, count = self.events[index], len(self.targets[index])
-        return (idem and member(idem), uid and member(uid), answer(event, count),
-                self.first_ordinal(index), count, len(self.deliveries) + index)
+        keys = [(text and member(text), answer(event, count)) for text in (idem, uid)]
+        keys.append((dedup and member(dedup), dedup_answer(event, ttl_ms, count)))
+        return Claim(event, keys, (self.first_ordinal(index), count, len(self.deliveries) + index))
 
 
 def outcome_words(outcomes, ordinals):

@@ -1,4 +1,4 @@
-"""endpoint_put, endpoint_delete, config_changes and health_put."""
+"""config_put, endpoint_delete, config_changes and health_put."""
 
 import pytest
 from harness.formats import lane_of
@@ -286,3 +286,24 @@ def test_out_of_memory(a, redis):
     assert a.endpoint_put(ONE, TOMBSTONE, "replace")[0] == b"ok"
     assert a.endpoint_delete(ONE) == b"ok"
     assert documents(a) == {}
+
+
+def test_sources_lie_beside_endpoints(a, b, dump):
+    """One version and one list of changes for both; a deleted source leaves no mark."""
+    source = '{"name":"gh"}'
+    a.endpoint_put(ONE, DOCUMENT)
+    assert a.source_put("gh", source) == [b"ok", V + 2, V + 1]
+    before = dump()
+    assert b.source_put("gh", OTHER) == [b"conflict", V + 2, source.encode()], "made by somebody else"
+    assert b.source_put("gl", OTHER, most=1) == [b"full", 0]
+    assert b.source_put("gl", OTHER, "replace") == [b"missing", 0]
+    assert dump() == before
+    assert b.source_put("gh", OTHER, "replace", base=V + 2) == [b"ok", V + 3, V + 2]
+    assert a.source_put("gh", source, "replace", base=V + 2) == [b"conflict", V + 3, OTHER.encode()]
+    assert a.config_changes(0) == [b"ok", V + 3, V + 3, ONE.encode(), DOCUMENT.encode(),
+                                   b"src_gh", OTHER.encode()]
+    assert a.source_put("gh", "", "replace") == [b"ok", V + 4, V + 3]
+    assert a.config_changes(V + 3) == [b"ok", V + 4, V + 4, b"src_gh", b""]
+    assert a.source_put("gh", "", "replace") == [b"missing", 0], "a repeated deletion"
+    assert sorted(Snapshot(a.redis).ttl) == ["config", "config:changes", "config:endpoints", *MEMBERS]
+    assert a.source_put("gh", source) == [b"ok", V + 5, V + 4], "the name is free again"

@@ -2,8 +2,9 @@
 
 import pytest
 from harness.formats import lane_of
-from harness.invariants import Snapshot, check
-from store import ORPHAN_SECONDS, Batch, Store, answer, endpoint_ids, member
+from harness.invariants import ENTRY_BYTES, Snapshot, check
+from store import (ORPHAN_SECONDS, Batch, Claim, Store, answer, dedup_answer, endpoint_ids,
+                   member)
 
 ONE, TWO = endpoint_ids(2)
 
@@ -19,12 +20,12 @@ def progress(store, batch):
 
 def expire(store, *batches):
     """The keys that these batches have taken have expired, one batch after the other."""
-    for kind in ("idem", "uid"):
+    for kind, entry_bytes in ENTRY_BYTES.items():
         fields = store.redis.call("HGETALL", store.key(kind, "ids"))
         for score, batch in enumerate(batches, 1):
-            mine = [member for member, kept in zip(fields[::2], fields[1::2])
-                    if kept.startswith(batch.entry)]
-            for entry in (batch.entry, *mine):
+            mine = {member: kept for member, kept in zip(fields[::2], fields[1::2])
+                    if kept.startswith(batch.entry)}
+            for entry in {*mine, *(kept[:entry_bytes] for kept in mine.values()), batch.entry}:
                 store.redis.call("ZADD", store.key(kind), "XX", score, entry)
 
 
@@ -326,7 +327,8 @@ def test_a_wide_event_is_refused_without_stopping_redis(a, redis):
     a.publish(other, [other.claim(0, "k")])
     batch = Batch([ONE])
     event = batch.claim(0, "k")
-    call = a.publish.later(batch, [(*event[:3], 1024 * n, 1024, n) for n in range(1024)])
+    call = a.publish.later(batch, [Claim(event.event, event.keys, (1024 * n, 1024, n))
+                                      for n in range(1024)])
     redis.call("CONFIG", "RESETSTAT")
     assert a.make(call)[0] == b"ok"
     stat = redis.call("INFO", "commandstats").decode()
@@ -334,6 +336,91 @@ def test_a_wide_event_is_refused_without_stopping_redis(a, redis):
     assert usec < 100_000
     assert redis.call("BITCOUNT", a.key("progress", batch.name)) == 1024 * 1024
     a.close(batch.name)
+
+
+# ---- deduplication keys ----------------------------------------------------------------------------
+
+def seen(event, ttl_ms=60_000, deliveries=1):
+    """The verdict on a duplicate of that event."""
+    return b"s" + dedup_answer(event, ttl_ms, deliveries)
+
+
+def test_the_first_event_of_a_deduplication_key_wins(a):
+    """In its batch and in later ones; and its key is nothing to those of the other kinds."""
+    first, second = Batch([ONE], [ONE, TWO], [ONE]), Batch([ONE], [TWO], [ONE], [ONE])
+    assert a.publish(first, [first.claim(0, dedup="k"), first.claim(1, dedup="l"),
+                             first.claim(2, dedup="k")])[3:] == [0, 0, seen(first.events[0])]
+    assert progress(a, first) == {3}
+    assert a.publish(second, [second.claim(0, dedup="l"), second.claim(1, "k"),
+                              second.claim(2, uid="l"), second.claim(3, dedup="m")])[3:] == [
+        seen(first.events[1], deliveries=2), 0, 0, 0]
+
+
+def test_a_repeated_call_says_the_same_of_deduplication_keys(a, dump):
+    first, batch = Batch([ONE]), Batch([ONE], [ONE], [TWO], [ONE])
+    a.publish(first, [first.claim(0, dedup="old")])
+    claims = [batch.claim(0, dedup="k"), batch.claim(1, dedup="k"), batch.claim(2, "i", "u"),
+              batch.claim(3, dedup="old")]
+    call = a.publish.later(batch, claims)
+    verdicts = a.make(call)[3:]
+    assert verdicts == [0, seen(batch.events[0]), 0, seen(first.events[0])]
+    for expired in ([], [first], [first, batch]):
+        expire(a, *expired)
+        before = dump()
+        assert a.make(call, first=False)[3:] == verdicts
+        assert dump() == before
+
+
+@pytest.mark.parametrize("events", [1, 3], ids=["alone", "several"])
+def test_each_deduplication_key_has_a_time_to_live_of_its_own(a, redis, events):
+    """In one batch; the short one is free again, and the long one is not."""
+    first, second = Batch(*[[ONE]] * 2 * events), Batch(*[[ONE]] * 2 * events)
+    ttls = [20, 60_000] * events
+
+    def claims(batch):
+        return [batch.claim(n, dedup=f"{n}", ttl_ms=ttl) for n, ttl in enumerate(ttls)]
+    assert a.publish(first, claims(first))[3:] == [0] * 2 * events
+    now = int(redis.call("TIME")[0]) * 1000
+    entries = redis.call("ZRANGE", a.key("dedup"), 0, -1, "WITHSCORES")
+    soon, late = (float(score) - now for score in entries[1::2])
+    assert soon < 5000 < 55_000 < late < 65_000
+    a.wait(25)
+    assert a.publish(second, claims(second))[3:] == [
+        0 if ttl == 20 else seen(first.events[n], ttl) for n, ttl in enumerate(ttls)]
+    check(redis)
+
+
+def test_expired_deduplication_keys_are_dropped_with_their_group_alone(a, redis):
+    first = Batch(*[[ONE]] * 4)
+    a.publish(first, [first.claim(n, dedup=f"{n}", ttl_ms=20 if n < 2 else 60_000) for n in range(4)])
+    a.wait(25)
+    later = Batch([ONE])
+    a.publish(later, [later.claim(0, dedup="new")])
+    assert keys(a, "dedup") == {member("2"), member("3"), member("new")}
+    assert redis.call("HLEN", a.key("dedup", "batches")) == 1
+    check(redis)
+
+
+def test_a_full_index_of_deduplication_keys_refuses_new_ones_alone(a):
+    first, second = Batch([ONE]), Batch([ONE], [ONE], [ONE])
+    a.publish(first, [first.claim(0, dedup="1")])
+    assert a.publish(second, [second.claim(0, dedup="2"), second.claim(1, dedup="1"),
+                              second.claim(2, "2")], dedup_max=1)[3:] == [b"f", seen(first.events[0]), 0]
+
+
+def test_of_many_deduplication_keys_none_is_mixed_up(a, redis):
+    """As many as a batch may have, with many times to live."""
+    batch = Batch(*[[ONE]] * 1024)
+    ttls = [60_000 + 2**40 * (n % 7) for n in range(1024)]
+    claims = [batch.claim(n, f"i{n}" if n % 3 else "", dedup=f"{n}", ttl_ms=ttls[n]) for n in range(1024)]
+    more = {"idem_max": 10_000, "dedup_max": 10_000}
+    assert a.publish(batch, claims, **more)[3:] == [0] * 1024
+    for n in range(0, 1024, 13):
+        other = Batch([ONE])
+        assert a.publish(other, [other.claim(0, dedup=f"{n}", ttl_ms=5)], **more)[3:] == [
+            seen(batch.events[n], ttls[n])]
+    assert redis.call("ZCARD", a.key("dedup")) == 7
+    check(redis)
 
 
 # ---- two replicas ----------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from harness import RedisError, RedisServer
 from harness.formats import batch_of, id_text
 from harness.invariants import Broken, check, deliveries
 from replica import DOCUMENT, LEASE_MS, LIVE_MS, LONG_MS, TOMBSTONE, ATTEMPTS_KEPT, Replica
-from store import Store, answer, endpoint_id
+from store import Store, answer, endpoint_id, event_of
 
 
 class World:
@@ -81,8 +81,12 @@ class World:
         self.answers[event] = what if sure or what == "accepted" else "unknown"
 
     def refer(self, verdict):
-        event = id_text("msg", verdict[1:21])
-        assert verdict[1:] == answer(event, len(self.targets[event]))
+        event = event_of(verdict)
+        count = len(self.targets[event])
+        if verdict[:1] == b"s":
+            assert verdict[-4:] == count.to_bytes(4, "little")
+        else:
+            assert verdict[1:] == answer(event, count)
         assert self.answers.get(event) != "refused", f"duplicate of {event}, which was refused"
 
     def touched(self, endpoint):

@@ -48,6 +48,29 @@ static void test_known_answers(void **state)
     }
 }
 
+/* The same bytes in the URL-safe alphabet, without padding; nothing else is read. */
+static void test_base64url(void **state)
+{
+    (void)state;
+    static const char *const table[][2] = {{"", ""},           {"f", "Zg"},
+                                           {"fo", "Zm8"},      {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg"}, {"\xfb\xff\xbe", "-_--"}};
+    static const char *const refused[] = {"Zg==",     "Zg=",  "Z",      "Zh",    "Zm9", "+/++",
+                                          "Zm9v====", "Zm 9", "Zm9v\n", "Zm9vZ", "-_-="};
+    for (size_t i = 0; i < COUNT(table); i++)
+        check_pair(base64url_encode, base64url_decode, slice_str(table[i][0]),
+                   slice_str(table[i][1]));
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        uint8_t out[16];
+        size_t len;
+        assert_int_equal(base64url_decode(slice_str(refused[i]), out, sizeof(out), &len),
+                         ST_SYNTAX);
+    }
+    uint8_t small[2];
+    size_t len;
+    assert_int_equal(base64url_decode(SLICE("Zm9v"), small, sizeof(small), &len), ST_LIMIT);
+}
+
 /* Bytes of any length and value survive the round trip. */
 static void test_round_trip(void **state)
 {
@@ -150,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_answers),
+        cmocka_unit_test(test_base64url),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_base64_refuses_what_is_not_canonical),
         cmocka_unit_test(test_base64_has_one_text_for_each_value),

@@ -210,6 +210,7 @@ static void test_refused(void **state)
 
         {WITH("\"scheme\":\"nope\""), "invalid_scheme", "scheme"},
         {WITH("\"scheme\":5"), "invalid_scheme", "scheme"},
+        {WITH("\"scheme\":\"github\""), "invalid_scheme", "scheme"}, /* it only receives */
         {WITH("\"secret\":5"), "invalid_secret", "secret"},
         {WITH("\"secret\":\"\""), "invalid_secret", "secret"},
         {WITH("\"secret\":\"whsec_???\""), "invalid_secret", "secret"},

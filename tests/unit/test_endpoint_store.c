@@ -14,6 +14,7 @@
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
 #include "core/notice.h"
+#include "core/source_store.h"
 #include "core/watch.h"
 #include "endpoint_rules.h"
 #include "net/redis_script.h"
@@ -63,15 +64,16 @@ enum status store_query_script(struct store *store, const struct redis_script *s
 {
     (void)store;
     (void)keys;
-    assert_int_equal(key_count, strcmp(script->name, "endpoint_put") == 0 ? 4 : 3);
+    (void)script;
+    assert_int_equal(key_count, 4);
     return record(script->name, args, arg_count, fn, arg);
 }
 
 const struct redis_script *store_script(const struct store *store, const char *name)
 {
-    static struct redis_script scripts[] = {{.name = "endpoint_put"}, {.name = "config_changes"}};
+    static struct redis_script scripts[] = {{.name = "config_put"}, {.name = "config_changes"}};
     (void)store;
-    return &scripts[strcmp(name, "endpoint_put") == 0 ? 0 : 1];
+    return &scripts[strcmp(name, "config_put") == 0 ? 0 : 1];
 }
 
 bool store_ready(const struct store *store)
@@ -151,7 +153,8 @@ static int setup(void **state)
     rules = test_rules_new();
     core = (struct core){.registry = registry_new(&rules), .options.endpoints_max = 100};
     core.endpoints = endpoints = endpoint_store_new(&core);
-    return core.registry && endpoints ? 0 : -1;
+    core.sources = source_store_new(&core);
+    return core.registry && endpoints && core.sources ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -159,6 +162,7 @@ static int teardown(void **state)
     (void)state;
     assert_int_equal(answered, call_count);
     endpoint_store_free(endpoints);
+    source_store_free(core.sources);
     registry_free(core.registry);
     test_rules_free(&rules);
     return 0;
@@ -204,12 +208,12 @@ static size_t add(char *resp, size_t len, const char *text)
     return len + (size_t)snprintf(resp + len, 8192 - len, "$%zu\r\n%s\r\n", strlen(text), text);
 }
 
-/* [verb, version], and a document when there is one: endpoint_put's. */
+/* [verb, version], and a document when there is one: config_put's. */
 /* A change of our own: its version comes right behind `before`. */
 static void answer_made(int before)
 {
     char resp[64];
-    next_call("endpoint_put");
+    next_call("config_put");
     snprintf(resp, sizeof(resp), "*3\r\n$2\r\nok\r\n:%d\r\n:%d\r\n", before + 1, before);
     answer_with(ST_OK, resp);
 }
@@ -217,7 +221,7 @@ static void answer_made(int before)
 static void answer_put(const char *verb, int version, const char *document)
 {
     char resp[8192];
-    next_call("endpoint_put");
+    next_call("config_put");
     size_t len = (size_t)snprintf(resp, sizeof(resp), "*%d\r\n", document ? 3 : 2);
     len = add(resp, len, verb);
     len += (size_t)snprintf(resp + len, sizeof(resp) - len, ":%d\r\n", version);
@@ -264,14 +268,22 @@ static void answer_changes(int upto, int present, const char *const *pairs)
     answer_with(ST_OK, resp);
 }
 
-static void answer_scan(const char *cursor, const char *const *pairs)
+static void answer_page(const char *key, const char *cursor, const char *const *pairs)
 {
     char resp[8192] = "*2\r\n";
-    next_call("HSCAN");
+    assert_string_equal(next_call("HSCAN")->words[1], key);
     size_t len = add(resp, 4, cursor);
     len += (size_t)snprintf(resp + len, sizeof(resp) - len, "*%zu\r\n", pair_words(pairs));
     add_pairs(resp, len, pairs);
     answer_with(ST_OK, resp);
+}
+
+/* Behind the last page of endpoints come the sources, of which there are none. */
+static void answer_scan(const char *cursor, const char *const *pairs)
+{
+    answer_page("config:endpoints", cursor, pairs);
+    if (strcmp(cursor, "0") == 0)
+        answer_page("config:sources", "0", NULL);
 }
 
 static void answer_version(const char *version)
@@ -624,7 +636,7 @@ static void test_own_changes_at_once(void **state)
     notice("3");
     answer_made(1);
     expect_answer(ST_OK);
-    next_call("endpoint_put");
+    next_call("config_put");
     answer_made(2);
     expect_answer(ST_OK);
     answer_changes(3, 3, NULL); /* the first answer could not know whose the third version was */
@@ -664,13 +676,16 @@ static void test_conflict_during_load(void **state)
     expect(1, "theirs", true);
     replace(1, document("mine", true), "9");
     replace(2, document("mine", true), "0");
-    answer_scan("0", PAIRS(id_of(1), document("theirs", true), id_of(2), document("two", true)));
+    answer_page("config:endpoints", "0",
+                PAIRS(id_of(1), document("theirs", true), id_of(2), document("two", true)));
     answer_made(9);
     expect_answer(ST_OK);
     expect(1, "mine", true);
     answer_made(10);
     expect_answer(ST_OK);
     expect(2, "mine", true);
+    answer_page("config:sources", "0", NULL);
+    answer_changes(11, 11, NULL); /* what was changed during a load is looked at again */
     assert_int_equal(endpoint_store_version(endpoints), 11);
     no_call();
 }
@@ -700,8 +715,8 @@ static void test_delete(void **state)
     (void)state;
     load("1", PAIRS(id_of(1), document("one", true)));
     assert_int_equal(endpoint_store_delete(endpoints, found(1), on_change, NULL), ST_OK);
-    assert_string_equal(next_call("endpoint_put")->words[1], TOMBSTONE);
-    assert_string_equal(next_call("endpoint_put")->words[4], "");
+    assert_string_equal(next_call("config_put")->words[1], TOMBSTONE);
+    assert_string_equal(next_call("config_put")->words[4], "");
     answer_made(1);
     expect_answer(ST_OK);
     assert_null(found(1));

@@ -13,7 +13,7 @@
 #include "record_mutate.h"
 #include "wire/event_record.h"
 
-enum { MEMBERS = 11 };
+enum { MEMBERS = 11, MEMBERS_RECEIVED = 17 };
 
 static const struct event_record full = {
     .application = SLICE("default"),
@@ -27,6 +27,19 @@ static const struct event_record full = {
     .timestamp_ms = 1700000000123,
     .deliver_at_ms = 1700000060000,
 };
+
+/* The same, as if it had been received. */
+static struct event_record received(void)
+{
+    struct event_record record = full;
+    record.received_ms = 1700000000456;
+    record.content_type = SLICE("text/xml; charset=utf-8");
+    record.headers = SLICE("X-Signature: 1\0x-b: \0");
+    record.duplicate_of = SLICE("msg_2KWPBgLlAfxdpx2AI54pPJ85f4W");
+    record.data_kind = EVENT_DATA_BYTES;
+    record.verified = true;
+    return record;
+}
 
 static struct buf buf;
 
@@ -62,6 +75,12 @@ static void expect_same(const struct event_record *a, const struct event_record 
     assert_true(slice_eq(a->data, b->data));
     assert_true(a->timestamp_ms == b->timestamp_ms);
     assert_true(a->deliver_at_ms == b->deliver_at_ms);
+    assert_true(a->received_ms == b->received_ms);
+    assert_true(same(a->content_type, b->content_type));
+    assert_true(same(a->headers, b->headers));
+    assert_true(same(a->duplicate_of, b->duplicate_of));
+    assert_int_equal(a->data_kind, b->data_kind);
+    assert_int_equal(a->verified, b->verified);
 }
 
 static void write_and_read(const struct event_record *record)
@@ -92,6 +111,54 @@ static void test_round_trip(void **state)
                 *optional[i] = rest % 3 ? SLICE_NULL : SLICE("");
         write_and_read(&record);
     }
+}
+
+/* What only received events have, in every combination. */
+static void test_received(void **state)
+{
+    (void)state;
+    struct event_record record = received();
+    write_and_read(&record);
+    for (int mix = 0; mix < 3 * 3 * 3 * 3 * 2; mix++) {
+        record = received();
+        struct slice *optional[] = {&record.content_type, &record.headers, &record.duplicate_of};
+        int rest = mix;
+        for (size_t i = 0; i < 3; i++, rest /= 3)
+            if (rest % 3 != 2)
+                *optional[i] = rest % 3 ? SLICE_NULL : SLICE("");
+        record.data_kind = (enum event_data)(rest % 3);
+        record.verified = rest / 3;
+        write_and_read(&record);
+    }
+}
+
+/* A published event has the bytes it had before anything could be received, and those of before
+ * are read as such. */
+static void test_published_is_as_before(void **state)
+{
+    (void)state;
+    struct buf old;
+    struct mp_reader reader;
+    struct event_record read;
+    buf_init(&old, 1000);
+    mp_write_array(&old, MEMBERS);
+    mp_write_u64(&old, 1);
+    mp_write_str(&old, full.application);
+    mp_write_str(&old, full.type);
+    mp_write_u64(&old, full.timestamp_ms);
+    mp_write_u64(&old, full.deliver_at_ms);
+    const struct slice texts[] = {full.version, full.source, full.uid, full.traceparent,
+                                  full.tracestate};
+    for (size_t i = 0; i < 5; i++)
+        mp_write_str(&old, texts[i]);
+    mp_write_bin(&old, full.data);
+    event_record_write(&buf, &full);
+    assert_true(slice_eq(buf_slice(&buf), buf_slice(&old)));
+    memset(&read, 0xff, sizeof(read)); /* as a caller may hand it in */
+    mp_reader_init(&reader, buf_slice(&old));
+    event_record_read(&reader, &read);
+    expect_same(&full, &read);
+    buf_free(&old);
 }
 
 /* Times of any size, and texts around the borders of msgpack's forms. */
@@ -141,15 +208,19 @@ static void test_reads_in_place(void **state)
 }
 
 /* A record as a successor may write it: `members` with those we know first. */
-static void write_future(uint64_t format, uint32_t members)
+static void write_future(const struct event_record *record, uint64_t format, uint32_t members)
 {
     struct buf known;
+    struct mp_reader reader;
     buf_init(&known, 10000);
-    event_record_write(&known, &full);
+    event_record_write(&known, record);
+    mp_reader_init(&reader, buf_slice(&known));
+    (void)mp_read_array(&reader);
+    (void)mp_read_u64(&reader);
+    assert_int_equal(reader.error, ST_OK);
     mp_write_array(&buf, members);
     mp_write_u64(&buf, format);
-    assert_int_equal(known.ptr[0], (char)(0x90 | MEMBERS));
-    buf_add(&buf, known.ptr + 2, known.len - 2);
+    buf_add(&buf, reader.at, (size_t)(reader.end - reader.at));
     buf_free(&known);
 }
 
@@ -159,7 +230,8 @@ static void test_more_members(void **state)
     (void)state;
     struct event_record read;
     struct mp_reader reader;
-    write_future(1, MEMBERS + 4);
+    struct event_record record = received();
+    write_future(&record, 1, MEMBERS_RECEIVED + 4);
     mp_write_str(&buf, SLICE("new"));
     mp_write_map(&buf, 1);
     mp_write_u64(&buf, 1);
@@ -169,7 +241,7 @@ static void test_more_members(void **state)
     mp_write_str(&buf, SLICE("behind"));
     mp_reader_init(&reader, buf_slice(&buf));
     event_record_read(&reader, &read);
-    expect_same(&full, &read);
+    expect_same(&record, &read);
     assert_true(slice_eq(mp_read_str(&reader), SLICE("behind")));
     assert_true(mp_at_end(&reader));
 }
@@ -180,13 +252,14 @@ static void test_bad_extra_members(void **state)
     (void)state;
     struct event_record read;
     struct mp_reader reader;
-    write_future(1, MEMBERS + 1);
+    struct event_record record = received();
+    write_future(&record, 1, MEMBERS_RECEIVED + 1);
     mp_reader_init(&reader, buf_slice(&buf));
     event_record_read(&reader, &read);
     assert_int_equal(reader.error, ST_SYNTAX);
 
     buf_clear(&buf);
-    write_future(1, MEMBERS + 1);
+    write_future(&record, 1, MEMBERS_RECEIVED + 1);
     for (int i = 0; i <= LIMIT_JSON_DEPTH; i++)
         mp_write_array(&buf, 1);
     mp_write_nil(&buf);
@@ -207,7 +280,7 @@ static void test_other_formats(void **state)
         struct event_record read;
         struct mp_reader reader;
         buf_clear(&buf);
-        write_future(table[i].format, table[i].members);
+        write_future(&full, table[i].format, table[i].members);
         mp_reader_init(&reader, buf_slice(&buf));
         event_record_read(&reader, &read);
         assert_int_equal(reader.error, ST_SYNTAX);
@@ -231,6 +304,9 @@ static void read_damaged(struct slice bytes)
     assert_ptr_equal(parts + 7, &read.data);
     for (size_t i = 0; i < 8; i++)
         expect_inside(parts[i], bytes);
+    expect_inside(read.content_type, bytes);
+    expect_inside(read.headers, bytes);
+    expect_inside(read.duplicate_of, bytes);
     assert_true(reader.error != ST_OK || read.data.ptr);
 }
 
@@ -254,6 +330,46 @@ static void test_damaged(void **state)
     mutate_randomly(buf_slice(&buf), 7, 20000, read_damaged);
 }
 
+/* The same of a received one. */
+static void test_received_damaged(void **state)
+{
+    (void)state;
+    struct event_record record = received();
+    event_record_write(&buf, &record);
+    mutate_truncate(buf_slice(&buf), read_truncated);
+    mutate_every_byte(buf_slice(&buf), read_damaged);
+    mutate_randomly(buf_slice(&buf), 8, 20000, read_damaged);
+}
+
+static void expect_no_record(void)
+{
+    struct event_record read;
+    struct mp_reader reader;
+    mp_reader_init(&reader, buf_slice(&buf));
+    event_record_read(&reader, &read);
+    assert_int_equal(reader.error, ST_SYNTAX);
+}
+
+/* A kind of data that nobody knows could not be shown or sent; and what was received was received
+ * at some time. */
+static void test_not_received(void **state)
+{
+    (void)state;
+    struct event_record record = received();
+    record.data_kind = (enum event_data)(EVENT_DATA_BYTES + 1);
+    event_record_write(&buf, &record);
+    expect_no_record();
+
+    buf_clear(&buf);
+    write_future(&full, 1, MEMBERS_RECEIVED);
+    mp_write_u64(&buf, 0); /* the time */
+    mp_write_u64(&buf, EVENT_DATA_JSON);
+    mp_write_bool(&buf, false);
+    for (int i = 0; i < 3; i++)
+        mp_write_nil(&buf);
+    expect_no_record();
+}
+
 /* A buffer without room says so; nothing else is promised of what is in it. */
 static void test_no_room(void **state)
 {
@@ -272,6 +388,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_received, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_published_is_as_before, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_data_is_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reads_in_place, setup, teardown),
@@ -279,6 +397,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_extra_members, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_formats, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_received_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_received, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ struct world {
     unsigned matched;
     enum status status;
     char data[64], key[64];
+    char received[128];   /* what only a received event has, with blanks between */
     uint32_t targets[64]; /* the numbers of the endpoints */
     size_t target_count;
     void *waiter;
@@ -54,6 +55,9 @@ static void on_matched(void *arg, enum status status, const struct publish_item 
     world->waiter = waiter->arg;
     snprintf(world->data, sizeof(world->data), "%.*s", SLICE_ARGS(item->record.data));
     snprintf(world->key, sizeof(world->key), "%.*s", SLICE_ARGS(item->idempotency_key));
+    snprintf(world->received, sizeof(world->received), "%.*s %.*s %.*s %d",
+             SLICE_ARGS(item->record.headers), SLICE_ARGS(item->record.content_type),
+             SLICE_ARGS(item->record.duplicate_of), (int)item->record.data_kind);
     take_targets(world, targets);
 }
 
@@ -203,6 +207,52 @@ static void test_endpoints_that_change_meanwhile(void **state)
     assert_int_equal(world->targets[1], A_TURN + 2);
 }
 
+/* What was received and is not JSON: those without a filter get it, whatever the others say. */
+static void test_no_filter_takes_what_is_not_json(void **state)
+{
+    struct world *world = *state;
+    put(world, 1, "", true);
+    put(world, 2, "{\"$not\":{\"n\":1}}", true);
+    put(world, 3, "{\"n\":{\"$exists\":false}}", true);
+    for (int kind = EVENT_DATA_JSON; kind <= EVENT_DATA_BYTES; kind++) {
+        struct publish_item item = {.record = {.type = SLICE("a.b"),
+                                               .data = SLICE("{}"),
+                                               .received_ms = 1,
+                                               .data_kind = (enum event_data)kind}};
+        struct slice targets;
+        struct publish_waiter waiter = {.arg = world};
+        assert_int_equal(matching_begin(world->matching, &item, &waiter, &targets), ST_OK);
+        take_targets(world, targets);
+        assert_int_equal(world->target_count, kind == EVENT_DATA_JSON ? 3 : 1);
+        turn(world);
+    }
+}
+
+/* One that waits has a copy of all that came with it. */
+static void test_received_over_several_turns(void **state)
+{
+    struct world *world = *state;
+    char text[] = "A: b text/plain msg_1 data";
+    for (int i = 1; i <= 2 * A_TURN; i++)
+        put(world, i, "{\"n\":7}", true);
+    struct publish_item item = {.record = {.type = SLICE("a.b"),
+                                           .data = slice_of(text + 22, 4),
+                                           .received_ms = 1,
+                                           .headers = slice_of(text, 4),
+                                           .content_type = slice_of(text + 5, 10),
+                                           .duplicate_of = slice_of(text + 16, 5),
+                                           .data_kind = EVENT_DATA_TEXT}};
+    struct slice targets;
+    struct publish_waiter waiter = {.arg = world};
+    assert_int_equal(matching_begin(world->matching, &item, &waiter, &targets), ST_AGAIN);
+    memset(text, '?', sizeof(text));
+    while (matching_waiting(world->matching) > 0)
+        turn(world);
+    assert_string_equal(world->received, "A: b text/plain msg_1 1");
+    assert_string_equal(world->data, "data");
+    assert_int_equal(world->target_count, 0);
+}
+
 static void test_giving_up(void **state)
 {
     struct world *world = *state;
@@ -265,6 +315,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_over_several_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_others_pass_by, setup, teardown),
         cmocka_unit_test_setup_teardown(test_endpoints_that_change_meanwhile, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_filter_takes_what_is_not_json, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_received_over_several_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_giving_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_oldest_is_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_much_waits, setup, teardown),

@@ -247,7 +247,7 @@ static void test_nobody_connects(void **state)
     static const struct {
         uint64_t connect_timeout_ms;
         uint64_t total_timeout_ms;
-    } cases[] = {{200, 20000}, {20000, 200}};
+    } cases[] = {{200, 200 * 1000}, {200 * 1000, 200}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct world world;
         char url[64];
@@ -262,7 +262,7 @@ static void test_nobody_connects(void **state)
         wait_for_answers(&world);
         assert_all(MANY, OUTBOUND_TIMEOUT, 0);
         for (size_t n = 0; n < MANY; n++) {
-            assert_in_range(answers[n].result.duration_us, 140 * 1000, 10 * 1000 * 1000);
+            assert_in_range(answers[n].result.duration_us, 140 * 1000, 100 * 1000 * 1000);
             assert_non_null(strstr(url, answers[n].result.address));
             assert_true(answers[n].result.address[0] != '\0');
             assert_false(answers[n].result.connection_reused);
@@ -366,6 +366,7 @@ static void test_cancel_waiting(void **state)
     int listener = listen_silently(&port, 128);
     snprintf(url, sizeof(url), "https://127.0.0.1:%d/", port);
     struct outbound_call call = call_of(url);
+    call.connect_timeout_ms = call.total_timeout_ms = 200 * 1000; /* none ends by itself */
     send_many(&world, &call, MANY, handles);
     while (stats->connections_open < FIRST)
         turn(&world);

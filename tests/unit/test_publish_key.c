@@ -62,11 +62,36 @@ static void test_no_two_meet(void **state)
     }
 }
 
+/* Sources have their keys to themselves, and so has each application. */
+static void test_keys_of_sources(void **state)
+{
+    (void)state;
+    static const struct slice keys[][3] = {
+        {{"a", 1}, {"b", 1}, {"c", 1}},   {{"a", 1}, {"bc", 2}, {"", 0}},
+        {{"a", 1}, {"", 0}, {"bc", 2}},   {{"ab", 2}, {"c", 1}, {"", 0}},
+        {{"b", 1}, {"b", 1}, {"c", 1}},   {{"a", 1}, {"B", 1}, {"c", 1}},
+        {{"a", 1}, {"b", 1}, {"\0c", 2}}, {{"a", 1}, {"b", 1}, {"c\0", 2}},
+    };
+    /* SHA-256 of "a\0b\0c", computed elsewhere. */
+    static const uint8_t first[PUBLISH_KEY_BYTES] = {0x8b, 0xad, 0xde, 0x10, 0xc7, 0x60,
+                                                     0xe9, 0xb7, 0x02, 0xde, 0xfb, 0x4b,
+                                                     0x5e, 0x22, 0x5d, 0xe7};
+    enum { KEYS = sizeof(keys) / sizeof(keys[0]) };
+    uint8_t out[KEYS][PUBLISH_KEY_BYTES];
+    for (size_t i = 0; i < KEYS; i++) {
+        assert_int_equal(publish_key_of_source(keys[i][0], keys[i][1], keys[i][2], out[i]), ST_OK);
+        for (size_t k = 0; k < i; k++)
+            assert_true(memcmp(out[i], out[k], PUBLISH_KEY_BYTES) != 0);
+    }
+    assert_memory_equal(out[0], first, sizeof(first));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_no_two_meet),
+        cmocka_unit_test(test_keys_of_sources),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

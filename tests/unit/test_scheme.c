@@ -84,32 +84,32 @@ static void keys_free(struct signer_key **keys, size_t count)
 
 /* ---- A request as a receiver sees it -------------------------------------------------------- */
 
-struct received {
+struct arrived {
     struct buf body;
     struct buf lines;
     size_t count;
 };
 
-static struct slice received_header(void *arg, struct slice name)
+/* The headers as a receiver has them, at most as many as `headers` has room for. */
+static size_t headers_of(const struct arrived *arrived, struct received_header headers[16])
 {
-    const struct received *received = arg;
-    const char *line = received->lines.ptr;
-    for (size_t i = 0; i < received->count; i++, line += strlen(line) + 1) {
+    const char *line = arrived->lines.ptr;
+    for (size_t i = 0; i < arrived->count; i++, line += strlen(line) + 1) {
         const char *colon = strchr(line, ':');
-        if (slice_eq_nocase(slice_of(line, (size_t)(colon - line)), name))
-            return slice_str(colon + 2);
+        headers[i] =
+            (struct received_header){slice_of(line, (size_t)(colon - line)), slice_str(colon + 2)};
     }
-    return SLICE_NULL;
+    return arrived->count;
 }
 
-static void received_init(struct received *received)
+static void arrived_init(struct arrived *received)
 {
-    *received = (struct received){.count = 0};
+    *received = (struct arrived){.count = 0};
     buf_init(&received->body, 100000);
     buf_init(&received->lines, 100000);
 }
 
-static void received_free(struct received *received)
+static void arrived_free(struct arrived *received)
 {
     buf_free(&received->body);
     buf_free(&received->lines);
@@ -117,7 +117,7 @@ static void received_free(struct received *received)
 
 /* Renders one attempt of the event. */
 static void deliver(const struct scheme *scheme, const struct scheme_event *sent,
-                    struct signer_key *const *keys, size_t key_count, struct received *received)
+                    struct signer_key *const *keys, size_t key_count, struct arrived *received)
 {
     struct slice body = scheme_body(scheme, sent, &received->body);
     if (received->body.len == 0)
@@ -129,15 +129,19 @@ static void deliver(const struct scheme *scheme, const struct scheme_event *sent
                      ST_OK);
 }
 
-static enum scheme_verdict judge_at(const struct scheme *scheme, struct received *received,
+static enum scheme_verdict judge_at(const struct scheme *scheme, struct arrived *received,
                                     struct signer_key *const *keys, size_t key_count,
                                     uint64_t now_ms)
 {
-    struct scheme_request request = {buf_slice(&received->body), received_header, received, now_ms};
-    return scheme_verify(scheme, &request, keys, key_count);
+    struct received_header headers[16];
+    struct received request = {.headers = headers,
+                               .header_count = headers_of(received, headers),
+                               .body = buf_slice(&received->body),
+                               .now_ms = now_ms};
+    return scheme_verify(scheme, &request, keys, key_count, NULL);
 }
 
-static enum scheme_verdict judge(const struct scheme *scheme, struct received *received,
+static enum scheme_verdict judge(const struct scheme *scheme, struct arrived *received,
                                  struct signer_key *const *keys, size_t key_count)
 {
     return judge_at(scheme, received, keys, key_count, ATTEMPT_MS);
@@ -206,10 +210,10 @@ static void test_wire_forms(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(forms); i++) {
         struct signer_key *keys[3];
-        struct received received;
+        struct arrived received;
         const struct scheme *scheme = scheme_of(forms[i].scheme);
         size_t key_count = keys_of(scheme, forms[i].secrets, keys);
-        received_init(&received);
+        arrived_init(&received);
         deliver(scheme, &event, keys, key_count, &received);
         assert_true(slice_eq(buf_slice(&received.body), slice_str(forms[i].body)));
         const char *line = received.lines.ptr;
@@ -219,7 +223,7 @@ static void test_wire_forms(void **state)
         assert_int_equal(received.count, lines);
         assert_ptr_equal(line, received.lines.ptr + received.lines.len);
         assert_int_equal(judge(scheme, &received, keys, key_count), VERIFY_OK);
-        received_free(&received);
+        arrived_free(&received);
         keys_free(keys, key_count);
     }
 }
@@ -358,12 +362,12 @@ static void test_every_covered_byte_counts(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(forms); i++) {
         struct signer_key *keys[3];
-        struct received received;
+        struct arrived received;
         const struct scheme *scheme = scheme_of(forms[i].scheme);
         if (forms[i].secrets[1])
             continue; /* the other signature would still be good */
         keys_of(scheme, forms[i].secrets, keys);
-        received_init(&received);
+        arrived_init(&received);
         deliver(scheme, &event, keys, 1, &received);
         for (size_t at = 0; at < received.body.len; at++) {
             received.body.ptr[at] ^= 1;
@@ -384,7 +388,7 @@ static void test_every_covered_byte_counts(void **state)
         /* A byte more or less. */
         received.body.len--;
         assert_int_equal(judge(scheme, &received, keys, 1), VERIFY_BAD_SIGNATURE);
-        received_free(&received);
+        arrived_free(&received);
         keys_free(keys, 1);
     }
 }
@@ -397,10 +401,10 @@ static void test_rotation(void **state)
     static const char *const secrets[] = {SECRET, OTHER, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
                                           NULL};
     struct signer_key *keys[3];
-    struct received received;
+    struct arrived received;
     const struct scheme *scheme = scheme_of("standard");
     keys_of(scheme, secrets, keys);
-    received_init(&received);
+    arrived_init(&received);
     deliver(scheme, &event, keys, 2, &received);
     assert_int_equal(judge(scheme, &received, keys, 1), VERIFY_OK);
     assert_int_equal(judge(scheme, &received, keys + 1, 1), VERIFY_OK);
@@ -409,7 +413,7 @@ static void test_rotation(void **state)
     buf_clear(&received.body);
     deliver(scheme, &event, keys + 1, 1, &received);
     assert_int_equal(judge(scheme, &received, keys, 2), VERIFY_OK);
-    received_free(&received);
+    arrived_free(&received);
     keys_free(keys, 3);
 }
 
@@ -419,15 +423,15 @@ static void test_rotation_without_a_list(void **state)
     (void)state;
     static const char *const secrets[] = {TEXT_SECRET, "another-secret", NULL};
     struct signer_key *keys[2];
-    struct received received;
+    struct arrived received;
     const struct scheme *scheme = scheme_of("basic");
     keys_of(scheme, secrets, keys);
-    received_init(&received);
+    arrived_init(&received);
     deliver(scheme, &event, keys, 2, &received);
     assert_int_equal(judge(scheme, &received, keys, 1), VERIFY_OK);
     assert_int_equal(judge(scheme, &received, keys + 1, 1), VERIFY_BAD_SIGNATURE);
     assert_int_equal(judge(scheme, &received, keys, 2), VERIFY_OK);
-    received_free(&received);
+    arrived_free(&received);
     keys_free(keys, 2);
 }
 
@@ -455,14 +459,14 @@ static void test_tolerance(void **state)
     };
     for (size_t i = 0; i < COUNT(table); i++) {
         struct signer_key *keys[1];
-        struct received received;
+        struct arrived received;
         const struct scheme *scheme = scheme_of(table[i].scheme);
         keys_of(scheme, table[i].secrets, keys);
-        received_init(&received);
+        arrived_init(&received);
         deliver(scheme, &event, keys, 1, &received);
         uint64_t now_ms = ATTEMPT_MS + (uint64_t)table[i].offset_ms;
         assert_int_equal(judge_at(scheme, &received, keys, 1, now_ms), table[i].verdict);
-        received_free(&received);
+        arrived_free(&received);
         keys_free(keys, 1);
     }
 }
@@ -476,10 +480,10 @@ static enum scheme_verdict judge_headers(const char *id, const char *timestamp,
     static const char *const names[] = {"webhook-id", "webhook-timestamp", "webhook-signature"};
     const char *const values[] = {id, timestamp, signature};
     struct signer_key *keys[2];
-    struct received received;
+    struct arrived received;
     const struct scheme *scheme = scheme_of("standard");
     keys_of(scheme, secrets, keys);
-    received_init(&received);
+    arrived_init(&received);
     for (size_t i = 0; i < COUNT(names); i++) {
         if (!values[i])
             continue;
@@ -489,7 +493,7 @@ static enum scheme_verdict judge_headers(const char *id, const char *timestamp,
     }
     buf_add_str(&received.body, body);
     enum scheme_verdict verdict = judge_at(scheme, &received, keys, 2, UINT64_C(1700000000) * 1000);
-    received_free(&received);
+    arrived_free(&received);
     keys_free(keys, 2);
     return verdict;
 }
@@ -567,17 +571,17 @@ static void test_hex_in_capitals(void **state)
     (void)state;
     static const char *const secrets[] = {TEXT_SECRET, NULL};
     struct signer_key *keys[1];
-    struct received received;
+    struct arrived received;
     const struct scheme *scheme = scheme_of("basic");
     keys_of(scheme, secrets, keys);
-    received_init(&received);
+    arrived_init(&received);
     deliver(scheme, &event, keys, 1, &received);
     char *digits = strstr(received.lines.ptr + strlen(received.lines.ptr) + 1, ": ") + 2;
     for (char *at = digits; *at; at++)
         if (*at >= 'a')
             *at -= 'a' - 'A';
     assert_int_equal(judge(scheme, &received, keys, 1), VERIFY_OK);
-    received_free(&received);
+    arrived_free(&received);
     keys_free(keys, 1);
 }
 
@@ -588,12 +592,12 @@ static void test_hex_in_capitals(void **state)
 static void check_vector(json_t *vector, const char *scheme_name, const char *rename)
 {
     const struct scheme *scheme = scheme_of(scheme_name);
-    struct received received;
+    struct arrived received;
     const char *name;
     json_t *value;
     json_t *secret;
     size_t index;
-    received_init(&received);
+    arrived_init(&received);
     buf_add_str(&received.body, json_string_value(json_object_get(vector, "body")));
     json_object_foreach(json_object_get(vector, "headers"), name, value)
     {
@@ -621,7 +625,7 @@ static void check_vector(json_t *vector, const char *scheme_name, const char *re
     assert_int_equal(signer_key_new(SIGN_HMAC_SHA256, SLICE("stranger"), &stranger), ST_OK);
     assert_int_equal(judge_at(scheme, &received, &stranger, 1, now_ms), VERIFY_BAD_SIGNATURE);
     signer_key_free(stranger);
-    received_free(&received);
+    arrived_free(&received);
 }
 
 static void test_published_vectors(void **state)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/serve.h"
@@ -350,6 +351,34 @@ static void test_archive_path(void **state)
     }
 }
 
+/* What is received must fit into a request and into an event. */
+static void test_source_rules(void **state)
+{
+    (void)state;
+    char *networks[] = {(char *)(uintptr_t) "10.0.0.0/8", (char *)(uintptr_t) "fd00::/8"};
+    struct scheme_set *schemes = scheme_set_new();
+    struct source_rules rules;
+    struct buf error;
+    buf_init(&error, 256);
+    assert_int_equal(serve_source_rules(&config, schemes, &rules, &error), ST_OK);
+    assert_ptr_equal(rules.schemes, schemes);
+    assert_int_equal(rules.body_bytes_max, config.http.max_body_bytes);
+    assert_int_equal(rules.trusted_proxies.count, 0);
+    config.http.max_body_bytes = 1000;
+    config.sources.trusted_proxies = (struct config_strings){networks, 2};
+    assert_int_equal(serve_source_rules(&config, schemes, &rules, &error), ST_OK);
+    assert_int_equal(rules.body_bytes_max, config.ingest.max_event_bytes);
+    assert_int_equal(rules.trusted_proxies.count, 2);
+    assert_true(rules.trusted_proxies.items[1].v6);
+    free(rules.trusted_proxies.items);
+    networks[1] = (char *)(uintptr_t) "nothing";
+    assert_int_equal(serve_source_rules(&config, schemes, &rules, &error), ST_RANGE);
+    assert_int_equal(rules.trusted_proxies.count, 1);
+    free(rules.trusted_proxies.items);
+    buf_free(&error);
+    scheme_set_free(schemes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +394,7 @@ int main(void)
         cmocka_unit_test_setup(test_longest_schedule, setup),
         cmocka_unit_test_setup(test_own_address, setup),
         cmocka_unit_test_setup(test_archive_path, setup),
+        cmocka_unit_test_setup(test_source_rules, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

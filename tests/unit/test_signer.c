@@ -119,7 +119,7 @@ static void test_ed25519_vectors(void **state)
         struct slice text = unhex(pairs[i].text, text_bytes, sizeof(text_bytes));
         assert_int_equal(signer_key_new(SIGN_ED25519, seed, &seed_key), ST_OK);
         assert_int_equal(signer_key_new(SIGN_ED25519, slice_of(raw, 64), &pair_key), ST_OK);
-        assert_int_equal(signer_key_new_public(half, &public_key), ST_OK);
+        assert_int_equal(signer_key_new_public(SIGN_ED25519, half, &public_key), ST_OK);
         check_signature(seed_key, &text, 1, pairs[i].signature);
         check_signature(pair_key, &text, 1, pairs[i].signature);
         assert_int_equal(signer_key_public(seed_key, public), ST_OK);
@@ -136,6 +136,115 @@ static void test_ed25519_vectors(void **state)
         signer_key_free(pair_key);
         signer_key_free(public_key);
     }
+}
+
+/* Made with openssl: keys as SubjectPublicKeyInfo, and what `openssl dgst -sha256 -sign` makes of
+ * "one two". */
+static const struct {
+    enum sign_algorithm algorithm;
+    const char *key;
+    const char *signature; /* NULL: the key is not of the kind or the strength that is asked for */
+} public_keys[] = {
+    {SIGN_ECDSA_P256_SHA256,
+     "3059301306072a8648ce3d020106082a8648ce3d0301070342000435b84223d2f65d805292cb211f78f2"
+     "14eb2d545afe5c5386f06b68378b95a5122ce14af13d239045f3848d41efbf2f570b8902ca5a9850099b"
+     "ad5626e10227a1",
+     "3045022005c563b5cc7bb1540cd4000b383c1ba17107cb72ef8234a10ed1bddfba9b751e0221009b09b7"
+     "4cbd78a39884e3587116c20d2d9bc0e22967ae77789e6cc03290d60f2b"},
+    {SIGN_RSA_SHA256,
+     "30820122300d06092a864886f70d01010105000382010f003082010a0282010100be369fba8f25fcf402"
+     "ea91940787241964171ef59b3729a0f8b7c53c1e7eacdb1ce8509eac65ed622428c58763218a95a6bf22"
+     "edbbd983b499c309a9e95c0e74ab4a6c9a8b289b3aaa58e98f89928b6cc150a5e8ea452692ad6bd3aaf5"
+     "a7fc0bfb8f82b492e69b39e4fa988abf6814df173bfd11b99ce03384951e727b467719998711011d9d21"
+     "00239d91437da89ed0f9567a3ee42775f7293e157c49a257c64f7562ab36828077138888553dcc85a445"
+     "46db308517d1baac8901b420b8c29a2673422169f0dadb5924c2aca585e43a074aab5d5f23fc5129f033"
+     "29dc10b70cda210cb9d12dfb4a900b1160c671e56609d7512de9c8b5a76867a67d7fef02870203010001",
+     "6f48cec1fda6400b24a506422ad9c9181e9ce3fbecff8a2cafe85a69c33d3966ce7cb995708145cbd453"
+     "146ded01d7c9b207146afdb80469447deef70c2fa7e8230a913a9e90384836354855ec7f51ff4573de37"
+     "17858ca6ea47df0d9148ab04480995ed77374773d629da0bd0941d36fbe9e49d8909f9d7f5afa68ce1ea"
+     "814ec42dd0ea2f4b9f4847ec2d89b3fb5515379111dad45edaa882f9efd23ba2fea2b9cc1092911d5a8d"
+     "5bda664b3b17d0d7101d5fc563af353022c41d0a159f29fcc26c72d0eeb3e97350265303b6b7094a051a"
+     "2f8174e62df0e43a26a7c8e9fe28d6479e98265c3eaec10afe73798afa87d6a0357de130a4193f01e745"
+     "442212a3"},
+    {SIGN_ECDSA_P256_SHA256,
+     "3076301006072a8648ce3d020106052b8104002203620004bb7a80b7aacf4c48aa28412f60fdf32b9b45"
+     "81caf31d6c5485f8f160849b83e17e71e411a750ffa4b7dabbdbc1796d13a3f886f9106c8cc4efcd9882"
+     "f05deda4f2097dc5fdfbeb98381e141f2f939cf28b28d66163cc6a1997dc44ed63f7bd7f",
+     NULL},
+    {SIGN_RSA_SHA256,
+     "30819f300d06092a864886f70d010101050003818d0030818902818100cbb698e61a2faf00b61b5ccc32"
+     "d2a8987763379039bbdfa217e69b46df6e88723f8d77f65aa183f8d31fe38a0322674f0445f7376788ba"
+     "9f2e41011f6a14905b487f76ab375455493f677e891f6181886e2e43a368d8207d7cdd86b3653d784317"
+     "cde0e25395450b59e0fc10e2d029531edcdbcbd8dcfb8fe80fb7ebf2807cdd0203010001",
+     NULL},
+};
+
+/* ECDSA and RSA verify with a public key, and with nothing changed: no bit of text or signature, no
+ * length. They cannot sign. */
+static void test_public_keys(void **state)
+{
+    (void)state;
+    const struct slice text[] = {SLICE("one"), SLICE(" "), SLICE_NULL, SLICE("two")};
+    const struct slice other[] = {SLICE("one two"), SLICE("x")};
+    for (size_t i = 0; i < COUNT(public_keys); i++) {
+        uint8_t der[512], signature[SIGNER_VERIFY_MAX], out[SIGNER_SIGNATURE_MAX];
+        enum sign_algorithm algorithm = public_keys[i].algorithm;
+        struct signer_key *key;
+        size_t len, ignored;
+        assert_int_equal(hex_decode(slice_str(public_keys[i].key), der, sizeof(der), &len), ST_OK);
+        struct slice spki = slice_of(der, len);
+        if (!public_keys[i].signature) {
+            assert_int_equal(signer_key_new_public(algorithm, spki, &key), ST_RANGE);
+            assert_null(key);
+            continue;
+        }
+        assert_int_equal(signer_key_new(algorithm, spki, &key), ST_UNSUPPORTED);
+        assert_int_equal(signer_key_new_public(algorithm, slice_of(der, len - 1), &key), ST_RANGE);
+        der[len] = 0;
+        assert_int_equal(signer_key_new_public(algorithm, slice_of(der, len + 1), &key), ST_RANGE);
+        assert_int_equal(signer_key_new_public(algorithm, SLICE(""), &key), ST_RANGE);
+        assert_int_equal(signer_key_new_public(algorithm, spki, &key), ST_OK);
+        assert_int_equal(
+            hex_decode(slice_str(public_keys[i].signature), signature, sizeof(signature), &len),
+            ST_OK);
+        assert_true(signer_verify(key, text, COUNT(text), slice_of(signature, len)));
+        assert_true(signer_verify(key, other, 1, slice_of(signature, len)));
+        assert_false(signer_verify(key, other, 2, slice_of(signature, len)));
+        assert_false(signer_verify(key, text, COUNT(text), slice_of(signature, len - 1)));
+        assert_false(signer_verify(key, text, COUNT(text), slice_of(signature, 0)));
+        for (size_t bit = 0; bit < len * 8; bit += 5) {
+            signature[bit / 8] ^= (uint8_t)(1U << bit % 8);
+            assert_false(signer_verify(key, text, COUNT(text), slice_of(signature, len)));
+            signature[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        }
+        assert_false(signer_key_can_sign(key));
+        assert_int_equal(signer_sign(key, text, COUNT(text), out, &ignored), ST_UNSUPPORTED);
+        assert_int_equal(signer_key_public(key, out), ST_UNSUPPORTED);
+        signer_key_free(key);
+    }
+}
+
+/* A token verifies itself and nothing else, whatever the text. */
+static void test_token(void **state)
+{
+    (void)state;
+    struct signer_key *key;
+    uint8_t out[SIGNER_SIGNATURE_MAX];
+    size_t len;
+    assert_int_equal(signer_key_new(SIGN_TOKEN, SLICE(""), &key), ST_RANGE);
+    assert_int_equal(signer_key_new(SIGN_TOKEN, SLICE("token"), &key), ST_OK);
+    assert_true(signer_verify(key, NULL, 0, SLICE("token")));
+    assert_false(signer_verify(key, NULL, 0, SLICE("toke")));
+    assert_false(signer_verify(key, NULL, 0, SLICE("tokens")));
+    assert_false(signer_verify(key, NULL, 0, SLICE("Token")));
+    assert_false(signer_verify(key, NULL, 0, SLICE("")));
+    const struct slice several[] = {SLICE("a"), SLICE("token"), SLICE("b")};
+    assert_true(signer_verify_any(key, NULL, 0, several, 3));
+    assert_int_equal(signer_sign(key, NULL, 0, out, &len), ST_UNSUPPORTED);
+    assert_false(signer_key_can_sign(key));
+    signer_key_free(key);
+    assert_int_equal(signer_key_new_public(SIGN_TOKEN, SLICE("token"), &key), ST_UNSUPPORTED);
+    assert_null(key);
 }
 
 /* However a text is cut into parts, empty ones included, the signature is the same. */
@@ -234,7 +343,8 @@ static void test_bad_keys(void **state)
     assert_null(key);
     for (size_t i = 0; i < COUNT(lengths); i++) {
         assert_int_equal(signer_key_new(SIGN_ED25519, slice_of(raw, lengths[i]), &key), ST_RANGE);
-        assert_int_equal(signer_key_new_public(slice_of(raw, lengths[i]), &key), ST_RANGE);
+        assert_int_equal(signer_key_new_public(SIGN_ED25519, slice_of(raw, lengths[i]), &key),
+                         ST_RANGE);
         assert_null(key);
     }
     /* Seed of the first pair, public half of the second. */
@@ -255,6 +365,8 @@ int main(void)
         cmocka_unit_test(test_hmac_vectors),
         cmocka_unit_test(test_hmac_long_key),
         cmocka_unit_test(test_ed25519_vectors),
+        cmocka_unit_test(test_public_keys),
+        cmocka_unit_test(test_token),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_changes_are_noticed),
         cmocka_unit_test(test_any_of_several),

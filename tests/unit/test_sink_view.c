@@ -1,4 +1,4 @@
-/* Tests of what the sink prints: names learnt of schemes, bounds, and hostile bytes. */
+/* Tests of what the sink prints: bounds, and hostile bytes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,35 +10,6 @@
 
 #include "app/sink_view.h"
 #include "base/limits.h"
-
-/* Every built-in scheme tells where its id and type are. */
-static void names_are_learnt(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *scheme, *id_header, *type_header, *id_member, *type_member;
-    } cases[] = {
-        {"standard", "webhook-id", "", "", "type"},
-        {"svix", "svix-id", "", "", ""},
-        {"event", "X-Webhook-Delivery-ID", "X-Webhook-Event-Type", "id", "type"},
-        {"guide", "", "X-Webhook-Event", "", "event"},
-        {"basic", "", "X-Event-Type", "id", "type"},
-    };
-    struct scheme_set *set = scheme_set_new();
-    assert_non_null(set);
-    assert_int_equal(scheme_count(set), sizeof(cases) / sizeof(cases[0]));
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct sink_names names;
-        const struct scheme *scheme = scheme_find(set, slice_str(cases[i].scheme));
-        assert_non_null(scheme);
-        assert_int_equal(sink_names_learn(scheme, &names), ST_OK);
-        assert_string_equal(names.id_header, cases[i].id_header);
-        assert_string_equal(names.type_header, cases[i].type_header);
-        assert_string_equal(names.id_member, cases[i].id_member);
-        assert_string_equal(names.type_member, cases[i].type_member);
-    }
-    scheme_set_free(set);
-}
 
 static void print(struct slice body, struct buf *out)
 {
@@ -120,7 +91,6 @@ static void deep_bodies_are_laid_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_are_learnt),
         cmocka_unit_test(bodies_are_laid_out),
         cmocka_unit_test(long_bodies_are_cut),
         cmocka_unit_test(deep_bodies_are_laid_out),

@@ -1,4 +1,4 @@
-"""Receivers that verify with the npm libraries users have (tests/clients/receiver.js)."""
+"""Receivers and senders with the npm libraries that users and providers have (tests/clients/)."""
 
 import json
 import queue
@@ -9,18 +9,15 @@ from pathlib import Path
 DIRECTORY = Path(__file__).resolve().parents[2] / "clients"
 
 
-class NodeReceiver:
-    """`node receiver.js LIBRARY SECRET` on a port of its own; `npm ci` must have run there."""
+class NodeProcess:
+    """`node …` in tests/clients, where `npm ci` must have run; what it writes is read by lines."""
 
-    def __init__(self, library, secret, timeout=20.0):
-        self.process = subprocess.Popen(["node", "receiver.js", library, secret], cwd=DIRECTORY,
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen(["node", *arguments], cwd=DIRECTORY, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        encoding="utf-8")
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
-        word, _, port = self._line(timeout).partition(" ")
-        assert word == "listening", f"{word} {port}"
-        self.port = int(port)
 
     def _read(self):
         for line in self.process.stdout:
@@ -31,9 +28,26 @@ class NodeReceiver:
         try:
             line = self.lines.get(timeout=timeout)
         except queue.Empty:
-            raise AssertionError(f"nothing from the receiver in {timeout} s") from None
-        assert line is not None, f"the receiver ended: {self.process.stderr.read()[-2000:]}"
+            raise AssertionError(f"nothing from {self.process.args} in {timeout} s") from None
+        assert line is not None, (f"{self.process.args} ended: "
+                                  f"{self.process.stderr.read()[-2000:]}")
         return line
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            stream.close()
+
+
+class NodeReceiver(NodeProcess):
+    """`node receiver.js LIBRARY SECRET [URL]` on a port of its own."""
+
+    def __init__(self, library, secret, url=None, timeout=20.0):
+        super().__init__("receiver.js", library, secret, *([url] if url else []))
+        word, _, port = self._line(timeout).partition(" ")
+        assert word == "listening", f"{word} {port}"
+        self.port = int(port)
 
     def url(self, path="/"):
         return f"http://127.0.0.1:{self.port}{path}"
@@ -42,8 +56,17 @@ class NodeReceiver:
         """The next request it got: verified, error, url, headers, body."""
         return json.loads(self._line(timeout))
 
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-        self.process.stderr.close()
+
+class NodeSigner(NodeProcess):
+    """`node signer.js`: signs with the libraries' own generators."""
+
+    def __init__(self):
+        super().__init__("signer.js")
+
+    def sign(self, library, body, timeout=20.0, **members):
+        """Headers (dict) and query (text without '?') that the provider sends with `body`."""
+        line = json.dumps({"library": library, "body": body.decode(), **members})
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        signed = json.loads(self._line(timeout))
+        return signed["headers"], signed["query"]

@@ -152,17 +152,29 @@ def pack(value):
 
 # ---- events and batches ----------------------------------------------------------------------------
 
-def pack_record(event_type, data, application="default", timestamp_ms=0, deliver_at_ms=0, uid=None):
-    """An event's record (wire/event_record.h)."""
-    return pack([1, application, event_type, timestamp_ms, deliver_at_ms, None, None, uid, None,
-                 None, data])
+def pack_record(event_type, data, application="default", timestamp_ms=0, deliver_at_ms=0, uid=None,
+                source=None, received=()):
+    """An event's record (wire/event_record.h); `received`: what pack_received() gives."""
+    return pack([1, application, event_type, timestamp_ms, deliver_at_ms, None, source, uid, None,
+                 None, data, *received])
+
+
+DATA_KINDS = ("json", "text", "bytes")
+
+
+def pack_received(received_ms, kind="json", verified=True, content_type=None, headers=(),
+                  duplicate_of=None):
+    """The members that only a received event has; `headers`: (name, value)."""
+    lines = "".join(f"{name}: {value}\0" for name, value in headers)
+    return [received_ms, DATA_KINDS.index(kind), verified, content_type, lines or None, duplicate_of]
 
 
 def read_record(value):
     if not isinstance(value, list) or len(value) < 11 or value[0] != 1:
         raise FormatError(f"not an event's record: {value!r:.80}")
     return {"application": value[1], "type": value[2], "timestamp_ms": value[3],
-            "deliver_at_ms": value[4], "uid": value[7], "data": value[10]}
+            "deliver_at_ms": value[4], "source": value[6], "uid": value[7], "data": value[10],
+            "duplicate_of": value[16] if len(value) > 16 else None}
 
 
 @dataclass

@@ -49,7 +49,8 @@ Lanes
 Keys
   K1  Every key is one that is known here, of its type.
   K2  Each batch in `idem` has a list of keys in `idem:batches`, and none is there without. Each key of
-      `idem:ids` is in the list of its answer's batch, or itself in `idem`. The same for `uid`.
+      `idem:ids` is in the list of its answer's batch, or itself in `idem`. The same for `uid`; and for
+      `dedup`, where a batch's keys have a list for each time to live.
   K3  `jobs` lists every job. One that is not finished has the score "inf", no expiry and an owner; one
       that is finished expires at its score.
   K4  Each version in `config:changes` is that of one change, above the floor and up to the present one.
@@ -64,7 +65,9 @@ from .formats import (LANES, OUTCOME_BYTES, FormatError, batch_of, bits, lane_of
 ORPHAN_MS = 600_000
 ORDINAL_NONE = 2**32 - 1
 TOMBSTONE = b"\0"
-KEY_BYTES, ENTRY_BYTES = 16, 15  # of a key's member, of a batch's name in the indexes of keys
+KEY_BYTES = 16  # of a key's member
+# What an index of keys has for the keys of a batch that expire together begins each of their answers.
+ENTRY_BYTES = {"idem": 15, "uid": 15, "dedup": 21}
 SLACK_MS = 1000  # between an expiry and the score that repeats it
 
 # kind -> type, of keys with a name behind it, and of those without
@@ -74,7 +77,9 @@ NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": 
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
           "dead": "zset", "idem": "zset", "idem:ids": "hash", "idem:batches": "hash",
           "uid": "zset", "uid:ids": "hash", "uid:batches": "hash",
-          "config": "hash", "config:endpoints": "hash", "config:changes": "zset",
+          "dedup": "zset", "dedup:ids": "hash", "dedup:batches": "hash",
+          "config": "hash", "config:endpoints": "hash", "config:sources": "hash",
+           "config:changes": "zset",
           "config:deleted": "set", "health": "hash", "jobs": "zset", "lanes": "hash",
           "membership": "hash", "replicas:info": "hash", "handover": "hash"}
 
@@ -146,7 +151,7 @@ class Snapshot:
             value = dict(zip(value[::2], value[1::2]))
         elif kind == "zset":
             value = {member: float(score) for member, score in zip(value[::2], value[1::2])}
-        if kind in ("hash", "zset") and rest.partition(":")[0] not in ("idem", "uid"):
+        if kind in ("hash", "zset") and rest.partition(":")[0] not in ENTRY_BYTES:
             value = {member.decode(errors="replace"): rest for member, rest in value.items()}
         self.ttl[rest] = ttl
         if rest in SINGLE:
@@ -435,14 +440,14 @@ def _json(text):
 
 
 def _keys(snapshot, say):
-    for index in ("idem", "uid"):
+    for index, entry_bytes in ENTRY_BYTES.items():
         entries, answers, lists = (snapshot.one(index + name) for name in ("", ":ids", ":batches"))
-        batches = {entry for entry in entries if len(entry) == ENTRY_BYTES}
+        batches = {entry for entry in entries if len(entry) == entry_bytes}
         for batch in batches ^ lists.keys():
             has, lacks = (index, f"{index}:batches") if batch in batches else (f"{index}:batches", index)
             say(f"K2 {batch.hex()} is in {has} and not in {lacks}")
         for member, answer in answers.items():
-            keys = lists.get(answer[:ENTRY_BYTES], b"")
+            keys = lists.get(answer[:entry_bytes], b"")
             if member not in entries and member not in (keys[at:at + KEY_BYTES] for at
                                                         in range(0, len(keys), KEY_BYTES)):
                 say(f"K2 {member.hex()} is in {index}:ids and nothing of it in {index}")

@@ -211,7 +211,7 @@ MUST_CHECK enum status scheme_expected(const struct scheme *scheme, struct slice
 /* Signs a request as the scheme's sender would, for tests: appends the lines "Name: value" with a
  * NUL each that make `received` (without them) verify with `key`, and their number to *count. Its
  * time is received->now_ms, ids and types are made up. ST_UNSUPPORTED: the signature is not in a
- * header, or the key is public. */
+ * header, the key is public, or nobody can receive with the scheme (scheme_receives()). */
 MUST_CHECK enum status scheme_sign_received(const struct scheme *scheme,
                                             const struct received *received, struct signer_key *key,
                                             struct buf *lines, size_t *count);

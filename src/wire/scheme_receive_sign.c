@@ -206,6 +206,8 @@ enum status scheme_sign_received(const struct scheme *scheme, const struct recei
     struct signing signing = {
         .scheme = scheme, .received = *received, .lines = lines, .count = count};
     *count = 0;
+    if (!scheme_receives(scheme))
+        return ST_UNSUPPORTED;
     if (scheme->no_signature)
         return ST_OK;
     if (!scheme->receiving.given)

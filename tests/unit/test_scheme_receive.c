@@ -478,14 +478,43 @@ static void test_errors(void **state)
     }
 }
 
+/* Nobody receives with "passthrough": it neither verifies nor can a sender be played for it. */
+static void test_passthrough_is_not_received(void **state)
+{
+    (void)state;
+    struct scheme_set *set = scheme_set_new();
+    assert_non_null(set);
+    const struct scheme *scheme = scheme_find(set, SLICE("passthrough"));
+    assert_non_null(scheme);
+    struct received request = request_of(NULL, 0, "body");
+    struct signer_key *key;
+    struct buf lines;
+    size_t count;
+    buf_init(&lines, 1000);
+    assert_int_equal(signer_key_new(SIGN_HMAC_SHA256, SLICE("secret"), &key), ST_OK);
+    assert_false(scheme_receives(scheme));
+    assert_int_equal(scheme_sign_received(scheme, &request, key, &lines, &count), ST_UNSUPPORTED);
+    assert_int_equal(lines.len, 0);
+    assert_int_not_equal(scheme_verify(scheme, &request, &key, 1, NULL), VERIFY_OK);
+    buf_free(&lines);
+    signer_key_free(key);
+    scheme_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_signed_texts),    cmocka_unit_test(test_token),
-        cmocka_unit_test(test_basic),           cmocka_unit_test(test_none),
-        cmocka_unit_test(test_many_candidates), cmocka_unit_test(test_body_hash),
-        cmocka_unit_test(test_tolerance),       cmocka_unit_test(test_sources),
-        cmocka_unit_test(test_needs),           cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_signed_texts),
+        cmocka_unit_test(test_token),
+        cmocka_unit_test(test_basic),
+        cmocka_unit_test(test_none),
+        cmocka_unit_test(test_many_candidates),
+        cmocka_unit_test(test_body_hash),
+        cmocka_unit_test(test_tolerance),
+        cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_needs),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_passthrough_is_not_received),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

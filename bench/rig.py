@@ -181,6 +181,11 @@ class Redis:
         self.socket.sendall(b"".join(request))
         return self._read()
 
+    def pipeline(self, commands):
+        """Sends commands that are bytes as they go over the wire; their answers."""
+        self.socket.sendall(b"".join(commands))
+        return [self._read() for _ in commands]
+
     def _read(self):
         line = self.stream.readline()
         kind, rest = line[:1], line[1:-2]

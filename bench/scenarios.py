@@ -99,6 +99,11 @@ SCENARIOS = {
         "no endpoint takes the events; answered with 202 when Redis has them",
         {"trotline": v.ingest, "nginx": v.ingest_nginx},
         [at_least("rate, to nginx's", ratio("trotline", "nginx", "rate"), 0.6)], 25),
+    "ingest-bulk": Scenario(
+        "as ingest, a hundred events in a request (JSON arrays), beside one in each",
+        {"bulk": v.ingest_bulk, "single": v.ingest},
+        [at_most("server's CPU, to that of single ones", ratio("bulk", "single", "server_us"), 0.5)],
+        30),
     "receive": Scenario(
         "requests of a third party that are verified, as fast as they are taken, beside as many bytes "
         "published; no endpoint takes either",
@@ -106,12 +111,20 @@ SCENARIOS = {
          "publish-keys": lambda o: v.ingest(o, "--idempotency-keys")},
         [at_most("server's CPU, to that of a publish", ratio("receive", "publish", "server_us"), 1.5)],
         40),
+    "feed": Scenario(
+        "half a million events wait in a Redis stream, as JSON or msgpack, beside as many requests with one "
+        "each; no endpoint takes them; a rate of events that are journalled",
+        {"json": v.feed, "msgpack": v.feed_msgpack, "http": v.ingest},
+        [at_least("rate, to that of single requests", ratio("json", "http", "rate"), 3)], 40),
     "egress": Scenario(
         "a backlog, 512 requests on the wire: bursts of 20,000 that the server has in memory; 100,000 "
         "that wait in Redis's schedule and are due at once",
         {"memory": v.egress_memory, "schedule": v.egress, "raw": v.egress_raw},
         [at_least("rate from memory, to the raw client's", ratio("memory", "raw", "rate"), 0.7),
          at_least("rate from the schedule, to it", ratio("schedule", "raw", "rate"), 0.7)], 75),
+    "egress-batched": Scenario(
+        "100,000 of the schedule, to endpoints that take forty in a request, beside one in each",
+        {"batched": v.egress_batched, "single": v.egress}, [], 50),
     "egress-slow": Scenario(
         "40,000 from the schedule; the sink answers after 100 ms (so 5,120 a second are the limit)",
         {"schedule": lambda o: v.egress(o, "/delay/100", 40_000),

@@ -4,6 +4,7 @@ measured, and answer one run's figures (measure.py has their names).
 
 import time
 
+import feeding
 import protection
 from baselines import BullMQ, Nginx, raw_client
 from measure import Meter, arrived, latencies, mean, reset, results, through, wait_quiet
@@ -89,6 +90,25 @@ def ingest(o, *words):
         return published(o, rig, rig.url, rig.api_key, [*pace(o), *words], per_event=0)
 
 
+def feed(o, form=bytes):
+    """The same events out of a Redis stream, which no endpoint takes either."""
+    with Rig(o, settings=CONDITIONS) as rig:
+        events = [form(document) for document in feeding.documents(o)]
+        feeding.drained(rig, events, o.size(50_000, 200))
+        return feeding.drained(rig, events, o.size(500_000, 1000))
+
+
+def feed_msgpack(o):
+    return feed(o, feeding.as_msgpack)
+
+
+def ingest_bulk(o):
+    """The same, a hundred events in a request, from sixteen producers."""
+    with Rig(o, settings=CONDITIONS) as rig:
+        return published(o, rig, rig.url, rig.api_key, pace(o), per_event=0,
+                         always=["--per-request", 100, "--connections", 16])
+
+
 def ingest_nginx(o):
     """The same requests to nginx, which answers 202 and does nothing."""
     with Bench(o) as bench, Nginx(bench.directory / "nginx", bench.server_cpu) as nginx:
@@ -143,9 +163,9 @@ def replicas(o):
 # ---- backlogs ---------------------------------------------------------------------------------------
 
 
-def drained(o, rig, events, path):
+def drained(o, rig, events, path, **members):
     """Deliveries that wait in the schedule and are all due at one moment: from that to the last."""
-    endpoints = register(rig, ENDPOINTS, path)
+    endpoints = register(rig, ENDPOINTS, path, **members)
     due = due_after(rig, events, lead=o.size(5, 2))
     before = rig.redis.info("used_memory")
     fill_until(rig, events, ENDPOINTS, endpoints, due)
@@ -166,6 +186,13 @@ def egress(o, path="/ok", events=100_000):
     """A backlog, with 512 requests on the wire."""
     with Rig(o, settings=[*CONDITIONS, *EVERY_IN_FLIGHT, "retry.schedule=[1d]"]) as rig:
         return drained(o, rig, o.size(events, 500), path)
+
+
+def egress_batched(o, events=100_000):
+    """The same, to endpoints that take forty events in a request: as many as the sink reads at once."""
+    with Rig(o, settings=[*CONDITIONS, *EVERY_IN_FLIGHT, "retry.schedule=[1d]"]) as rig:
+        return drained(o, rig, o.size(events, 500), "/ok",
+                       batch={"maxEvents": 40, "maxBytes": "56KiB", "maxWait": "0s"})
 
 
 def burst(rig, events):

@@ -5,12 +5,12 @@
 -- was told. Who has missed the mark finds the endpoint among the changes and no document.
 --
 -- KEYS  1 endpoints (hash)   2 due   3 dead   4 lane   5 attempts   6 endpoints with dead letters
---       7 health (hash)   8 deleted endpoints (set)
+--       7 health (hash)   8 deleted endpoints (set)   9 ord
 -- ARGV  1 endpoint id
 -- Reply "ok", or "busy" while deliveries wait or dead letters are left.
 -- Cost  7 commands.
 
-if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then
+if redis.call('EXISTS', KEYS[2], KEYS[3], KEYS[9]) > 0 then
     return 'busy'
 end
 redis.call('HDEL', KEYS[1], ARGV[1])

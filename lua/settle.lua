@@ -3,24 +3,27 @@
 --
 -- KEYS  1 endpoints with dead letters   2 closed   3 bytes of the closed   4 lanes (hash: lane -> its
 --       owner)   then for each batch: its blob, its outcomes; for each endpoint: due, lane, attempts,
---       dead; for each delivery: its event
+--       dead, ord; for each delivery: its event
 -- ARGV  1 my incarnation   2 attempts kept   3 how long history is kept in ms (0: not)
 --       4 number of batches   5 number of endpoints   then for each endpoint: its id, the number of its
---       lane   then for each delivery ten words:
+--       lane   then for each delivery eleven words:
 --         1 number of its endpoint, from 1 on   2 event id   3 the lease held (its end in ms), or "" to
 --         take it whenever it is due (only for the endpoint's owner clearing its schedule)
 --         4 attempt record ("" = none)   5 "done" (sent or cancelled), "retry" or "dead"
 --         6 delivery state (retry, dead), or the log of its attempts ("" = none; done)
 --         7 ms from now (retry), or the number of its batch (done)
 --         8 offset of its outcome record there ("" = it has no place)   9 the record   10 bytes of the
---         event's record (done)
+--         event's record (done)   11 hash of its ordering key, when it leaves the queue of that; else "";
+--         "*": it leaves one, if it is in any, which is looked for: it takes a look at all of them
 -- Reply {now in ms, bytes of all history or -1, then for each delivery: its due time in ms, or 0: it
---       waits no more; -1 ("stale") when the lease is not held any more (then nothing was written:
---       another has it, or this call, or an earlier one, has settled it already); without a lease also
---       -2 ("moved") when the lane is not mine, and -3 ("leased") when somebody has it in hand, who
---       will settle it, or let its lease end: the same}.
+--       waits no more; when it has left an ordered queue, the due time of the one that is the head now, or
+--       0; -1 ("stale") when the lease is not held any more (then nothing was written: another has it, or
+--       this call, or an earlier one, has settled it already); without a lease also -2 ("moved") when
+--       the lane is not mine, and -3 ("leased") when somebody has it in hand, who will settle it, or let
+--       its lease end: the same}.
 -- Cost  1-7 commands, 3-7 for each endpoint, 1 for each batch, and for each delivery 1 (retry, dead) or
---       4-9 (done: 4 if its event had no other). 128 deliveries take about a millisecond.
+--       4-9 (done: 4 if its event had no other), and 2 more to leave an ordered queue; "*" 1 for 1000 in
+--       `ord`. 128 deliveries take about a millisecond.
 -- Guarantee: the entry in `due` or `dead` and the field in `event` change together. An event without
 --       waiting fields has an expiry and is in `closed`, or is gone. Outcomes of a closed batch have
 --       an expiry from their close, those of an open one will get it there.
@@ -28,6 +31,10 @@
 -- Fields of an event: "e" its record; an endpoint's id = it waits or is dead: its state; "=" and an
 -- endpoint's id = it is finished: outcome record and log of attempts; "f" the number of these; "b" the
 -- bytes of the event as `closed` has them, once it was history.
+--
+-- The queues of `ord` are as publish.lua has made them. The head of each is in `due` or dead, and nothing
+-- else of it: who takes the head out of `due` for good, and not to the dead letters to block its queue,
+-- takes it out of `ord`, too, and puts the next one into `due`. Here, and in dead_replay.lua.
 --
 -- A lane's score may be earlier than its endpoint's first delivery is due, which costs a look, but not
 -- later. What leaves `due` only makes it earlier than it need be, so the lane is written for what
@@ -40,9 +47,11 @@ local call, unpack, format = redis.call, unpack, string.format
 local LEASED = 0.5 -- of a lease's score: lease.lua
 local STALE, MOVED, IN_HAND = -1, -2, -3
 local FIRST_BATCH, FIRST_ENDPOINT = 4, 5 -- behind so many keys, and so many arguments
-local WORDS = 10                         -- of a delivery
+local WORDS = 11                         -- of a delivery
 local ENDPOINT, EVENT, LEASE, ATTEMPT, KIND, STATE = 1, 2, 3, 4, 5, 6
-local DELAY, BATCH, OFFSET, OUTCOME, RECORD_BYTES = 7, 7, 8, 9, 10
+local DELAY, BATCH, OFFSET, OUTCOME, RECORD_BYTES, ORDER = 7, 7, 8, 9, 10, 11
+local ORDER_HASH = 16                    -- bytes at the beginning of a member of `ord`
+local ORDER_ID, ORDER_DUE = 25, 56       -- where these begin in it
 -- What an event takes in Redis besides its record, and a field of it besides its value, all of it rounded
 -- up by the allocator; more when its record is too large to be packed (hash-max-listpack-value). Measured.
 local EVENT_BYTES, FIELD_BYTES, ROUNDED_UP, PACKED_MOST, UNPACKED_BYTES = 104, 36, 1.12, 4096, 180
@@ -53,7 +62,7 @@ local now_text = format('%d', now)
 local attempts_kept, keep = tonumber(ARGV[2]), tonumber(ARGV[3])
 local endpoints = tonumber(ARGV[5])
 local endpoint_keys = FIRST_BATCH + 2 * ARGV[4]
-local event_keys = endpoint_keys + 4 * endpoints
+local event_keys = endpoint_keys + 5 * endpoints
 local words = FIRST_ENDPOINT + 2 * endpoints
 local deliveries = (#ARGV - words) / WORDS
 
@@ -108,10 +117,37 @@ local function list_attempts(key, count)
     call('PEXPIRE', key, ARGV[3])
 end
 
+-- The hash of the key in whose queue the event is, for whoever knows nothing but its id; nil: in none.
+local function find_key(ord, event)
+    local pattern, page = string.rep('?', ORDER_ID - 1) .. event .. '*', {'0'}
+    repeat
+        page = call('ZSCAN', ord, page[1], 'MATCH', pattern, 'COUNT', '1000')
+    until page[2][1] or page[1] == '0'
+    return page[2][1] and string.sub(page[2][1], 1, ORDER_HASH)
+end
+
+-- The event leaves the queue of its key. Returns who is the head now, and when that is due; nothing when
+-- the queue is empty, or the event was not in it (order_free.lua has taken it out).
+local function leave(ord, key, event)
+    if key == '*' then
+        key = find_key(ord, event)
+    end
+    local queue = key and call('ZRANGEBYLEX', ord, '[' .. key, '[' .. key .. '\255', 'LIMIT', '0', '2')
+    if not queue or not queue[1] or string.sub(queue[1], ORDER_ID, ORDER_DUE - 1) ~= event then
+        return
+    end
+    call('ZREM', ord, queue[1])
+    if queue[2] then
+        return string.sub(queue[2], ORDER_ID, ORDER_DUE - 1),
+               math.max(now, tonumber(string.sub(queue[2], ORDER_DUE)))
+    end
+end
+
 local function settle(endpoint)
     local at = FIRST_ENDPOINT + 2 * endpoint - 1
     local id, lane_number, count, n = ARGV[at], ARGV[at + 1], 0, first[endpoint]
-    local due, lane = KEYS[endpoint_keys + 4 * endpoint - 3], KEYS[endpoint_keys + 4 * endpoint - 2]
+    local keys = endpoint_keys + 5 * (endpoint - 1)
+    local due, lane, ord = KEYS[keys + 1], KEYS[keys + 2], KEYS[keys + 5]
     while n do
         count = count + 1
         ids[count] = ARGV[words + WORDS * (n - 1) + EVENT]
@@ -146,6 +182,16 @@ local function settle(endpoint)
             else
                 call('HSET', KEYS[event_keys + n], id, ARGV[word + STATE])
             end
+            if ARGV[word + ORDER] ~= '' then
+                local follower, when = leave(ord, ARGV[word + ORDER], event)
+                if follower then
+                    reply[2 + n] = when
+                    earliest = math.min(earliest, when)
+                    again[agains + 1] = format('%d', when)
+                    again[agains + 2] = follower
+                    agains = agains + 2
+                end
+            end
             if kind == 'dead' then
                 dead[deads + 1] = now_text
                 dead[deads + 2] = event
@@ -168,11 +214,11 @@ local function settle(endpoint)
         call('ZREM', lane, id)
     end
     if deads > 0 then
-        call('ZADD', KEYS[endpoint_keys + 4 * endpoint], unpack(dead, 1, deads))
+        call('ZADD', KEYS[keys + 4], unpack(dead, 1, deads))
         call('ZADD', KEYS[1], '0', id)
     end
     if tried > 0 and attempts_kept > 0 then
-        list_attempts(KEYS[endpoint_keys + 4 * endpoint - 1], tried)
+        list_attempts(KEYS[keys + 3], tried)
     end
 end
 

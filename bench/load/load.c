@@ -30,11 +30,13 @@
 
 enum {
     ANSWER_BYTES = 8 * 1024, /* of an answer's head */
+    RESULT_BYTES = 512,      /* of an answer, for each event of a request of many */
     EVENTS = 256
 };
 
 static struct load_options option;
 static struct requests requests;
+static size_t answer_bytes; /* room for an answer: its head, or all of it if it tells of many */
 
 __attribute__((noreturn)) static void die(const char *what)
 {
@@ -53,7 +55,7 @@ struct connection {
     size_t sent;
     uint64_t intended_ns;
     size_t len, skip; /* bytes of the answer in `in`; bytes of its body still to come */
-    char in[ANSWER_BYTES];
+    char *in;         /* answer_bytes */
 };
 
 static struct {
@@ -101,8 +103,8 @@ static void connection_reopen(struct connection *connection)
     close(connection->fd);
     bool was_waiting = connection->waiting;
     if (was_waiting) {
-        total.lost++;
-        total.answered++;
+        total.lost += requests.events;
+        total.answered += requests.events;
     }
     connection_open(connection);
     if (was_waiting) /* an idle one stands in the stack already */
@@ -131,25 +133,35 @@ static void connection_write(struct connection *connection)
 
 static void connection_send(struct connection *connection, uint64_t intended_ns)
 {
-    requests_write(&requests, connection->request, option.first + total.sent++, intended_ns);
+    requests_write(&requests, connection->request, option.first + total.sent, intended_ns);
+    total.sent += requests.events;
     connection->intended_ns = intended_ns;
     connection->sent = 0;
     connection->waiting = true;
     connection_write(connection);
 }
 
-static void answer_count(struct connection *connection, int status)
+static void answer_count(const struct connection *connection, int status, bool all_accepted)
 {
     uint64_t now = stamp_now_ns();
     hist_add(&total.latency_us, (now - connection->intended_ns) / 1000);
     total.end_ns = now;
-    total.answered++;
-    if (status / 100 == 2)
-        total.accepted++;
+    total.answered += requests.events;
+    if (status / 100 == 2 && all_accepted)
+        total.accepted += requests.events;
     else if (status == 503)
-        total.unavailable++;
+        total.unavailable += requests.events;
     else
-        total.other++;
+        total.other += requests.events;
+}
+
+/* Of many events in one request each must have been. The whole answer is in the buffer. */
+static bool all_accepted(const struct connection *connection)
+{
+    static const char none[] = ",\"rejected\":0}";
+    size_t len = sizeof none - 1;
+    return requests.events == 1 || (connection->len >= len &&
+                                    memcmp(connection->in + connection->len - len, none, len) == 0);
 }
 
 /* Takes the answer from the buffer; true when it was all there. A head that is not understood ends
@@ -158,9 +170,9 @@ static bool answer_take(struct connection *connection)
 {
     char *end = memmem(connection->in, connection->len, "\r\n\r\n", 4);
     if (!end) {
-        if (connection->len < ANSWER_BYTES)
+        if (connection->len < answer_bytes)
             return false;
-        fprintf(stderr, "bench-load: an answer's head is longer than %d bytes\n", ANSWER_BYTES);
+        fprintf(stderr, "bench-load: an answer's head is longer than %zu bytes\n", answer_bytes);
         exit(1);
     }
     *end = '\0';
@@ -173,15 +185,20 @@ static bool answer_take(struct connection *connection)
     size_t body = length ? strtoul(length + strlen("\r\ncontent-length:"), NULL, 10) : 0;
     size_t have = connection->len - (size_t)(end + 4 - connection->in);
     connection->skip = body > have ? body - have : 0;
+    if (requests.events > 1 && connection->skip > 0 && connection->len < answer_bytes) {
+        connection->skip = 0; /* it is looked at as a whole */
+        *end = '\r';
+        return false;
+    }
+    answer_count(connection, status, all_accepted(connection));
     connection->len = 0;
-    answer_count(connection, status);
     return true;
 }
 
 static void connection_read(struct connection *connection)
 {
     ssize_t n =
-        read(connection->fd, connection->in + connection->len, ANSWER_BYTES - connection->len);
+        read(connection->fd, connection->in + connection->len, answer_bytes - connection->len);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     /* An answer to a request that is not all sent yet ends the connection's use as well. */
@@ -216,7 +233,7 @@ static bool all_sent(uint64_t now)
 {
     bool is_over = !is_open_loop() && option.duration_s > 0 &&
                    (double)(now - total.start_ns) >= option.duration_s * 1e9;
-    return total.sent == option.events || is_over;
+    return total.sent >= option.events || is_over;
 }
 
 /* Sends what is due on the connections that are free. */
@@ -319,11 +336,27 @@ static void connections_open(void)
         die("connections");
     for (unsigned i = 0; i < option.connections; i++) {
         connections[i].request = malloc(requests.len);
-        if (!connections[i].request)
+        connections[i].in = malloc(answer_bytes);
+        if (!connections[i].request || !connections[i].in)
             die("malloc");
         connection_open(&connections[i]);
         connection_idle(&connections[i]);
     }
+}
+
+/* For those who publish in another way. */
+static int print_bodies(void)
+{
+    char *text = malloc(requests.len);
+    if (!text)
+        return 1;
+    for (uint64_t i = option.first; i < option.first + option.events; i++) {
+        requests_write(&requests, text, i, 0);
+        fwrite(text + requests.body_at, 1, requests.len - requests.body_at, stdout);
+        putchar('\n');
+    }
+    free(text);
+    return fflush(stdout) == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -331,6 +364,9 @@ int main(int argc, char **argv)
     struct process processes[PROCESSES_MAX];
     load_options_read(&option, argc, argv);
     requests_init(&requests, &option);
+    if (option.prints)
+        return print_bodies();
+    answer_bytes = ANSWER_BYTES + (option.per_request > 1 ? option.per_request * RESULT_BYTES : 0);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_TIMERSLACK, 1UL); /* wake when an event is due, not 50 us later */
     connections_open();

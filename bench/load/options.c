@@ -22,6 +22,8 @@ static const char usage[] =
     "  --events N           closed loop: N events, the next when the last is answered (100000)\n"
     "  --rate R             open loop: R events a second, for --duration\n"
     "  --duration SECONDS   open loop: 10 from the start. Closed loop: sends for so long\n"
+    "  --per-request N      requests of N events each, as a JSON array, to the path with /batch "
+    "behind it\n"
     "  --first N            number of the first event, where several publish to one sink; 0\n"
     "  --idempotency-keys   a fresh Idempotency-Key with every event\n"
     "  --github SECRET      the same bodies with GitHub's headers instead of the key: each has a "
@@ -30,6 +32,8 @@ static const char usage[] =
     "  --pid PID            measure this process (repeat for several); after the last answer "
     "waits\n"
     "                       until they are quiet, so that deliveries count\n"
+    "  --print              writes the bodies of --events to standard output, a line each, and\n"
+    "                       publishes nothing; needs no --url\n"
     "  --timeout SECONDS    give up after this long without any answer; 30 from the start\n";
 
 static const struct load_options defaults = {.path = "/api/events",
@@ -38,6 +42,7 @@ static const struct load_options defaults = {.path = "/api/events",
                                              .size_bytes = 1024,
                                              .connections = 128,
                                              .types = 1,
+                                             .per_request = 1,
                                              .timeout_s = 30};
 enum { EVENTS_DEFAULT = 100000, DURATION_DEFAULT_S = 10 };
 
@@ -112,6 +117,9 @@ static void take(struct load_options *options, int letter, const char *value)
     case 'f':
         options->first = strtoull(value, NULL, 10);
         break;
+    case 'm':
+        options->per_request = (unsigned)atoi(value);
+        break;
     case 'i':
         options->has_keys = true;
         break;
@@ -120,6 +128,9 @@ static void take(struct load_options *options, int letter, const char *value)
         break;
     case 'p':
         add_pid(options, value);
+        break;
+    case 'P':
+        options->prints = true;
         break;
     case 'o':
         options->timeout_s = (unsigned)atoi(value);
@@ -136,12 +147,18 @@ static void take(struct load_options *options, int letter, const char *value)
 /* Checks all of them together, and fills in what depends on others. */
 static void complete(struct load_options *options)
 {
-    if (!options->host[0])
+    if (!options->host[0] && !options->prints)
         load_options_refuse("--url is missing");
     if (options->connections < 1 || options->connections > 10000)
         load_options_refuse("--connections must be 1 to 10000");
     if (options->github && options->has_keys)
         load_options_refuse("--github has ids of its own: no --idempotency-keys");
+    if (options->per_request < 1 || options->per_request > 10000)
+        load_options_refuse("--per-request must be 1 to 10000");
+    if (options->per_request > 1 && options->github)
+        load_options_refuse("--github sends one event a request");
+    if (options->per_request > 1 && strlen(options->path) + sizeof "/batch" <= sizeof options->path)
+        strcat(options->path, "/batch");
     if (options->types < 1 || options->types > 10000)
         load_options_refuse("--types must be 1 to 10000");
     if (options->rate > 0) {
@@ -151,6 +168,7 @@ static void complete(struct load_options *options)
     } else if (options->events == 0) {
         options->events = options->duration_s > 0 ? UINT64_MAX : EVENTS_DEFAULT;
     }
+    options->events -= options->events % options->per_request;
 }
 
 void load_options_read(struct load_options *options, int argc, char **argv)
@@ -167,9 +185,11 @@ void load_options_read(struct load_options *options, int argc, char **argv)
                                           {"rate", required_argument, NULL, 'r'},
                                           {"duration", required_argument, NULL, 'd'},
                                           {"first", required_argument, NULL, 'f'},
+                                          {"per-request", required_argument, NULL, 'm'},
                                           {"idempotency-keys", no_argument, NULL, 'i'},
                                           {"github", required_argument, NULL, 'g'},
                                           {"pid", required_argument, NULL, 'p'},
+                                          {"print", no_argument, NULL, 'P'},
                                           {"timeout", required_argument, NULL, 'o'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};

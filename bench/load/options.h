@@ -14,11 +14,13 @@ struct load_options {
     size_t size_bytes;
     bool is_padded; /* the letter x instead of an order */
     unsigned connections, types;
+    unsigned per_request;   /* events; more than 1: a JSON array of them, to …/batch */
     uint64_t first, events; /* number of the first event; how many */
     double rate;            /* events a second; 0 is the closed loop */
     double duration_s;      /* 0: as long as the events take */
     unsigned timeout_s;     /* without any answer, after which we give up */
     bool has_keys;          /* a fresh Idempotency-Key with every event */
+    bool prints;            /* the bodies of `events`, and publishes nothing */
     const char *github;     /* secret; NULL: requests are a producer's, not GitHub's */
     int pids[PROCESSES_MAX];
     unsigned pid_count;

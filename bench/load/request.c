@@ -10,6 +10,8 @@
  *     X-GitHub-Delivery: 93c1f0a3d1e4b522-1000000042
  *     X-Hub-Signature-256: sha256=1f0a…
  *
+ * Requests of several events (--per-request) have a JSON array of such bodies.
+ *
  * Rendering costs more than sending, so it happens before the clock starts; per event there is one
  * copy of a kilobyte and a few digits. The copy is each connection's own because a request may
  * leave in pieces. */
@@ -72,6 +74,13 @@ static void find_digits(struct requests *requests, const struct load_options *op
         requests->header_type_at = digits_of(head, "\r\nX-GitHub-Event:", TYPE_DIGITS);
 }
 
+/* Of several events: [event,event,…] */
+static size_t body_bytes(const struct load_options *options)
+{
+    size_t bytes = options->size_bytes;
+    return options->per_request > 1 ? options->per_request * (bytes + 1) + 1 : bytes;
+}
+
 /* The request line and the headers, with the layout of what they have to be written over. */
 static size_t head_render(struct requests *requests, const struct load_options *options,
                           char head[HEAD_BYTES])
@@ -87,7 +96,7 @@ static size_t head_render(struct requests *requests, const struct load_options *
     int len = snprintf(head, HEAD_BYTES,
                        "POST %s HTTP/1.1\r\nHost: %s:%s\r\n"
                        "Content-Type: application/json\r\nContent-Length: %zu\r\n%s\r\n",
-                       options->path, options->host, options->port, options->size_bytes, own);
+                       options->path, options->host, options->port, body_bytes(options), own);
     if (len >= HEAD_BYTES || own_len >= (int)sizeof own)
         load_options_refuse("the url, the key or the type is too long");
     find_digits(requests, options, head);
@@ -126,7 +135,9 @@ void requests_init(struct requests *requests, const struct load_options *options
 {
     static const char end[] = "}}";
     char head[HEAD_BYTES], stamps[HEAD_BYTES];
-    *requests = (struct requests){.types = options->types};
+    *requests = (struct requests){.types = options->types,
+                                  .events = options->per_request,
+                                  .event_bytes = options->size_bytes};
     if (options->github)
         github_open(options->github);
     size_t head_len = head_render(requests, options, head);
@@ -134,10 +145,11 @@ void requests_init(struct requests *requests, const struct load_options *options
     if (options->size_bytes < stamps_len + PAYLOAD_BYTES_MIN + sizeof end - 1)
         load_options_refuse("--size is too small for the event around it");
     size_t payload_len = options->size_bytes - stamps_len - (sizeof end - 1);
-    requests->len = head_len + options->size_bytes;
+    size_t variant_len = head_len + options->size_bytes;
+    requests->len = head_len + body_bytes(options);
     requests->body_at = head_len;
     for (unsigned i = 0; i < REQUEST_VARIANTS; i++) {
-        char *at = requests->variants[i] = malloc(requests->len);
+        char *at = requests->variants[i] = malloc(variant_len);
         if (!at) {
             perror("malloc");
             exit(1);
@@ -148,20 +160,44 @@ void requests_init(struct requests *requests, const struct load_options *options
             padding_write(at + head_len + stamps_len, payload_len);
         else
             payload_write(at + head_len + stamps_len, payload_len, i);
-        memcpy(at + requests->len - (sizeof end - 1), end, sizeof end - 1);
+        memcpy(at + variant_len - (sizeof end - 1), end, sizeof end - 1);
+    }
+}
+
+/* The digits of an event in a body that would begin with it at the place `at` + body_at. */
+static void stamp(const struct requests *requests, char *at, uint64_t number, uint64_t intended_ns)
+{
+    put_digits(at + requests->time_at, STAMP_TIME_DIGITS, STAMP_TIME_BASE + intended_ns);
+    put_digits(at + requests->number_at, STAMP_NUMBER_DIGITS, STAMP_NUMBER_BASE + number);
+    if (requests->type_at)
+        put_digits(at + requests->type_at, TYPE_DIGITS, number % requests->types);
+}
+
+static void write_array(const struct requests *requests, char *at, uint64_t number,
+                        uint64_t intended_ns)
+{
+    char *event = at + requests->body_at;
+    *event++ = '[';
+    for (unsigned i = 0; i < requests->events; i++) {
+        const char *variant = requests->variants[(number + i) % REQUEST_VARIANTS];
+        memcpy(event, variant + requests->body_at, requests->event_bytes);
+        stamp(requests, event - requests->body_at, number + i, intended_ns);
+        event += requests->event_bytes;
+        *event++ = i + 1 < requests->events ? ',' : ']';
     }
 }
 
 void requests_write(const struct requests *requests, char *at, uint64_t number,
                     uint64_t intended_ns)
 {
-    memcpy(at, requests->variants[number % REQUEST_VARIANTS], requests->len);
-    put_digits(at + requests->time_at, STAMP_TIME_DIGITS, STAMP_TIME_BASE + intended_ns);
-    put_digits(at + requests->number_at, STAMP_NUMBER_DIGITS, STAMP_NUMBER_BASE + number);
+    const char *variant = requests->variants[number % REQUEST_VARIANTS];
+    memcpy(at, variant, requests->body_at + (requests->events > 1 ? 0 : requests->event_bytes));
+    if (requests->events > 1)
+        write_array(requests, at, number, intended_ns);
+    else
+        stamp(requests, at, number, intended_ns);
     if (requests->key_at)
         put_digits(at + requests->key_at, STAMP_NUMBER_DIGITS, STAMP_NUMBER_BASE + number);
-    if (requests->type_at)
-        put_digits(at + requests->type_at, TYPE_DIGITS, number % requests->types);
     if (requests->header_type_at)
         put_digits(at + requests->header_type_at, TYPE_DIGITS, number % requests->types);
     if (requests->signature_at) /* last: it is of all that was written over */

@@ -8,28 +8,32 @@
 
 enum { NUMBERS = 64 * 1024 * 1024 };
 
-/* The number after `key` (such as "t":) with exactly `digits` digits; false when there is none. */
-static bool find_number(const char *body, size_t len, const char *key, unsigned digits,
-                        uint64_t *number)
+/* The number after `key` (such as "t":) with exactly `digits` digits, and where it ends; NULL when
+ * there is none. */
+static const char *find_number(const char *body, size_t len, const char *key, unsigned digits,
+                               uint64_t *number)
 {
     const char *at = memmem(body, len, key, strlen(key));
     if (!at)
-        return false;
+        return NULL;
     at += strlen(key);
     const char *end = body + len;
     *number = 0;
     unsigned n = 0;
     for (; at < end && *at >= '0' && *at <= '9'; at++, n++)
         *number = *number * 10 + (uint64_t)(*at - '0');
-    return n == digits;
+    return n == digits ? at : NULL;
 }
 
-bool counts_find_stamps(const char *body, size_t len, uint64_t *time_ns, uint64_t *number)
+bool counts_find_stamps(const char **body, size_t *len, uint64_t *time_ns, uint64_t *number)
 {
-    if (!find_number(body, len, "\"t\":", STAMP_TIME_DIGITS, time_ns) ||
-        !find_number(body, len, "\"n\":", STAMP_NUMBER_DIGITS, number) ||
-        *time_ns < STAMP_TIME_BASE || *number < STAMP_NUMBER_BASE)
+    const char *time_end = find_number(*body, *len, "\"t\":", STAMP_TIME_DIGITS, time_ns);
+    const char *number_end = find_number(*body, *len, "\"n\":", STAMP_NUMBER_DIGITS, number);
+    if (!time_end || !number_end || *time_ns < STAMP_TIME_BASE || *number < STAMP_NUMBER_BASE)
         return false;
+    const char *end = time_end > number_end ? time_end : number_end;
+    *len -= (size_t)(end - *body);
+    *body = end;
     *time_ns -= STAMP_TIME_BASE;
     *number -= STAMP_NUMBER_BASE;
     return true;

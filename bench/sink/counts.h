@@ -17,8 +17,8 @@ struct number_set {
     unsigned char *bits;
 };
 
-/* The stamps in a body; false when it has none. */
-bool counts_find_stamps(const char *body, size_t len, uint64_t *time_ns, uint64_t *number);
+/* The first stamps in a body, behind which *body begins then; false when it has none. */
+bool counts_find_stamps(const char **body, size_t *len, uint64_t *time_ns, uint64_t *number);
 
 void counts_arrival(struct counts *counts, uint64_t now_ns, bool is_refused);
 

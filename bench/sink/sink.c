@@ -38,20 +38,9 @@ __attribute__((noreturn)) static void die(const char *what)
 
 /* ---- what is counted ----------------------------------------------------------------------- */
 
-static void request_count(struct path_class *class, const char *body, size_t len)
+static void event_count(struct path_class *class, uint64_t now, bool is_refused, uint64_t time,
+                        uint64_t number)
 {
-    const struct behaviour *behaviour = path_class_behaviour(class);
-    bool is_refused = behaviour->kind != ANSWER || behaviour->status >= 300;
-    uint64_t now = stamp_now_ns(), time, number;
-    counts_arrival(&total, now, is_refused);
-    counts_arrival(&class->counts, now, is_refused);
-    if (option.stamps && strcmp(option.stamps_class, class->name) == 0)
-        fprintf(option.stamps, "%" PRIu64 "\n", now);
-    if (!counts_find_stamps(body, len, &time, &number)) {
-        total.unstamped++;
-        class->counts.unstamped++;
-        return;
-    }
     if (number >= option.skip) {
         uint64_t age_us = time < now ? (now - time) / 1000 : 0;
         hist_add(&total.age_us, age_us);
@@ -60,6 +49,33 @@ static void request_count(struct path_class *class, const char *body, size_t len
     if (!is_refused && number_set_add(&class->numbers, number)) {
         total.unique++;
         class->counts.unique++;
+    }
+}
+
+static void arrival_count(struct path_class *class, uint64_t now, bool is_refused)
+{
+    counts_arrival(&total, now, is_refused);
+    counts_arrival(&class->counts, now, is_refused);
+}
+
+/* One that carries several events counts as many times. */
+static void request_count(struct path_class *class, const char *body, size_t len)
+{
+    const struct behaviour *behaviour = path_class_behaviour(class);
+    bool is_refused = behaviour->kind != ANSWER || behaviour->status >= 300;
+    uint64_t now = stamp_now_ns(), time, number;
+    if (option.stamps && strcmp(option.stamps_class, class->name) == 0)
+        fprintf(option.stamps, "%" PRIu64 "\n", now);
+    arrival_count(class, now, is_refused);
+    if (!counts_find_stamps(&body, &len, &time, &number)) {
+        total.unstamped++;
+        class->counts.unstamped++;
+        return;
+    }
+    event_count(class, now, is_refused, time, number);
+    while (counts_find_stamps(&body, &len, &time, &number)) {
+        arrival_count(class, now, is_refused);
+        event_count(class, now, is_refused, time, number);
     }
 }
 

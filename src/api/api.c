@@ -96,6 +96,12 @@ static bool is_open(const struct route *route, struct slice path)
     return route ? (route->flags & ROUTE_OPEN) != 0 : slice_starts(path, SLICE("/in/"));
 }
 
+bool api_streams(const struct http_request *request)
+{
+    return slice_eq(http_request_path(request), SLICE("/api/events/batch")) &&
+           http_request_method(request) == HTTP_POST;
+}
+
 void api_handle(void *arg, struct http_request *request)
 {
     struct api *api = arg;

@@ -7,10 +7,11 @@
 #define TROTLINE_API_API_H
 
 #include "api/auth.h"
-#include "api/event_document.h"
+#include "api/bulk.h"
 #include "api/router.h"
 #include "core/core.h"
 #include "net/http_server.h"
+#include "wire/event_document.h"
 
 struct endpoint_store;
 
@@ -21,6 +22,7 @@ struct api {
     struct core *core;
     struct http_server *server;
     size_t event_bytes_max; /* of an event's data */
+    struct bulk_desk bulk;
     const bool *draining;   /* a stop has begun: /readyz says so while requests are still served */
     uint64_t started_at_ms; /* unix: when this process began */
     /* Events refused for what they say, by event_document_codes; behind them those with another
@@ -33,6 +35,9 @@ struct api {
 
 /* For http_server_new(): `arg` is the struct api. */
 void api_handle(void *arg, struct http_request *request);
+
+/* For the options of http_server: is it one whose handler takes its body in pieces? */
+bool api_streams(const struct http_request *request);
 
 /* routes.c */
 extern const struct route api_routes[];

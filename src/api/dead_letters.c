@@ -40,6 +40,8 @@ static bool list_one(void *arg, const struct dead_letter *letter)
     json_member_u64(out, "attempts", letter->state.attempts);
     json_member_str(out, "lastError", error);
     json_member_time_ms(out, "deadAt", letter->dead_at_ms);
+    if (letter->state.order.len > 0)
+        json_member_bool(out, "blocksOrder", true);
     json_object_close(out);
     return true;
 }

@@ -47,16 +47,21 @@ static void render_headers(struct json_out *out, struct slice headers)
     json_array_close(out);
 }
 
-/* What is known of the request that it came with. */
-static void render_received(struct json_out *out, const struct event_record *record)
+/* What the data is, of an event for which that is known. */
+static void render_kind(struct json_out *out, const struct event_record *record)
 {
     static const char *const kinds[] = {
         [EVENT_DATA_JSON] = "json", [EVENT_DATA_TEXT] = "text", [EVENT_DATA_BYTES] = "bytes"};
     json_member_cstr(out, "dataKind", kinds[record->data_kind]);
+    json_member_str_or_null(out, "contentType", record->content_type);
+}
+
+/* What is known of the request that it came with. */
+static void render_received(struct json_out *out, const struct event_record *record)
+{
     json_member_time_ms(out, "receivedAt", record->received_ms);
     json_member_bool(out, "verified", record->verified);
     json_member_str_or_null(out, "duplicateOf", record->duplicate_of);
-    json_member_str_or_null(out, "contentType", record->content_type);
     render_headers(out, record->headers);
 }
 
@@ -76,7 +81,12 @@ static void render(struct event_view *view)
     json_member_str_or_null(&out, "version", record->version);
     json_member_str_or_null(&out, "source", record->source);
     json_member_str_or_null(&out, "uid", record->uid);
+    json_member_str_or_null(&out, "orderingKey", record->ordering_key);
+    if (record->cloud_event.ptr)
+        json_member_raw(&out, "cloudEvent", record->cloud_event);
     json_member_time_ms(&out, "createdAt", id_time_ms(&view->id));
+    if (record->received_ms > 0 || record->cloud_event.ptr)
+        render_kind(&out, record);
     if (record->received_ms > 0)
         render_received(&out, record);
     json_key(&out, "deliveries");

@@ -2,7 +2,7 @@
 #ifndef TROTLINE_API_JOB_REQUEST_H
 #define TROTLINE_API_JOB_REQUEST_H
 
-#include "core/field_error.h"
+#include "base/field_error.h"
 #include "core/job_spec.h"
 
 enum job_request_form {

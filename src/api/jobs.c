@@ -138,6 +138,7 @@ void jobs_replay_webhook(struct api *api, struct http_request *request, struct s
 
 /* ---- One ------------------------------------------------------------------------------------ */
 
+/* Reading changes nothing, so that it did not is known. */
 static void on_read(void *arg, enum status status, const char *id, const struct job_record *record)
 {
     struct http_request *request = arg;
@@ -157,30 +158,30 @@ static void on_cancelled(void *arg, enum status status, const char *id,
         reply_no_job(request, status);
 }
 
-void jobs_get(struct api *api, struct http_request *request, struct slice id_text)
+typedef enum status job_call(struct jobs *jobs, const char *id, jobs_fn *fn, void *arg);
+
+static void call_with(struct api *api, struct http_request *request, struct slice id_text,
+                      job_call *call, jobs_fn *fn)
 {
     struct id id;
     char text[ID_TEXT_MAX];
     enum status status = ST_NOTFOUND;
     if (id_parse(id_text, "job_", &id) == ST_OK) {
         id_format(text, "job_", &id);
-        status = jobs_read(api->core->jobs, text, on_read, request);
+        status = call(api->core->jobs, text, fn, request);
     }
     if (status != ST_OK)
         reply_no_job(request, status);
 }
 
-void jobs_delete(struct api *api, struct http_request *request, struct slice id_text)
+void jobs_get(struct api *api, struct http_request *request, struct slice id)
 {
-    struct id id;
-    char text[ID_TEXT_MAX];
-    enum status status = ST_NOTFOUND;
-    if (id_parse(id_text, "job_", &id) == ST_OK) {
-        id_format(text, "job_", &id);
-        status = jobs_cancel(api->core->jobs, text, on_cancelled, request);
-    }
-    if (status != ST_OK)
-        reply_no_job(request, status);
+    call_with(api, request, id, jobs_read, on_read);
+}
+
+void jobs_delete(struct api *api, struct http_request *request, struct slice id)
+{
+    call_with(api, request, id, jobs_cancel, on_cancelled);
 }
 
 /* ---- All ------------------------------------------------------------------------------------ */

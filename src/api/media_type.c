@@ -59,3 +59,26 @@ bool media_type_is_json(struct slice content_type)
     }
     return true;
 }
+
+static bool is_msgpack(struct slice essence)
+{
+    return slice_eq_nocase(essence, SLICE("application/msgpack")) ||
+           slice_eq_nocase(essence, SLICE("application/vnd.msgpack")) ||
+           slice_eq_nocase(essence, SLICE("application/x-msgpack"));
+}
+
+enum media_type media_type_of(struct slice content_type)
+{
+    struct slice essence = media_type_essence(content_type);
+    if (!content_type.ptr)
+        return MEDIA_JSON;
+    if (is_msgpack(essence))
+        return MEDIA_MSGPACK;
+    if (!media_type_is_json(content_type))
+        return MEDIA_OTHER;
+    if (slice_eq_nocase(essence, SLICE("application/cloudevents+json")))
+        return MEDIA_CLOUDEVENT;
+    if (slice_eq_nocase(essence, SLICE("application/cloudevents-batch+json")))
+        return MEDIA_CLOUDEVENT_BATCH;
+    return MEDIA_JSON;
+}

@@ -24,6 +24,7 @@
 #include "core/attempt.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
+#include "core/feed.h"
 #include "core/jobs.h"
 #include "core/journal.h"
 #include "core/lanes.h"
@@ -120,6 +121,46 @@ static void write_sources(struct buf *out, const char *name, const struct api *a
     }
 }
 
+static void write_feed_entries(struct buf *out, const char *name, const struct api *api)
+{
+    struct feed_status status;
+    for (size_t i = 0; i < feed_count(api->core->feed); i++) {
+        feed_status(api->core->feed, i, &status);
+        for (int result = 0; result < FEED_RESULTS; result++)
+            exposition_sample_pair(
+                out, name, (struct exposition_label){"feed", status.name},
+                (struct exposition_label){"result", feed_result_name((enum feed_result)result)},
+                status.results[result]);
+    }
+}
+
+/* One number of each feed. */
+static void write_feeds(struct buf *out, const char *name, const struct api *api, size_t offset)
+{
+    struct feed_status status;
+    for (size_t i = 0; i < feed_count(api->core->feed); i++) {
+        feed_status(api->core->feed, i, &status);
+        if (status.lag == UINT64_MAX)
+            status.lag = status.length;
+        series(out, name, "feed", status.name, *(const uint64_t *)((const char *)&status + offset));
+    }
+}
+
+static void write_feed_lengths(struct buf *out, const char *name, const struct api *api)
+{
+    write_feeds(out, name, api, offsetof(struct feed_status, length));
+}
+
+static void write_feed_lags(struct buf *out, const char *name, const struct api *api)
+{
+    write_feeds(out, name, api, offsetof(struct feed_status, lag));
+}
+
+static void write_feed_rejected(struct buf *out, const char *name, const struct api *api)
+{
+    write_feeds(out, name, api, offsetof(struct feed_status, rejected));
+}
+
 /* ---- Buckets -------------------------------------------------------------------------------- */
 
 #define BUCKETS(name, unit, ...)                                                                   \
@@ -184,6 +225,18 @@ static const struct row rows[] = {
     {"trotline_http_buffered_bytes", GAUGE,
      "Memory held by requests that are being received or answered.", NOW(http_bytes)},
 
+    /* Read from Redis streams. */
+    {"trotline_feed_entries_total", COUNTER,
+     "Entries of feeds that this process has read, by what became of them.",
+     .series = write_feed_entries},
+    {"trotline_feed_length", GAUGE, "Entries in a feed's stream, as this process last saw it.",
+     .series = write_feed_lengths},
+    {"trotline_feed_lag", GAUGE,
+     "Of these: entries that no replica has read yet; all where Redis cannot tell.",
+     .series = write_feed_lags},
+    {"trotline_feed_rejected", GAUGE, "Entries in a feed's rejected stream.",
+     .series = write_feed_rejected},
+
     /* Received from third parties. */
     {"trotline_sources", GAUGE, "Sources configured.", NOW(sources)},
     {"trotline_source_requests_total", COUNTER,
@@ -235,6 +288,9 @@ static const struct row rows[] = {
      .buckets = &event_counts},
     {"trotline_batch_bytes", HISTOGRAM, "Size of a stored batch.", CORE(batch_bytes),
      .buckets = &byte_counts},
+    {"trotline_batched_request_events", HISTOGRAM,
+     "Events in a request to an endpoint that takes several in one.", CORE(group_events),
+     .buckets = &event_counts},
 
     /* The schedule, and the endpoints that are held back. */
     {"trotline_schedule_lag_seconds", GAUGE, "How late the earliest due delivery is.",

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/field_error.h"
 #include "base/limits.h"
 #include "base/slice.h"
-#include "core/field_error.h"
 
 /* A parameter that a handler knows. Set `name` and leave the rest zero. */
 struct query_param {

@@ -7,8 +7,8 @@
 #define TROTLINE_API_REPLY_H
 
 #include "base/buf.h"
+#include "base/field_error.h"
 #include "base/status.h"
-#include "core/field_error.h"
 #include "net/http_server.h"
 
 /* Seconds in Retry-After of every 503. */

@@ -1,8 +1,10 @@
 /* routes.c - every path of the API. A new handler is a row here and a prototype in its header. */
 #include "api/api.h"
 #include "api/attempts.h"
+#include "api/bulk.h"
 #include "api/dead_letters.h"
 #include "api/events.h"
+#include "api/feeds.h"
 #include "api/health.h"
 #include "api/jobs.h"
 #include "api/log_levels.h"
@@ -13,7 +15,8 @@
 #include "api/webhooks.h"
 
 const struct route api_routes[] = {
-    {HTTP_POST, "/api/events", events_create, ROUTE_JSON},
+    {HTTP_POST, "/api/events", events_create, 0},     /* of several types */
+    {HTTP_POST, "/api/events/batch", bulk_create, 0}, /* the same; api_streams() */
     {HTTP_GET, "/api/events/{id}", events_read, 0},
     {HTTP_GET, "/api/events/{id}/attempts", events_attempts, ROUTE_QUERY},
     {HTTP_POST, "/api/webhooks", webhooks_create, ROUTE_JSON},
@@ -31,6 +34,10 @@ const struct route api_routes[] = {
     {HTTP_POST, "/api/webhooks/{id}/replay", jobs_replay_webhook, ROUTE_JSON},
     {HTTP_POST, "/api/dead-letters/replay", jobs_replay_dead, ROUTE_JSON},
     {HTTP_DELETE, "/api/dead-letters", jobs_discard_dead, ROUTE_JSON},
+    {HTTP_GET, "/api/feeds", feeds_list, 0},
+    {HTTP_GET, "/api/feeds/{id}/rejected", feeds_rejected, ROUTE_QUERY},
+    {HTTP_DELETE, "/api/feeds/{id}/rejected", feeds_discard, ROUTE_JSON},
+    {HTTP_POST, "/api/feeds/{id}/requeue", feeds_requeue, ROUTE_JSON},
     {HTTP_GET, "/api/jobs", jobs_list, ROUTE_QUERY},
     {HTTP_GET, "/api/jobs/{id}", jobs_get, 0},
     {HTTP_DELETE, "/api/jobs/{id}", jobs_delete, 0},

@@ -27,9 +27,13 @@ static const char *const default_payload = "{\"message\":\"This is a test event 
 static void probe_done(void *arg, const struct outbound_result *result)
 {
     struct http_request *request = arg;
-    bool success = result->error == OUTBOUND_OK && result->status_code / 100 == 2;
+    bool entry = result->error == OUTBOUND_OK && result->status_code == OUTBOUND_TAKEN;
+    bool success = result->error == OUTBOUND_OK && (result->status_code / 100 == 2 || entry);
     char message[256];
-    if (result->error == OUTBOUND_OK)
+    if (entry)
+        snprintf(message, sizeof(message), "The stream has it as its entry %.*s.",
+                 SLICE_ARGS(result->body_head));
+    else if (result->error == OUTBOUND_OK)
         snprintf(message, sizeof(message), "The endpoint answered %d.", result->status_code);
     else
         snprintf(message, sizeof(message), "%s: %s", outbound_error_name(result->error),
@@ -40,7 +44,7 @@ static void probe_done(void *arg, const struct outbound_result *result)
     json_out_begin(&out, &body);
     json_object_open(&out);
     json_member_bool(&out, "success", success);
-    if (result->status_code)
+    if (result->status_code > 0)
         json_member_i64(&out, "statusCode", result->status_code);
     else
         json_member_null(&out, "statusCode");

@@ -136,6 +136,7 @@ void client_deinit(struct client *client)
     buf_free(&client->key);
     buf_free(&client->url);
     buf_free(&client->answer);
+    curl_easy_cleanup(client->curl);
     if (client->ready)
         curl_global_cleanup();
 }
@@ -194,7 +195,10 @@ static struct curl_slist *make_headers(const struct client *client,
     struct curl_slist *headers = NULL;
     if (!add_header(&headers, "Expect:"))
         return NULL;
-    if (request->body.ptr && !add_header(&headers, "Content-Type: application/json"))
+    char type[128];
+    snprintf(type, sizeof(type), "Content-Type: %s",
+             request->content_type ? request->content_type : "application/json");
+    if (request->body.ptr && !add_header(&headers, type))
         return NULL;
     if (request->with_key && client->key.ptr && !add_header(&headers, client->key.ptr))
         return NULL;
@@ -233,7 +237,11 @@ int client_exchange(struct client *client, const struct client_request *request)
         fputs("trotline: the URL is too long or memory is short\n", stderr);
         return CLI_EXIT_USAGE;
     }
-    CURL *curl = curl_easy_init();
+    if (client->curl)
+        curl_easy_reset(client->curl); /* the connection stays */
+    else
+        client->curl = curl_easy_init();
+    CURL *curl = client->curl;
     struct curl_slist *headers = make_headers(client, request);
     CURLcode code = curl && headers ? set_up(curl, client, request, headers) : CURLE_OUT_OF_MEMORY;
     if (code == CURLE_OK)
@@ -245,7 +253,6 @@ int client_exchange(struct client *client, const struct client_request *request)
     if (code != CURLE_OK)
         exit_code = report_failure(client, code, detail);
     curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
     return exit_code;
 }
 

@@ -48,6 +48,7 @@ struct client {
     struct buf key;    /* the header "Authorization: …", a string; empty: none */
     struct buf url;    /* of the last request, a string */
     struct buf answer; /* to it */
+    void *curl;        /* libcurl's, with the connection; NULL before the first request */
     long status;       /* of it; 0: there is none */
     bool as_json;
     bool ready; /* libcurl is */
@@ -57,6 +58,7 @@ struct client_request {
     const char *method;
     const char *path; /* with its query */
     struct slice body;
+    const char *content_type;   /* of the body; NULL: JSON */
     const char *const *headers; /* "Name: value" */
     size_t header_count;
     bool with_key;

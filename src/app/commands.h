@@ -3,6 +3,7 @@
 #define TROTLINE_APP_COMMANDS_H
 
 int check_config_command(int argc, char **argv);
+int feed_command(int argc, char **argv);
 int serve_command(int argc, char **argv);
 int send_command(int argc, char **argv);
 int sink_command(int argc, char **argv);

@@ -408,12 +408,29 @@ static enum status worse(enum status a, enum status b)
 }
 
 /* What no single row can say. */
+static enum status check_feeds(const struct config *config, struct buf *errors)
+{
+    const struct config_strings *streams = &config->feed.streams;
+    for (size_t i = 0; i < streams->count; i++) {
+        size_t len = strcspn(streams->items[i], "=");
+        for (size_t other = 0; other < i; other++) {
+            if (strcspn(streams->items[other], "=") != len ||
+                strncmp(streams->items[other], streams->items[i], len) != 0)
+                continue;
+            buf_addf(errors, "feed.streams names \"%.*s\" twice\n", (int)len, streams->items[i]);
+            return ST_RANGE;
+        }
+    }
+    return ST_OK;
+}
+
 static enum status check_relations(const struct config *config, struct buf *errors)
 {
     enum status status = check_breaker(config, errors);
     status = worse(status, check_replica(config, errors));
     status = worse(status, check_redis(config, errors));
     status = worse(status, check_worker_listen(config, errors));
+    status = worse(status, check_feeds(config, errors));
     return worse(status, check_durability(config, errors));
 }
 

@@ -86,6 +86,16 @@ struct config {
         uint64_t timeout_ms;
     } ingest;
     struct {
+        bool enabled;
+        struct config_strings streams; /* "NAME" or "NAME=APPLICATION", each checked */
+        uint64_t max_entries;
+        uint64_t max_rejected; /* 0: no limit */
+    } feed;
+    struct {
+        uint64_t max_events;
+        uint64_t max_bytes;
+    } bulk;
+    struct {
         char *dir;                             /* "": none */
         struct config_strings trusted_proxies; /* CIDRs, each checked */
     } sources;

@@ -263,6 +263,59 @@ const struct config_option config_options[] = {
      .help = "When Redis has not confirmed an event after this long, its producer is answered with "
              "503 outcome_unknown."},
 
+    {.name = "feed.enabled",
+     .type = CONFIG_TYPE_BOOL,
+     FIELD(feed.enabled),
+     .fallback = "true",
+     .help = "Reads events out of Redis streams, into which producers write them with XADD."},
+    {.name = "feed.streams",
+     .type = CONFIG_TYPE_STRING_LIST,
+     FIELD(feed.streams),
+     .fallback = "feed",
+     .max = LIMIT_FEEDS,
+     .valid = config_valid_feed,
+     .form = "NAME or NAME=APPLICATION, of 1 to 32 letters, digits, \"_\" or \"-\" each; the name "
+             "is not \"rejected\"",
+     .help =
+         "Which streams: \"feed\" is the key PREFIX:{0}:feed, any other NAME is "
+         "PREFIX:{0}:feed:NAME. With an application all entries are for that one, and others are "
+         "rejected."},
+    {.name = "feed.maxEntries",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(feed.max_entries),
+     .fallback = "2048",
+     .min = 1,
+     .max = 65536,
+     .unit = "entries",
+     .help = "Of a stream that have been read and wait to be stored. No more are read then."},
+    {.name = "feed.maxRejected",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(feed.max_rejected),
+     .fallback = "0",
+     .max = 1000000000,
+     .unit = "entries",
+     .help =
+         "Rejected entries that are kept of each stream; beyond it the oldest are deleted. 0: all "
+         "are kept, until somebody puts them back or discards them."},
+
+    {.name = "bulk.maxEvents",
+     .type = CONFIG_TYPE_NUMBER,
+     FIELD(bulk.max_events),
+     .fallback = "10000",
+     .min = 1,
+     .max = 100000,
+     .unit = "events",
+     .help = "Most events of one POST /api/events/batch; those behind them are not read, and the "
+             "answer's last result says so."},
+    {.name = "bulk.maxBytes",
+     .type = CONFIG_TYPE_SIZE,
+     FIELD(bulk.max_bytes),
+     .fallback = "16MiB",
+     .min = 1 * KIB,
+     .max = 256 * MIB,
+     .help = "Body of one POST /api/events/batch, instead of http.maxBodyBytes; a longer one is "
+             "refused with 413; when its length was not known before, the reading ends there."},
+
     {.name = "sources.dir",
      .type = CONFIG_TYPE_STRING,
      FIELD(sources.dir),

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "app/address.h"
+#include "base/limits.h"
 #include "base/log_levels.h"
 #include "net/network.h"
 
@@ -85,4 +86,20 @@ bool config_valid_proxy(const char *text)
             return text[len] != '\0';
     }
     return text[0] == '\0';
+}
+
+static bool feed_word(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)text[i]) && text[i] != '_' && text[i] != '-')
+            return false;
+    return len > 0 && len <= LIMIT_FEED_NAME_BYTES;
+}
+
+/* NAME:rejected is the other stream of each, so "rejected" would be that of "feed". */
+bool config_valid_feed(const char *text)
+{
+    size_t len = strcspn(text, "=");
+    return feed_word(text, len) && !(len == 8 && strncmp(text, "rejected", len) == 0) &&
+           (text[len] == '\0' || feed_word(text + len + 1, strlen(text + len + 1)));
 }

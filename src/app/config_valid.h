@@ -14,5 +14,6 @@ bool config_valid_cidr(const char *text);
 bool config_valid_log_level(const char *text);
 bool config_valid_header_value(const char *text);
 bool config_valid_proxy(const char *text);
+bool config_valid_feed(const char *text);
 
 #endif

@@ -20,6 +20,7 @@ static const struct command {
     {"sink", "receive, verify and print deliveries", sink_command},
     {"send", "publish one event", send_command},
     {"source", "list, change and try sources of received webhooks", source_command},
+    {"feed", "look after the Redis streams that events are read from", feed_command},
     {"verify", "explain why a captured request verifies, or not", verify_command},
     {"check-config", "check a configuration, or print all options", check_config_command},
     {"version", "versions of trotline and its libraries", version_command},

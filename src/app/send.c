@@ -1,16 +1,20 @@
 /* send.c - trotline send: publish one event from the command line.
  *
+ * With --batch, of many (send_batch.c).
+ *
  * A client like any other: it knows the public API only and waits for its answer. What can be
  * checked without the server (options, JSON) is checked first, so that exit code 2 means that
  * nothing was sent.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "app/client.h"
 #include "app/commands.h"
+#include "app/send_batch.h"
 #include "base/json_out.h"
 #include "base/json_scan.h"
 #include "base/parse.h"
@@ -20,12 +24,18 @@ enum {
     ANSWER_BYTES_MAX = 1024 * 1024
 };
 
-enum { IDEMPOTENCY_KEY, DELAY, DELIVER_AT, CLIENT, OPTIONS = CLIENT + CLIENT_OPTIONS };
+enum { BATCH, IDEMPOTENCY_KEY, DELAY, DELIVER_AT, CLIENT, OPTIONS = CLIENT + CLIENT_OPTIONS };
 
 static const struct cli_option options[OPTIONS] = {
+    [BATCH] =
+        {"batch", "FILE|-",
+         "Publishes the events of a file, or of standard input: a line for each, as JSON such "
+         "as {\"type\":\"order.created\",\"data\":{}}. Prints how many were accepted, and tells "
+         "of each other one its line and why."},
     [IDEMPOTENCY_KEY] = {"idempotency-key", "KEY",
                          "Sending the same key again within the server's idempotency.ttl publishes "
-                         "nothing and answers with the first event's id. Default: none."},
+                         "nothing and answers with the first event's id. With --batch it is each "
+                         "line's together with its number. Default: none."},
     [DELAY] = {"delay", "DURATION",
                "Deliver this much later, such as 90s, 5m or 2h. Default: at once."},
     [DELIVER_AT] = {"deliver-at", "TIME",
@@ -35,7 +45,7 @@ static const struct cli_option options[OPTIONS] = {
 };
 
 static const struct cli_help help = {
-    .usage = "send TYPE [JSON|-] [options]",
+    .usage = "send TYPE [JSON|-] [options]\n       trotline send --batch FILE|- [options]",
     .summary = "Publishes one event of type TYPE with the data JSON (default: {}), or the data "
                "from standard input (-). Prints its id and the number of endpoints it goes to.",
     .options = options,
@@ -46,8 +56,11 @@ static const struct cli_help help = {
     "  trotline send order.created '{\"order\":17,\"total\":\"9.90\"}'\n"
     "  trotline send order.created - --idempotency-key order-17 < order.json\n"
     "  trotline send reminder.due --delay 2h\n"
+    "  trotline send --batch events.ndjson --idempotency-key import-17\n"
     "\n"
-    "Exit codes: 0 accepted, 1 refused by the server, 2 usage (nothing was sent),\n"
+    "With --batch and --json the server's results are printed, a line for each event.\n"
+    "\n"
+    "Exit codes: 0 accepted (all), 1 refused by the server, 2 usage (nothing was sent),\n"
     "  3 no answer (if the connection broke or timed out, the event may be accepted; use\n"
     "  --idempotency-key to be able to try again).\n",
 };
@@ -62,6 +75,15 @@ struct send {
 };
 
 /* ---- What is to be sent ---------------------------------------------------------------------- */
+
+/* Its lines are whole events, which say by themselves what the other options and words say. */
+static void check_batch(const struct send *send, struct buf *errors)
+{
+    if (send->type)
+        buf_addf(errors, "--batch takes whole events: no \"%s\" besides\n", send->type);
+    if (send->given[DELAY] || send->given[DELIVER_AT])
+        buf_add_str(errors, "--batch takes whole events: give delay or deliverAt in each\n");
+}
 
 static bool parse_arguments(struct send *send, int argc, char **argv, struct buf *errors)
 {
@@ -81,7 +103,9 @@ static bool parse_arguments(struct send *send, int argc, char **argv, struct buf
             return false;
         }
     }
-    if (!send->type || send->type[0] == '\0')
+    if (send->given[BATCH])
+        check_batch(send, errors);
+    else if (!send->type || send->type[0] == '\0')
         buf_add_str(errors, "the event's type is missing: send TYPE [JSON|-]\n");
     return errors->len == 0;
 }
@@ -165,13 +189,30 @@ static int report_accepted(const struct send *send)
     return code;
 }
 
+static int run_batch(struct send *send, const char *command, struct buf *errors)
+{
+    const char *path = send->given[BATCH];
+    int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        buf_addf(errors, "cannot open %s: %s\n", path, strerror(errno));
+        return cli_fail(errors, command, CLI_EXIT_USAGE);
+    }
+    int code = send_batch(&send->client, fd, send->given[IDEMPOTENCY_KEY]);
+    if (fd != STDIN_FILENO)
+        (void)close(fd);
+    return code;
+}
+
 static int run(struct send *send, int argc, char **argv)
 {
     struct buf errors;
     buf_init(&errors, 16 * 1024);
     if (!parse_arguments(send, argc, argv, &errors) || !check_options(send, &errors) ||
-        !client_init(&send->client, send->given + CLIENT, &errors) || !read_data(send, &errors))
+        !client_init(&send->client, send->given + CLIENT, &errors) ||
+        (!send->given[BATCH] && !read_data(send, &errors)))
         return cli_fail(&errors, argv[0], CLI_EXIT_USAGE);
+    if (send->given[BATCH])
+        return run_batch(send, argv[0], &errors);
     build_request(send);
     if (buf_status(&send->body) != ST_OK) {
         buf_add_str(&errors, "the request is too large or memory is short\n");

@@ -405,6 +405,7 @@ static bool open_door(struct serve *serve, enum door door, const struct address 
     options.address = address->host;
     options.port = address->port;
     options.reuse_port = reuse_port;
+    options.streams = api_streams;
     struct http_server *http = http_server_new(serve->reactor, &options, api_handle, &serve->api);
     serve->doors[door] = http;
     if (!http || http_server_listen(http, text, sizeof(text)) != ST_OK) {
@@ -431,6 +432,7 @@ static bool start_http(struct serve *serve, struct buf *error)
                               .draining = &serve->draining,
                               .started_at_ms = clock_wall_ms(),
                               .not_ready = serve->settings.not_ready};
+    bulk_desk_init(&serve->api.bulk, config->bulk.max_events, config->bulk.max_bytes);
     /* Two gateways with a Redis each on one port would be two different ones. */
     bool shared = serve->worker.number > 0 || !serve_redis_is_embedded(config);
     if (!open_door(serve, DOOR_SHARED, &config->listen, shared, error))

@@ -1,6 +1,7 @@
 /* serve_options.c - from the configuration to what each module takes. */
 #include "app/serve.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,23 @@ static uint64_t serve_confirm_timeout_ms(const struct config *config)
     return most >= 4 ? most / 4 : 1; /* 0 would be for ever */
 }
 
+/* Each is "NAME" or "NAME=APPLICATION": config_valid_feed() has seen to it. */
+static void serve_feed_options(const struct config *config, struct core_feed *feed)
+{
+    feed->entries_max = (uint32_t)config->feed.max_entries;
+    feed->rejected_max = config->feed.max_rejected;
+    feed->event_bytes_max = config->ingest.max_event_bytes;
+    for (size_t i = 0; config->feed.enabled && i < config->feed.streams.count; i++) {
+        const char *given = config->feed.streams.items[i];
+        const char *end = strchrnul(given, '=');
+        snprintf(feed->streams[i].name, sizeof(feed->streams[i].name), "%.*s", (int)(end - given),
+                 given);
+        snprintf(feed->streams[i].application, sizeof(feed->streams[i].application), "%s",
+                 *end ? end + 1 : "");
+        feed->stream_count++;
+    }
+}
+
 void serve_core_options(const struct config *config, struct core_options *options)
 {
     *options = (struct core_options){
@@ -76,6 +94,7 @@ void serve_core_options(const struct config *config, struct core_options *option
         .job_rate = config->jobs.rate,
     };
     serve_breaker_rules(config, &options->breaker);
+    serve_feed_options(config, &options->feed);
 }
 
 void serve_http_options(const struct config *config, struct http_server_options *options)
@@ -168,6 +187,7 @@ void serve_rules(const struct config *config, const struct scheme_set *schemes,
     *rules = (struct endpoint_rules){
         .schemes = schemes,
         .guard = guard,
+        .key_prefix = config->key_prefix,
         .allow_http = config->dev,
         .default_retry = {.step_count = (uint32_t)config->retry.schedule.count,
                           .jitter = config->retry.jitter},

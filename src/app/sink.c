@@ -18,6 +18,7 @@
 #include "app/commands.h"
 #include "app/fraction.h"
 #include "app/scheme_choice.h"
+#include "app/sink_events.h"
 #include "app/sink_view.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -77,9 +78,11 @@ static const struct cli_option options[OPTIONS] = {
         {"retry-after", "VALUE",
          "Send this header Retry-After (seconds or an HTTP date) with every answer that "
          "is not 2xx. Default: none."},
-    [AS_JSON] = {"json", NULL,
-                 "Print one JSON object per request: time, method, path, id, type, seenBefore, "
-                 "verified, reason, status, headers, body (a string). The summary is one too."},
+    [AS_JSON] =
+        {"json", NULL,
+         "Print one JSON object per request: time, method, path, id, type, events (how many, "
+         "of a batch), seenBefore, verified, reason, status, headers, body (a string). The summary "
+         "is one too."},
     [QUIET] = {"quiet", NULL, "Print the summary only."},
 };
 
@@ -309,6 +312,18 @@ static bool see(struct sink *sink, struct slice id)
     return false;
 }
 
+/* The events of a batch, each of which may have come before in another. */
+static void look_into(struct sink *sink, struct sink_view *view)
+{
+    struct sink_events events;
+    struct sink_event event;
+    view->batch = sink_events_begin(&events, view->headers, view->header_count, view->body);
+    while (view->batch && sink_events_next(&events, &event)) {
+        view->events++;
+        view->repeated += event.id.ptr && see(sink, event.id);
+    }
+}
+
 /* Id or type, or SLICE_NULL. */
 static struct slice name_of(bool found, const struct buf *text)
 {
@@ -367,6 +382,7 @@ static void on_request(void *arg, struct http_request *request)
     view.id = name_of(scheme_event_id(sink->scheme, NULL, &received, &id_text), &id_text);
     view.type = name_of(scheme_event_type(sink->scheme, NULL, &received, &type_text), &type_text);
     view.seen_before = view.id.ptr && see(sink, view.id);
+    look_into(sink, &view);
     view.verdict = VERIFY_NO_SIGNATURE;
     if (view.checked)
         view.verdict = scheme_verify(sink->scheme, &received, sink->keys, sink->key_count, NULL);

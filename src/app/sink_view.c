@@ -4,11 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/sink_events.h"
 #include "base/json_out.h"
 #include "base/json_scan.h"
 #include "base/timefmt.h"
 
-enum { SHOWN_BODY_BYTES = 4096, INDENT = 4 };
+enum { SHOWN_BODY_BYTES = 4096, SHOWN_DATA_BYTES = 160, INDENT = 4 };
 
 /* ---- Text ------------------------------------------------------------------------------------ */
 
@@ -93,6 +94,39 @@ static void add_body(struct buf *out, struct slice body)
     buf_free(&shown);
 }
 
+/* In one line. */
+static void add_data(struct buf *out, struct slice data)
+{
+    size_t shown = data.len < SHOWN_DATA_BYTES ? data.len : SHOWN_DATA_BYTES;
+    for (size_t i = 0; i < shown; i++)
+        add_clean(out, slice_of(data.ptr[i] == '\n' ? " " : data.ptr + i, 1));
+    if (shown < data.len)
+        buf_add_str(out, "…");
+}
+
+/* A line each, as many as there is room for. */
+static void add_events(struct buf *out, const struct sink_view *view)
+{
+    struct sink_events events;
+    struct sink_event event;
+    size_t from = out->len, count = 0;
+    if (!sink_events_begin(&events, view->headers, view->header_count, view->body))
+        return;
+    while (out->len - from < SHOWN_BODY_BYTES && sink_events_next(&events, &event)) {
+        add_line_end(out, INDENT);
+        add_clean(out, event.id);
+        buf_add_char(out, ' ');
+        add_clean(out, event.type);
+        buf_add_char(out, ' ');
+        add_data(out, event.data);
+        count++;
+    }
+    if (count < view->events) {
+        add_line_end(out, INDENT);
+        buf_addf(out, "… (%zu events, %zu bytes in all)", view->events, view->body.len);
+    }
+}
+
 static void add_verdict(struct buf *out, const struct sink_view *view)
 {
     if (!view->checked)
@@ -116,12 +150,19 @@ void sink_view_text(const struct sink_view *view, struct buf *out)
         buf_add_str(out, " type=");
         add_clean(out, view->type);
     }
+    if (view->batch)
+        buf_addf(out, " events=%zu", view->events);
     if (view->seen_before)
         buf_add_str(out, " (seen before)");
+    else if (view->repeated > 0)
+        buf_addf(out, " (%zu seen before)", view->repeated);
     buf_add_str(out, "  ");
     add_verdict(out, view);
     buf_addf(out, "  -> %d", view->status);
-    add_body(out, view->body);
+    if (view->batch)
+        add_events(out, view);
+    else
+        add_body(out, view->body);
     buf_add_char(out, '\n');
 }
 
@@ -138,6 +179,11 @@ void sink_view_json(const struct sink_view *view, struct buf *out)
     json_member_str(&json, "path", view->path);
     json_member_str_or_null(&json, "id", view->id);
     json_member_str_or_null(&json, "type", view->type);
+    json_key(&json, "events");
+    if (view->batch)
+        json_value_u64(&json, view->events);
+    else
+        json_value_null(&json);
     json_member_bool(&json, "seenBefore", view->seen_before);
     json_member_bool(&json, "verified", verified);
     if (verified)

@@ -22,10 +22,14 @@ struct sink_view {
     bool checked;          /* there was a secret to verify with */
     enum scheme_verdict verdict;
     bool seen_before; /* the id came before */
+    bool batch;       /* it carries several events: */
+    size_t events;    /* so many */
+    size_t repeated;  /* of which so many came before */
     int status;       /* of the answer */
 };
 
-/* A line, and the body indented below it, cut at 4 KiB. Control characters are left out. */
+/* A line, and the body indented below it, or a line for each event that it carries; cut at 4 KiB.
+ * Control characters are left out. */
 void sink_view_text(const struct sink_view *view, struct buf *out);
 
 /* One line with one JSON object. */

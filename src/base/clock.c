@@ -47,6 +47,11 @@ uint64_t clock_wall_ms(void)
     return wall_ms;
 }
 
+uint64_t clock_now_ms(void)
+{
+    return read_us(CLOCK_REALTIME) / 1000;
+}
+
 uint64_t clock_now_us(void)
 {
     return read_us(CLOCK_MONOTONIC);

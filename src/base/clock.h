@@ -19,6 +19,9 @@ uint64_t clock_mono_us(void);
 /* Unix time (CLOCK_REALTIME). For people, ids and signatures. */
 uint64_t clock_wall_ms(void);
 
+/* Unix time, read now: for any thread. */
+uint64_t clock_now_ms(void);
+
 /* Monotonic, read now: for measuring how long something took inside a step. */
 uint64_t clock_now_us(void);
 

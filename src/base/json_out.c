@@ -7,32 +7,19 @@
 
 #include <assert.h>
 
+#include "base/json_plain.h"
 #include "base/parse.h"
 #include "base/timefmt.h"
 #include "base/utf8.h"
 
 /* ---- Strings --------------------------------------------------------------------------------- */
 
-static inline bool is_plain(unsigned char c)
-{
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-}
-
-/* Appends what stands for the bytes at `at`, and returns how many bytes that was. */
-static size_t add_special(struct buf *buf, const char *at, const char *end)
+/* Appends what stands for a byte of ASCII that is not plain. */
+static void add_escape(struct buf *buf, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
     static const char short_names[0x20] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    unsigned char c = (unsigned char)*at;
-    if (c >= 0x80) {
-        size_t len = utf8_length(at, end);
-        if (len > 0)
-            buf_add(buf, at, len);
-        else
-            buf_add_str(buf, "\xef\xbf\xbd"); /* U+FFFD */
-        return len > 0 ? len : 1;
-    }
     char escape[] = {'\\', (char)c, '0', '0', hex[c >> 4], hex[c & 15]};
     if (c >= 0x20) {
         buf_add(buf, escape, 2); /* a quote or a backslash */
@@ -43,22 +30,65 @@ static size_t add_special(struct buf *buf, const char *at, const char *end)
         escape[1] = 'u';
         buf_add(buf, escape, 6);
     }
-    return 1;
+}
+
+/* Appends what can stand as it is, and returns where that ends: at a byte that needs an escape, or
+ * is not UTF-8, or at `end`. */
+static const char *add_run(struct buf *buf, const char *at, const char *end)
+{
+    const char *run = at;
+    for (size_t len = 1; len > 0;) {
+        at = json_skip_plain(at, end);
+        len = at < end && (unsigned char)*at >= 0x80 ? utf8_length(at, end) : 0;
+        at += len;
+    }
+    buf_add(buf, run, (size_t)(at - run));
+    return at;
+}
+
+/* False: some of it is not UTF-8. */
+static bool add_special(struct buf *buf, const char *at, const char *end)
+{
+    bool good = true;
+    buf_add_char(buf, '"');
+    while ((at = add_run(buf, at, end)) < end) {
+        if ((unsigned char)*at < 0x80) {
+            add_escape(buf, (unsigned char)*at);
+        } else {
+            good = false;
+            buf_add_str(buf, "\xef\xbf\xbd"); /* U+FFFD */
+        }
+        at++;
+    }
+    buf_add_char(buf, '"');
+    return good;
+}
+
+/* Most strings are plain from end to end. The same is returned. */
+static bool add_string(struct buf *buf, struct slice utf8)
+{
+    char *to = buf_reserve(buf, utf8.len + 2);
+    if (!to)
+        return utf8_valid(utf8);
+    if (utf8.len > 0) {
+        const char *end = utf8.ptr + utf8.len;
+        if (!json_all_plain(utf8.ptr, end))
+            return add_special(buf, utf8.ptr, end);
+        memcpy(to + 1, utf8.ptr, utf8.len);
+    }
+    to[0] = to[utf8.len + 1] = '"';
+    buf->len += utf8.len + 2;
+    return true;
 }
 
 void json_out_string(struct buf *buf, struct slice utf8)
 {
-    buf_add_char(buf, '"');
-    for (size_t at = 0; at < utf8.len;) {
-        size_t plain = at;
-        while (plain < utf8.len && is_plain((unsigned char)utf8.ptr[plain]))
-            plain++;
-        buf_add(buf, utf8.ptr + at, plain - at);
-        at = plain;
-        if (at < utf8.len)
-            at += add_special(buf, utf8.ptr + at, utf8.ptr + utf8.len);
-    }
-    buf_add_char(buf, '"');
+    (void)add_string(buf, utf8); /* what is not UTF-8 was replaced */
+}
+
+bool json_out_utf8(struct buf *buf, struct slice text)
+{
+    return add_string(buf, text);
 }
 
 /* ---- Structure ------------------------------------------------------------------------------- */

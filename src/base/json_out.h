@@ -34,6 +34,9 @@ enum { JSON_OUT_DEPTH = 64 };
  * output is always valid. Needs no writer. */
 void json_out_string(struct buf *buf, struct slice utf8);
 
+/* The same for text that has to be UTF-8. False: it is not. */
+bool json_out_utf8(struct buf *buf, struct slice text);
+
 /* Ready for one value, appended to what `buf` holds. */
 void json_out_begin(struct json_out *out, struct buf *buf);
 

@@ -20,14 +20,8 @@
 
 #include <assert.h>
 
-#if defined(__SSE2__) && !defined(JSON_SCAN_PORTABLE)
-#define HAVE_SSE2 1
-#include <emmintrin.h>
-#else
-#define HAVE_SSE2 0
-#endif
-
 #include "base/ascii.h"
+#include "base/json_plain.h"
 #include "base/limits.h"
 #include "base/utf8.h"
 
@@ -57,20 +51,14 @@ const char *json_type_name(enum json_type type)
 
 /* What a byte may be. */
 enum {
-    PLAIN = 1,  /* in a string, by itself */
-    ESCAPE = 2, /* behind a backslash, and that is all */
-    BLANK = 4,
-    DIGIT = 8
+    ESCAPE = 1, /* behind a backslash, and that is all */
+    BLANK = 2,
+    DIGIT = 4
 };
 static const unsigned char classes[256] = {
-    ['\t'] = BLANK,         ['\n'] = BLANK,         ['\r'] = BLANK,
-    [' '] = BLANK | PLAIN,  ['!'] = PLAIN,          ['"'] = ESCAPE,
-    ['#' ... '.'] = PLAIN,  ['/'] = PLAIN | ESCAPE, ['0' ... '9'] = PLAIN | DIGIT,
-    [':' ... '['] = PLAIN,  ['\\'] = ESCAPE,        [']' ... 'a'] = PLAIN,
-    ['b'] = PLAIN | ESCAPE, ['c' ... 'e'] = PLAIN,  ['f'] = PLAIN | ESCAPE,
-    ['g' ... 'm'] = PLAIN,  ['n'] = PLAIN | ESCAPE, ['o' ... 'q'] = PLAIN,
-    ['r'] = PLAIN | ESCAPE, ['s'] = PLAIN,          ['t'] = PLAIN | ESCAPE,
-    ['u' ... 0x7f] = PLAIN,
+    ['\t'] = BLANK, ['\n'] = BLANK,  ['\r'] = BLANK,        [' '] = BLANK,  ['"'] = ESCAPE,
+    ['/'] = ESCAPE, ['\\'] = ESCAPE, ['b'] = ESCAPE,        ['f'] = ESCAPE, ['n'] = ESCAPE,
+    ['r'] = ESCAPE, ['t'] = ESCAPE,  ['0' ... '9'] = DIGIT,
 };
 
 static inline bool is(char c, unsigned char class)
@@ -109,35 +97,6 @@ static inline char next(const struct scan *scan, const char **at)
 
 /* ---- Strings --------------------------------------------------------------------------------- */
 
-#if HAVE_SSE2
-/* A bit for each of sixteen bytes: set where it is not plain text. */
-static inline unsigned special_bytes(const char *at)
-{
-    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-    /* As signed numbers, bytes from 0x80 on are below 0x20 too. */
-    __m128i special = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
-    special = _mm_or_si128(special, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
-    special = _mm_or_si128(special, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
-    return (unsigned)_mm_movemask_epi8(special);
-}
-#endif
-
-/* The first byte from `at` on that is not plain text: a quote, a backslash, a control character, or
- * the start of a character beyond ASCII. */
-static inline const char *skip_plain(const char *at, const char *end)
-{
-#if HAVE_SSE2
-    for (; end - at >= 16; at += 16) {
-        unsigned special = special_bytes(at);
-        if (special != 0)
-            return at + __builtin_ctz(special);
-    }
-#endif
-    while (at < end && is(*at, PLAIN))
-        at++;
-    return at;
-}
-
 /* At the backslash. */
 static const char *scan_escape(struct scan *scan, const char *at)
 {
@@ -175,7 +134,7 @@ static inline const char *scan_beyond_ascii(struct scan *scan, const char *at)
 static __attribute__((noinline)) const char *scan_string_on(struct scan *scan, const char *at)
 {
     while (at) {
-        at = skip_plain(at, scan->end);
+        at = json_skip_plain(at, scan->end);
         char c = peek(scan, at);
         if (c == '"')
             return at + 1;
@@ -193,8 +152,8 @@ static __attribute__((noinline)) const char *scan_string_on(struct scan *scan, c
 static inline const char *scan_string(struct scan *scan, const char *at)
 {
     at++;
-#if HAVE_SSE2
-    unsigned special = scan->end - at >= 16 ? special_bytes(at) : 0;
+#if JSON_HAVE_SSE2
+    unsigned special = scan->end - at >= 16 ? json_special_bytes(at) : 0;
     if (special != 0) {
         at += __builtin_ctz(special);
         if (*at == '"')

@@ -12,6 +12,8 @@
 #define LIMIT_HTTP_HEADER_BYTES    (32 * 1024) /* request line and all headers; more is 431 */
 #define LIMIT_HTTP_TRAILER_BYTES   4096        /* trailer of a chunked body, dropped; more is 431 */
 #define LIMIT_HTTP_EXTENSION_BYTES 1024 /* chunk extensions of one body, dropped; more is 400 */
+#define LIMIT_HTTP_STREAM_BYTES                                                                    \
+    (64 * 1024) /* of a body in pieces, in each http.bodyTimeout; fewer is 408 */
 
 /* ---- HTTP server: connections --------------------------------------------------------------- */
 #define LIMIT_HTTP_BACKLOG      1024 /* connections the kernel holds until we accept them */
@@ -27,8 +29,12 @@
 #define LIMIT_TYPE_BYTES            256 /* an event type; longer is 400 */
 #define LIMIT_IDEMPOTENCY_KEY_BYTES 256 /* longer is 400; only a 16-byte hash of it is kept */
 #define LIMIT_UID_BYTES             256
+#define LIMIT_ORDERING_KEY_BYTES    256
 #define LIMIT_EVENT_HEADERS_BYTES                                                                  \
-    (16 * 1024) /* kept of a received request; those behind are left out */
+    (16 * 1024)                        /* kept of a received request; those behind are left out */
+#define LIMIT_CLOUDEVENT_ATTRIBUTES 64 /* of one CloudEvent, extensions included; more is 400 */
+#define LIMIT_CLOUDEVENT_BYTES                                                                     \
+    (16 * 1024) /* all of them as JSON, kept with the event; more is 400 */
 #define LIMIT_URL_BYTES          2048
 #define LIMIT_DESCRIPTION_BYTES  1000
 #define LIMIT_HEADER_LIST        32                         /* custom headers of an endpoint */
@@ -45,8 +51,16 @@
 #define LIMIT_FILTER_CONDITIONS  64  /* operators and bare values: each is judged for each event */
 #define LIMIT_FILTER_VALUES      512 /* that are compared with, in all lists together */
 #define LIMIT_FILTER_PATH        16  /* names in one path */
+#define LIMIT_STREAM_NAME_BYTES  128 /* of an endpoint's stream; longer is 400 */
+#define LIMIT_STREAM_LENGTH      10000000 /* its entries: 10 GB of 1 KiB each; more is 400 */
 #define LIMIT_ENDPOINT_BYTES                                                                       \
     (256 * 1024) /* an endpoint's JSON; all of the above fit; more is 413 */
+
+/* ---- Several events in one request ------------------------------------------------------------
+ */
+#define LIMIT_GROUP_EVENTS  1000               /* of an endpoint's `batch`; more is 400 */
+#define LIMIT_GROUP_BYTES   (16 * 1024 * 1024) /* of the body; an event beyond it goes alone */
+#define LIMIT_GROUP_WAIT_MS (60 * 1000)        /* how long the first of them may wait */
 
 /* ---- Schemes -------------------------------------------------------------------------------- */
 #define LIMIT_SCHEMES 256 /* built-in and from files; one more is an error of the configuration */
@@ -67,6 +81,16 @@
 #define LIMIT_BATCH_EVENTS     1024               /* the configuration may ask for less */
 #define LIMIT_BATCH_DELIVERIES (1024 * 1024)      /* resolved deliveries of one batch */
 #define LIMIT_BATCH_BYTES      (16 * 1024 * 1024) /* packed size */
+/* A batch with so many ordered deliveries takes no more events: Redis enters them in one call, at
+ * 3-10 us each (publish.lua). One event may have more by itself, if so many endpoints have an
+ * order.
+ */
+#define LIMIT_BATCH_ORDERED 512
+
+/* ---- Batch requests ------------------------------------------------------------------------- */
+#define LIMIT_BULK_RESULT_BYTES                                                                    \
+    (128 * 1024 * 1024) /* results of all unanswered ones; more ends the reading of that request,  \
+                           `overloaded`. Those of 10,000 events take half a MiB */
 
 /* ---- Matching ------------------------------------------------------------------------------- */
 #define LIMIT_MATCHING_BYTES                                                                       \
@@ -76,9 +100,20 @@
 #define LIMIT_REDIS_REPLY_BYTES                                                                    \
     (64 * 1024 * 1024) /* one reply; more ends the connection: page big reads */
 #define LIMIT_REDIS_IN_FLIGHT_BYTES                                                                \
-    (32 * 1024 * 1024) /* unless the options say otherwise; two full batches */
+    (40 * 1024 * 1024) /* unless the options say otherwise; two full batches, and entries */
+#define LIMIT_STREAM_IN_FLIGHT_BYTES                                                               \
+    (8 * 1024 * 1024) /* of entries on their way to streams; beyond it a webhook has one at a      \
+                         time, so that batches, on the same connection, go */
 #define LIMIT_REDIS_SENTINELS                                                                      \
     8 /* asked one after the other, half a second each, within one attempt to connect */
+
+/* ---- Feeds --------------------------------------------------------------------------------- */
+#define LIMIT_FEEDS           16 /* streams that events are read from; each has a connection */
+#define LIMIT_FEED_NAME_BYTES 32 /* it is a part of keys, paths and labels */
+#define LIMIT_FEED_READ_BYTES                                                                      \
+    (1024 * 1024) /* of entries that are asked for at once, by what the last ones had */
+#define LIMIT_FEED_BLANKS_BYTES                                                                    \
+    (64 * 1024) /* of an entry's event besides its data, blanks included; more is rejected */
 
 /* ---- Replicas ------------------------------------------------------------------------------- */
 /* A lane's state for its next owner: 40,000 endpoints. With more it is left out, which is safe. */

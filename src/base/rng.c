@@ -18,7 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "base/entropy.h"
 
 enum { POOL_BYTES = 4096 };
 
@@ -35,15 +36,8 @@ static void die(const char *what, int error)
 
 static void from_kernel(unsigned char *out, size_t len)
 {
-    while (len > 0) {
-        ssize_t got = getrandom(out, len, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            die("getrandom", errno);
-        out += got;
-        len -= (size_t)got;
-    }
+    if (entropy_read(out, len) != ST_OK)
+        die("getrandom", errno);
 }
 
 static void forget_pool(void)

@@ -2,8 +2,11 @@
 #ifndef TROTLINE_BASE_UTF8_H
 #define TROTLINE_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/slice.h"
 
 /* The length (1 to 4) of the character at `at`, which is before `end`; 0 when there is none. */
 static inline size_t utf8_length(const char *at, const char *end)
@@ -28,6 +31,18 @@ static inline size_t utf8_length(const char *at, const char *end)
     if ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
         return 0; /* overlong; above U+10FFFF */
     return 4;
+}
+
+static inline bool utf8_valid(struct slice text)
+{
+    const char *end = slice_from(text, text.len).ptr;
+    for (const char *at = text.ptr; at < end;) {
+        size_t len = utf8_length(at, end);
+        if (len == 0)
+            return false;
+        at += len;
+    }
+    return true;
 }
 
 /* Writes the character and returns its length. `point` is no surrogate and at most U+10FFFF. */

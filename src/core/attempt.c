@@ -1,11 +1,7 @@
-/* attempt.c - one HTTP request of one delivery.
+/* attempt.c - one try of one delivery, or of several: an HTTP request, or an entry for a stream.
  *
  * An attempt's memory is kept in a free list and used again, so that a delivery allocates nothing
- * once the process is warm. Its body is its own until it ends; header lines are written in one
- * place for all, since outbound copies them.
- *
- * Trace context (W3C): the event's trace is continued with a parent id of its own for each attempt;
- * an event without one starts a trace from its id, so all its attempts belong together.
+ * once the process is warm. Its body is its own until it ends.
  *
  * An attempt may wait long for its connection, and this process for its own continuation (SIGSTOP).
  * So the right to send is looked at once more when the connection stands (may_send): a lease that
@@ -20,29 +16,31 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/delivery_request.h"
 #include "core/dispatch.h"
 #include "core/gate.h"
+#include "core/group.h"
 #include "core/schedule.h"
 #include "core/settle.h"
-#include "wire/encoding.h"
-#include "wire/event_data.h"
+#include "core/stream_send.h"
 
 enum {
-    LINES_MAX = LIMIT_HEADER_LIST + LIMIT_HTTP_HEADERS + 16,
-    BODY_BYTES_MAX = 7 * LIMIT_BATCH_BYTES, /* a character of text may take six in JSON */
-    FREE_MAX = 512,                         /* attempts that are kept ... */
-    KEEP_BYTES = 16 * 1024                  /* ... with a body of at most so many */
+    FREE_MAX = 512,        /* attempts that are kept ... */
+    KEEP_BYTES = 16 * 1024 /* ... with a body of at most so many */
 };
 
 struct attempt {
     struct list node; /* in attempts->free */
     struct attempts *attempts;
-    struct delivery *delivery; /* NULL: a probe */
+    struct delivery *delivery; /* the first one; NULL: a probe */
+    struct delivery **members; /* all of them, if they go together; else NULL. Owned */
+    size_t member_count;
     struct endpoint_config *config;
     struct message *probe_message;
     attempt_probe_fn *probe_fn;
     void *probe_arg;
-    struct outbound_request *request;
+    struct outbound_request *request; /* NULL: to a stream */
+    struct stream_send entry;
     uint64_t started_at_ms; /* unix */
     struct buf body;
 };
@@ -55,10 +53,9 @@ struct attempts {
     size_t free_count;
     size_t in_flight;
     size_t reserved;
-    /* Of the request that is being built. */
-    struct buf lines; /* "Name: value\0" ... */
-    struct buf data;  /* received data as JSON, if it is none */
-    const char *line[LINES_MAX];
+    size_t group_bytes;
+    struct delivery_request *request; /* that is being built */
+    struct stream_sender *streams;
 };
 
 /* ---- Memory --------------------------------------------------------------------------------- */
@@ -75,7 +72,7 @@ static struct attempt *attempt_take(struct attempts *attempts)
         return NULL;
     list_init(&attempt->node);
     attempt->attempts = attempts;
-    buf_init(&attempt->body, BODY_BYTES_MAX);
+    buf_init(&attempt->body, DELIVERY_BODY_MAX);
     return attempt;
 }
 
@@ -91,6 +88,10 @@ static void attempt_give_back(struct attempt *attempt)
     endpoint_config_put(attempt->config);
     attempt->config = NULL;
     attempt->delivery = NULL;
+    if (attempt->members) {
+        free(attempt->members);
+        attempt->members = NULL;
+    }
     attempt->request = NULL;
     if (attempts->free_count >= FREE_MAX) {
         attempt_destroy(attempt);
@@ -102,179 +103,6 @@ static void attempt_give_back(struct attempt *attempt)
     attempts->free_count++;
 }
 
-/* ---- Building ------------------------------------------------------------------------------- */
-
-static void add_line(struct buf *lines, size_t *count, const char *name, struct slice value)
-{
-    buf_add_str(lines, name);
-    buf_add_str(lines, ": ");
-    buf_add_slice(lines, value);
-    buf_add_char(lines, '\0');
-    (*count)++;
-}
-
-static void add_trace(struct buf *lines, size_t *count, const struct message *message)
-{
-    struct slice parent = message->record.traceparent;
-    uint8_t span[8];
-    rng_bytes(span, sizeof(span));
-    buf_add_str(lines, "traceparent: 00-");
-    if (parent.ptr) {
-        buf_add(lines, parent.ptr + 3, 32); /* its trace id; checked when the event was accepted */
-        buf_add_char(lines, '-');
-        hex_encode(lines, slice_of(span, sizeof(span)));
-        buf_add(lines, parent.ptr + 52, 3); /* "-" and the flags */
-    } else {
-        hex_encode(lines, slice_of(message->id.bytes + 4, 16));
-        buf_add_char(lines, '-');
-        hex_encode(lines, slice_of(span, sizeof(span)));
-        buf_add_str(lines, "-00");
-    }
-    buf_add_char(lines, '\0');
-    (*count)++;
-    if (parent.ptr && message->record.tracestate.ptr)
-        add_line(lines, count, "tracestate", message->record.tracestate);
-}
-
-static size_t valid_keys(const struct endpoint_config *config, uint64_t now_ms,
-                         struct signer_key *keys[LIMIT_SECRETS])
-{
-    size_t count = 0;
-    for (size_t i = 0; i < config->secret_count; i++) {
-        const struct endpoint_secret *secret = &config->secrets[i];
-        if (secret->expires_at_ms == 0 || secret->expires_at_ms > now_ms)
-            keys[count++] = secret->key;
-    }
-    return count;
-}
-
-/* A delivery whose lane went to another owner while it was leased is this process's to finish, as
- * long as the lease lasts. */
-static bool may_send(void *arg)
-{
-    const struct attempt *attempt = arg;
-    const struct core *core = attempt->attempts->core;
-    const struct delivery *delivery = attempt->delivery;
-    if (!lanes_may_send(core->lanes, clock_boot_ms()))
-        return false;
-    if (lanes_state(core->lanes, delivery->endpoint->lane) >= LANE_MINE)
-        return true;
-    return delivery->lease > 0 && !schedule_lapses(core->schedule, delivery);
-}
-
-/* Has the endpoint a header of its own by that name? */
-static bool is_custom(void *arg, struct slice name)
-{
-    const struct endpoint_config *config = arg;
-    for (size_t i = 0; i < config->header_count; i++) {
-        struct slice line = slice_str(config->header_lines[i]);
-        if (line.len > name.len && line.ptr[name.len] == ':' &&
-            slice_eq_nocase(slice_of(line.ptr, name.len), name))
-            return true;
-    }
-    return false;
-}
-
-/* What came from a third party need not be JSON. Then it is made such, for bodies to be put in. */
-static struct slice data_as_json(struct attempts *attempts, const struct event_record *record)
-{
-    if (record->data_kind == EVENT_DATA_JSON)
-        return record->data;
-    buf_clear(&attempts->data);
-    return event_data_json(record, &attempts->data);
-}
-
-/* The body was made of it, or is it; the memory that it took is not kept if it is much. */
-static enum status data_was_used(struct attempt *attempt, struct slice *body)
-{
-    struct buf *data = &attempt->attempts->data;
-    enum status status = buf_status(data);
-    if (body->ptr == data->ptr) {
-        buf_add_slice(&attempt->body, *body);
-        *body = buf_slice(&attempt->body);
-    }
-    if (data->cap > KEEP_BYTES)
-        buf_free(data);
-    return status;
-}
-
-/* Body and headers as the endpoint's scheme has them. */
-static enum status add_signed(struct attempt *attempt, const struct message *message,
-                              struct slice *body, size_t *count)
-{
-    struct attempts *attempts = attempt->attempts;
-    const struct endpoint_config *config = attempt->config;
-    const struct event_record *record = &message->record;
-    struct scheme_event event = {
-        .id = slice_str(message->id_text),
-        .type = record->type,
-        .timestamp_ms = record->timestamp_ms,
-        .data = data_as_json(attempts, record),
-        .version = record->version,
-        .source = record->source,
-    };
-    struct signer_key *keys[LIMIT_SECRETS];
-    size_t key_count = valid_keys(config, attempt->started_at_ms, keys);
-    *body = scheme_body(config->scheme, &event, &attempt->body);
-    enum status status = ST_OK;
-    if (record->data_kind != EVENT_DATA_JSON)
-        status = data_was_used(attempt, body);
-    if (status == ST_OK)
-        status = scheme_headers(config->scheme, &event, *body, attempt->started_at_ms, keys,
-                                key_count, &attempts->lines, count);
-    add_line(&attempts->lines, count, "Content-Type", SLICE("application/json"));
-    return status;
-}
-
-/* Fills in lines and body, and gives the call that sends them. */
-static enum status build(struct attempt *attempt, const struct message *message,
-                         struct outbound_call *call)
-{
-    struct attempts *attempts = attempt->attempts;
-    struct buf *lines = &attempts->lines;
-    struct endpoint_config *config = attempt->config;
-    const struct core_options *options = &attempts->core->options;
-    const struct event_record *record = &message->record;
-    struct slice body = record->data;
-    enum status status = ST_OK;
-    size_t count = 0;
-    buf_clear(lines);
-    buf_clear(&attempt->body);
-    if (scheme_passes_through(config->scheme))
-        scheme_original_headers(slice_str(message->id_text), record, is_custom, config, lines,
-                                &count);
-    else
-        status = add_signed(attempt, message, &body, &count);
-    if (status != ST_OK)
-        return status;
-    add_trace(lines, &count, message);
-    if (record->duplicate_of.ptr)
-        add_line(lines, &count, "Trotline-Duplicate-Of", record->duplicate_of);
-    if (buf_status(lines) != ST_OK || buf_status(&attempt->body) != ST_OK)
-        return ST_NOMEM;
-    if (count + config->header_count > LINES_MAX)
-        return ST_RANGE;
-    const char *at = lines->ptr;
-    for (size_t i = 0; i < count; i++) {
-        attempts->line[i] = at;
-        at += strlen(at) + 1;
-    }
-    for (size_t i = 0; i < config->header_count; i++)
-        attempts->line[count++] = config->header_lines[i];
-    *call = (struct outbound_call){
-        .url = config->url,
-        .header_lines = attempts->line,
-        .header_count = count,
-        .body = body,
-        .connect_timeout_ms = options->connect_timeout_ms,
-        .total_timeout_ms = config->timeout_ms,
-        .response_bytes_max = options->response_bytes_max,
-        .insecure_http_allowed = options->allow_http,
-        .may_send = attempt->delivery ? may_send : NULL, /* a probe is nobody's lane */
-    };
-    return ST_OK;
-}
-
 /* ---- Sending -------------------------------------------------------------------------------- */
 
 _Static_assert(sizeof(((struct core_stats *)NULL)->attempts_error) / sizeof(uint64_t) >
@@ -283,7 +111,7 @@ _Static_assert(sizeof(((struct core_stats *)NULL)->attempts_error) / sizeof(uint
 
 static void count_result(struct core_stats *stats, const struct outbound_result *result)
 {
-    int digit = result->status_code / 100;
+    int digit = result->status_code == OUTBOUND_TAKEN ? 2 : result->status_code / 100;
     if (result->error == OUTBOUND_CANCELLED)
         return;
     hist_record(&stats->attempt_us, result->duration_us);
@@ -311,6 +139,75 @@ static void on_done(void *arg, const struct outbound_result *result)
     endpoint_put(endpoint);
 }
 
+static struct delivery *const *members_of(const struct attempt *attempt, size_t *count)
+{
+    *count = attempt->members ? attempt->member_count : 1;
+    return attempt->members ? attempt->members : &attempt->delivery;
+}
+
+struct delivery *const *attempt_members(const struct delivery *delivery, size_t *count)
+{
+    return members_of(delivery->attempt, count);
+}
+
+bool attempt_is_led_by(const struct delivery *delivery)
+{
+    return delivery->attempt->delivery == delivery;
+}
+
+/* A delivery whose lane went to another owner while it was leased is this process's to finish, as
+ * long as the lease lasts. */
+static bool may_send(void *arg)
+{
+    const struct attempt *attempt = arg;
+    const struct core *core = attempt->attempts->core;
+    size_t count;
+    struct delivery *const *members = members_of(attempt, &count);
+    if (!lanes_may_send(core->lanes, clock_boot_ms()))
+        return false;
+    if (lanes_state(core->lanes, members[0]->endpoint->lane) >= LANE_MINE)
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (members[i]->lease == 0 || schedule_lapses(core->schedule, members[i]))
+            return false;
+    return true;
+}
+
+/* A probe of an endpoint that takes several in one request. */
+static enum status build_alone(struct attempt *attempt, struct message *message,
+                               struct outbound_call *call)
+{
+    struct attempts *attempts = attempt->attempts;
+    const struct id nobody = {{0}};
+    const struct delivery_group group = {.endpoint = &nobody, .messages = &message, .count = 1};
+    struct id id;
+    size_t taken;
+    return delivery_request_build_group(attempts->request, &attempts->core->options,
+                                        attempt->config, &group, attempt->started_at_ms,
+                                        &attempt->body, call, &taken, &id);
+}
+
+/* What an endpoint of its kind gets: here is where they differ. */
+static enum status send(struct attempt *attempt, struct message *message, outbound_done_fn *done)
+{
+    struct attempts *attempts = attempt->attempts;
+    const struct core *core = attempts->core;
+    struct outbound_call call;
+    enum status status;
+    if (attempt->config->kind == ENDPOINT_REDIS_STREAM)
+        return stream_send(attempts->streams, &attempt->entry, &attempt->config->stream, message,
+                           done, attempt);
+    if (attempt->config->batch.max_events > 0)
+        status = build_alone(attempt, message, &call);
+    else
+        status = delivery_request_build(attempts->request, &core->options, attempt->config, message,
+                                        attempt->started_at_ms, &attempt->body, &call);
+    if (status != ST_OK)
+        return status;
+    call.may_send = attempt->delivery ? may_send : NULL; /* a probe is nobody's lane */
+    return outbound_send(core->outbound, &call, done, attempt, &attempt->request);
+}
+
 enum status attempt_start(struct attempts *attempts, struct delivery *delivery)
 {
     struct core *core = attempts->core;
@@ -322,10 +219,7 @@ enum status attempt_start(struct attempts *attempts, struct delivery *delivery)
     attempt->config = endpoint_config_get(delivery->endpoint->config);
     attempt->delivery = delivery;
     attempt->started_at_ms = clock_wall_ms();
-    struct outbound_call call;
-    enum status status = build(attempt, delivery->message, &call);
-    if (status == ST_OK)
-        status = outbound_send(core->outbound, &call, on_done, attempt, &attempt->request);
+    enum status status = send(attempt, delivery->message, on_done);
     if (status != ST_OK) {
         attempt_give_back(attempt);
         if (status == ST_NOMEM || status == ST_LIMIT)
@@ -342,6 +236,137 @@ enum status attempt_start(struct attempts *attempts, struct delivery *delivery)
     delivery->endpoint->in_flight++;
     attempts->in_flight++;
     gate_pass(core->gate, delivery->endpoint, &delivery->pass);
+    return ST_OK;
+}
+
+/* ---- Several at once ------------------------------------------------------------------------ */
+
+static void on_group_done(void *arg, const struct outbound_result *result)
+{
+    struct attempt *attempt = arg;
+    struct attempts *attempts = attempt->attempts;
+    struct core *core = attempts->core;
+    struct endpoint *endpoint = endpoint_get(attempt->delivery->endpoint);
+    attempts->in_flight--;
+    attempts->group_bytes -= attempt->body.len;
+    endpoint->in_flight--;
+    for (size_t i = 0; i < attempt->member_count; i++) {
+        attempt->members[i]->attempt = NULL;
+        list_remove(&attempt->members[i]->node);
+    }
+    count_result(&core->stats, result);
+    settle_group(core->settle, attempt->members, attempt->member_count, result,
+                 attempt->started_at_ms);
+    attempt_give_back(attempt);
+    dispatch_endpoint_ready(core->dispatch, endpoint);
+    endpoint_put(endpoint);
+}
+
+/* Those that go are a group from now on, if they were none. */
+static enum status join_group(struct attempt *attempt, const struct id *id)
+{
+    if (attempt->delivery->group)
+        return ST_OK;
+    struct group *group = group_new(id, (uint32_t)attempt->member_count);
+    if (!group)
+        return ST_NOMEM;
+    for (size_t i = 0; i < attempt->member_count; i++)
+        group_join(group, attempt->members[i], (uint32_t)i);
+    group_put(group);
+    return ST_OK;
+}
+
+static enum status send_group(struct attempt *attempt)
+{
+    struct attempts *attempts = attempt->attempts;
+    const struct core *core = attempts->core;
+    const struct delivery *first = attempt->delivery;
+    struct message *messages[LIMIT_GROUP_EVENTS];
+    struct outbound_call call;
+    struct id id;
+    for (size_t i = 0; i < attempt->member_count; i++)
+        messages[i] = attempt->members[i]->message;
+    const struct delivery_group group = {.endpoint = &first->endpoint->id,
+                                         .messages = messages,
+                                         .count = attempt->member_count,
+                                         .known = first->group ? &first->group->id : NULL};
+    enum status status = delivery_request_build_group(
+        attempts->request, &core->options, attempt->config, &group, attempt->started_at_ms,
+        &attempt->body, &call, &attempt->member_count, &id);
+    if (status == ST_OK)
+        status = join_group(attempt, &id);
+    if (status != ST_OK)
+        return status;
+    call.may_send = may_send;
+    return outbound_send(core->outbound, &call, on_group_done, attempt, &attempt->request);
+}
+
+static void group_is_sending(struct attempt *attempt)
+{
+    struct attempts *attempts = attempt->attempts;
+    struct endpoint *endpoint = attempt->delivery->endpoint;
+    for (size_t i = 0; i < attempt->member_count; i++) {
+        struct delivery *delivery = attempt->members[i];
+        delivery->phase = DELIVERY_SENDING;
+        delivery->attempt = attempt;
+        delivery->sending_since_ms = clock_mono_ms();
+        list_push_back(&attempts->sending, &delivery->node);
+    }
+    endpoint->in_flight++;
+    attempts->in_flight++;
+    attempts->group_bytes += attempt->body.len;
+    hist_record(&attempts->core->stats.group_events, attempt->member_count);
+    gate_pass(attempts->core->gate, endpoint, &attempt->delivery->pass);
+}
+
+static enum status attempt_take_group(struct attempts *attempts, struct delivery *const *members,
+                                      size_t count, struct attempt **out)
+{
+    struct attempt *attempt = attempt_take(attempts);
+    if (!attempt)
+        return ST_NOMEM;
+    attempt->config = endpoint_config_get(members[0]->endpoint->config);
+    attempt->delivery = members[0];
+    attempt->started_at_ms = clock_wall_ms();
+    attempt->member_count = count;
+    attempt->members = malloc(count * sizeof(attempt->members[0]));
+    if (!attempt->members) {
+        attempt_give_back(attempt);
+        return ST_NOMEM;
+    }
+    memcpy(attempt->members, members, count * sizeof(attempt->members[0]));
+    *out = attempt;
+    return ST_OK;
+}
+
+enum status attempt_start_group(struct attempts *attempts, struct delivery *const *members,
+                                size_t count, size_t *taken)
+{
+    struct core *core = attempts->core;
+    struct attempt *attempt;
+    assert(count > 0 && count <= LIMIT_GROUP_EVENTS);
+    *taken = 0;
+    if (!lanes_may_send(core->lanes, clock_boot_ms()))
+        return ST_AGAIN;
+    enum status status = attempt_take_group(attempts, members, count, &attempt);
+    if (status != ST_OK)
+        return status;
+    status = send_group(attempt);
+    if (status == ST_OK) {
+        *taken = attempt->member_count;
+        group_is_sending(attempt);
+        return ST_OK;
+    }
+    size_t refused = attempt->member_count;
+    attempt_give_back(attempt);
+    if (status == ST_NOMEM || status == ST_LIMIT)
+        return status;
+    log_error("delivery.unsendable", "endpoint=%s event=%s events=%zu reason=%s",
+              members[0]->endpoint->id_text, members[0]->message->id_text, refused,
+              status_name(status));
+    for (size_t i = 0; i < refused; i++)
+        settle_dead(core->settle, members[i], "unsendable");
+    *taken = refused;
     return ST_OK;
 }
 
@@ -368,11 +393,7 @@ enum status attempt_probe(struct attempts *attempts, struct endpoint_config *con
     attempt->started_at_ms = clock_wall_ms();
     attempt->probe_fn = fn;
     attempt->probe_arg = arg;
-    struct outbound_call call;
-    enum status status = build(attempt, message, &call);
-    if (status == ST_OK)
-        status = outbound_send(attempts->core->outbound, &call, on_probe_done, attempt,
-                               &attempt->request);
+    enum status status = send(attempt, message, on_probe_done);
     if (status != ST_OK) {
         attempt_give_back(attempt);
         return status;
@@ -384,6 +405,11 @@ enum status attempt_probe(struct attempts *attempts, struct endpoint_config *con
 }
 
 /* ---- Slots ---------------------------------------------------------------------------------- */
+
+bool attempts_hold(const struct attempts *attempts, enum endpoint_kind kind)
+{
+    return kind == ENDPOINT_REDIS_STREAM && !stream_sender_has_room(attempts->streams);
+}
 
 size_t attempts_free_slots(const struct attempts *attempts)
 {
@@ -403,6 +429,11 @@ void attempts_unreserve(struct attempts *attempts, size_t slots)
     attempts->reserved -= slots;
 }
 
+size_t attempts_group_bytes(const struct attempts *attempts)
+{
+    return attempts->group_bytes;
+}
+
 size_t attempts_in_flight(const struct attempts *attempts)
 {
     return attempts->in_flight;
@@ -413,15 +444,23 @@ struct list *attempts_sending(struct attempts *attempts)
     return &attempts->sending;
 }
 
+/* An entry for a stream is not cut: whether it is there, its answer tells soon, or nobody. */
+static void cancel(const struct attempt *attempt)
+{
+    if (attempt->request)
+        outbound_cancel(attempt->request);
+}
+
 void attempts_cancel_all(struct attempts *attempts)
 {
     LIST_FOREACH(node, &attempts->sending)
     {
-        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
-        outbound_cancel(delivery->attempt->request);
+        const struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+        if (attempt_is_led_by(delivery))
+            cancel(delivery->attempt);
     }
     LIST_FOREACH(probe, &attempts->probing)
-    outbound_cancel(CONTAINER_OF(probe, struct attempt, node)->request);
+    cancel(CONTAINER_OF(probe, struct attempt, node));
 }
 
 struct attempts *attempts_new(struct core *core)
@@ -433,8 +472,12 @@ struct attempts *attempts_new(struct core *core)
     list_init(&attempts->sending);
     list_init(&attempts->probing);
     list_init(&attempts->free);
-    buf_init(&attempts->lines, 256 * 1024);
-    buf_init(&attempts->data, BODY_BYTES_MAX);
+    attempts->request = delivery_request_new();
+    attempts->streams = stream_sender_new(core);
+    if (!attempts->request || !attempts->streams) {
+        attempts_free(attempts);
+        return NULL;
+    }
     return attempts;
 }
 
@@ -448,7 +491,9 @@ void attempts_free(struct attempts *attempts)
         struct attempt *attempt = delivery->attempt;
         delivery->attempt = NULL;
         list_remove(node);
-        attempt_give_back(attempt);
+        size_t left = attempt->members ? --attempt->member_count : 0;
+        if (left == 0) /* it was the last one that goes with it */
+            attempt_give_back(attempt);
         dispatch_release(attempts->core->dispatch, delivery);
     }
     LIST_FOREACH(node, &attempts->free)
@@ -456,7 +501,7 @@ void attempts_free(struct attempts *attempts)
         list_remove(node);
         attempt_destroy(CONTAINER_OF(node, struct attempt, node));
     }
-    buf_free(&attempts->lines);
-    buf_free(&attempts->data);
+    delivery_request_free(attempts->request);
+    stream_sender_free(attempts->streams);
     free(attempts);
 }

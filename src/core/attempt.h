@@ -1,4 +1,6 @@
-/* attempt.h - one HTTP request of one delivery: builds it, signs it, sends it.
+/* attempt.h - one try of one delivery, or of several that go together: an HTTP request that is
+ * built, signed and sent; or an entry for the stream of an endpoint of kind `redis-stream`
+ * (stream_send.h).
  *
  * Body and headers are made anew for each attempt (the signature covers the attempt's time), in a
  * request whose memory is used again. The payload is not copied when the scheme's body is the
@@ -21,6 +23,25 @@ void attempts_free(struct attempts *attempts);
  * free slot; ST_AGAIN: this process's lease has lapsed; ST_NOMEM) it stays the caller's, as it was.
  */
 MUST_CHECK enum status attempt_start(struct attempts *attempts, struct delivery *delivery);
+
+/* The same for deliveries of an endpoint that takes several in one request, in this order: of a
+ * group that was sent before all of them; else the first ones, as many as may go together, which
+ * are a group from then on. *taken says how many were; the others, and on a failure all, stay the
+ * caller's. They are in no list. 1 to LIMIT_GROUP_EVENTS. */
+MUST_CHECK enum status attempt_start_group(struct attempts *attempts,
+                                           struct delivery *const *members, size_t count,
+                                           size_t *taken);
+
+/* Of one that is SENDING: those that go together, itself among them. Valid while they do. */
+struct delivery *const *attempt_members(const struct delivery *delivery, size_t *count);
+/* Is it the first of them? So there is one for each attempt. */
+bool attempt_is_led_by(const struct delivery *delivery);
+
+/* Bytes of the bodies under way that were made of several events. */
+size_t attempts_group_bytes(const struct attempts *attempts);
+
+/* Should an endpoint of this kind that has attempts under way begin no more for the moment? */
+bool attempts_hold(const struct attempts *attempts, enum endpoint_kind kind);
 
 /* Is there a free slot for another attempt, over all endpoints? Slots promised to leases count. */
 size_t attempts_free_slots(const struct attempts *attempts);

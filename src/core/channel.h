@@ -6,6 +6,7 @@
  *      b<member>    a part of a batch was entered in your journal
  *      c<version>   the configuration has changed
  *      d<lane>      there is due work in your lane
+ *      f            a replica that read from feeds has stopped: it may have left entries
  *      l<version>   the lanes have another distribution
  *      r<endpoint>  somebody has enabled this endpoint: it is taken to be well again
  *

@@ -4,8 +4,9 @@
  * dispatch
  *
  * A slot is reserved from the moment of asking until its delivery is in an endpoint's queue, or it
- * is known that there is none for it. Events are read by plain commands: through a script their
- * records would cost Redis more than a command each.
+ * is known that there is none for it; for deliveries that go in one request, until the last one is.
+ * Events are read by plain commands: through a script their records would cost Redis more than a
+ * command each.
  *
  * A lease that was claimed and whose reply was lost simply ends.
  */
@@ -17,6 +18,7 @@
 #include "base/log.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
+#include "core/gather.h"
 #include "core/notice.h"
 #include "core/replica.h"
 #include "core/schedule.h"
@@ -26,7 +28,8 @@
 /* What one endpoint asks for. */
 struct wish {
     struct endpoint *endpoint; /* one reference */
-    size_t slots;              /* reserved */
+    size_t count;
+    size_t slots; /* reserved */
     uint64_t not_before_ms;
 };
 
@@ -54,6 +57,7 @@ struct reading {
     struct endpoint *endpoint; /* one reference, and a reserved slot for each that is left */
     uint64_t lease;
     size_t left;
+    size_t slots; /* that all of them have in common; 0: each has one */
     struct claim claim[];
 };
 
@@ -89,10 +93,31 @@ static void drop_entry(const struct claim *claim)
                                 .kind = STORE_SETTLE_DONE,
                                 .state = SLICE(""),
                                 .attempt = SLICE(""),
-                                .outcome = SLICE("")};
+                                .outcome = SLICE(""),
+                                .order = STORE_ORDER_UNKNOWN};
     struct store_keeping keeping = {core->options.attempts_kept, core->options.history_ttl_ms};
     if (store_settle(core->store, &args, 1, &keeping, on_dropped, NULL) != ST_OK)
         log_error("schedule.drop_failed", "reason=nomem");
+}
+
+/* Whom it went with before, or, if it went alone, nobody else from now on: those that go together
+ * have been tried as often. Without memory for that it is as if it had not gone. */
+static void join_group(struct delivery *delivery, const struct delivery_state *state)
+{
+    struct endpoint *endpoint = delivery->endpoint;
+    struct id id;
+    uint32_t size = 1, place = 0;
+    struct group *group = NULL;
+    if (endpoint->deleted || !gathers(endpoint))
+        return;
+    if (group_read(state->group, &id, &size, &place) == ST_OK)
+        group = gather_group(endpoint, &id, size);
+    else if (state->attempts > state->replayed_at &&
+             group_id(&id, &endpoint->id, &delivery->message, 1) == ST_OK)
+        group = group_new(&id, 1);
+    if (group)
+        group_join(group, delivery, place);
+    group_put(group);
 }
 
 static struct delivery *delivery_of_claim(const struct claim *claim,
@@ -128,6 +153,10 @@ static struct delivery *delivery_of_claim(const struct claim *claim,
     delivery->replayed_at = state.replayed_at;
     delivery->accepted_at_ms = state.accepted_at_ms;
     delivery->lease = reading->lease;
+    delivery->ordered = state.order.len > 0;
+    if (delivery->ordered)
+        memcpy(delivery->order, state.order.ptr, sizeof(delivery->order));
+    join_group(delivery, &state);
     delivery->log = state.log.len > 0 ? malloc(state.log.len) : NULL;
     if (delivery->log) { /* without memory for it they are forgotten */
         memcpy(delivery->log, state.log.ptr, state.log.len);
@@ -142,8 +171,10 @@ static void on_event(void *arg, enum status status, const struct redis_value *re
     struct reading *reading = claim->reading;
     struct core *core = reading->core;
     struct delivery *delivery = status == ST_OK ? delivery_of_claim(claim, reply) : NULL;
-    give_slots(core, reading->endpoint, 1);
-    if (--reading->left == 0) {
+    bool last = --reading->left == 0;
+    if (reading->slots == 0 || last)
+        give_slots(core, reading->endpoint, reading->slots ? reading->slots : 1);
+    if (last) {
         endpoint_put(reading->endpoint);
         free(reading);
     }
@@ -172,9 +203,10 @@ static bool read_event(struct reading *reading, struct slice event_id)
 }
 
 /* Reads `count` events, whose ids begin there. Returns how many slots they take. */
-static size_t read_events(struct core *core, struct endpoint *endpoint, uint64_t lease,
+static size_t read_events(struct core *core, const struct wish *wish, uint64_t lease,
                           const struct redis_value *reply, size_t at, size_t count)
 {
+    struct endpoint *endpoint = wish->endpoint;
     struct reading *reading = malloc(sizeof(*reading) + count * sizeof(reading->claim[0]));
     if (!reading)
         return 0; /* their leases end */
@@ -182,14 +214,16 @@ static size_t read_events(struct core *core, struct endpoint *endpoint, uint64_t
     reading->endpoint = endpoint_get(endpoint);
     reading->lease = lease;
     reading->left = 0;
+    reading->slots = wish->slots < wish->count ? wish->slots : 0;
     size_t taken = 0;
     for (size_t i = 0; i < count; i++)
         taken += read_event(reading, reply_text(reply, at + i));
     if (taken == 0) {
         endpoint_put(endpoint);
         free(reading);
+        return 0;
     }
-    return taken;
+    return reading->slots ? reading->slots : taken;
 }
 
 /* ---- Leases --------------------------------------------------------------------------------- */
@@ -209,7 +243,7 @@ static size_t granted(struct core *core, const struct wish *wish, const struct r
     if (left_ms > now_ms)
         schedule_note(core->schedule, endpoint->lane, left_ms);
     if (count > 0)
-        taken = read_events(core, endpoint, lease, reply, at, count);
+        taken = read_events(core, wish, lease, reply, at, count);
     core->stats.claims += count;
     if (claimed == NOT_MINE)
         replica_beat_soon(core->replica);
@@ -254,14 +288,14 @@ static void send(struct claims *claims)
     claims->open = NULL;
     for (size_t i = 0; i < wishes->count; i++) {
         const struct wish *wish = &wishes->wish[i];
-        leases[i] = (struct store_lease){wish->endpoint, wish->slots, wish->not_before_ms};
+        leases[i] = (struct store_lease){wish->endpoint, wish->count, wish->not_before_ms};
     }
     if (store_lease(claims->core->store, leases, wishes->count, SCHEDULE_LEASE_MS, on_leased,
                     wishes) != ST_OK)
         on_leased(wishes, ST_NOMEM, NULL);
 }
 
-void claims_ask(struct claims *claims, struct endpoint *endpoint, size_t count,
+void claims_ask(struct claims *claims, struct endpoint *endpoint, size_t count, size_t slots,
                 uint64_t not_before_ms)
 {
     if (!claims->open) {
@@ -272,9 +306,10 @@ void claims_ask(struct claims *claims, struct endpoint *endpoint, size_t count,
         claims->open->count = 0;
     }
     struct wishes *wishes = claims->open;
-    wishes->wish[wishes->count++] = (struct wish){endpoint_get(endpoint), count, not_before_ms};
-    attempts_reserve(claims->core->attempts, count);
-    endpoint->claiming += count;
+    wishes->wish[wishes->count++] =
+        (struct wish){endpoint_get(endpoint), count, slots, not_before_ms};
+    attempts_reserve(claims->core->attempts, slots);
+    endpoint->claiming += slots;
     if (wishes->count == STORE_LEASES_AT_ONCE)
         send(claims);
 }

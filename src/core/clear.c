@@ -1,10 +1,15 @@
 /* clear.c - empties the schedule of an endpoint that takes nothing any more.
  *
+ *   `ord` is emptied, a page at a time, into `due` (order_free.lua)
+ *        |
  *   page of `due` --each--> read its state --> settle.lua without a lease
  *        ^                                          |
  *        +------------- all answered ---------------+
  *        |
  *   `due` is empty --(deleted)--> page of `dead` --each--> dead_replay.lua "discard" --> document
+ *
+ * What joins a queue behind the first step, because it was published with the endpoints as they
+ * were before, leaves it with its settlement, as always: then the one behind it is in a later page.
  *
  * What is in hand at the time is settled by its own attempt and skipped here by coming back later:
  * here by the table of what this process has in hand, so that it costs nothing, and by the script
@@ -25,9 +30,9 @@
 #include "core/store_settle.h"
 #include "net/redis_script.h"
 
-enum { PAGE = 64, AGAIN_MS = 1000 };
+enum { PAGE = 64, FREE_PAGE = 1000, AGAIN_MS = 1000 };
 
-enum clear_step { CLEAR_DUE, CLEAR_DEAD };
+enum clear_step { CLEAR_ORDERED, CLEAR_DUE, CLEAR_DEAD };
 
 struct job {
     struct list node;
@@ -86,7 +91,7 @@ static void on_deleted(void *arg, enum status status, const struct redis_value *
         log_info("endpoint.cleared", "endpoint=%s", job->endpoint->id_text);
         job_end(job);
     } else {
-        job->step = CLEAR_DUE; /* something was still in hand */
+        job->step = CLEAR_ORDERED; /* something was still in hand */
         reactor_timer_set(job->again, AGAIN_MS);
     }
 }
@@ -95,7 +100,7 @@ static void delete_document(struct job *job)
 {
     struct store *store = job->clear->core->store;
     const char *endpoint = job->endpoint->id_text;
-    struct store_key text[8];
+    struct store_key text[9];
     struct slice keys[] = {
         store_key(store, &text[0], "config", "endpoints"),
         store_key(store, &text[1], "due", endpoint),
@@ -105,9 +110,10 @@ static void delete_document(struct job *job)
         store_key(store, &text[5], "dead", NULL),
         store_key(store, &text[6], "health", NULL),
         store_key(store, &text[7], "config", "deleted"),
+        store_key(store, &text[8], "ord", endpoint),
     };
     struct slice args[] = {slice_str(endpoint)};
-    if (store_call(store, store_script(store, "endpoint_delete"), keys, 8, args, 1, on_deleted,
+    if (store_call(store, store_script(store, "endpoint_delete"), keys, 9, args, 1, on_deleted,
                    job) != ST_OK)
         reactor_timer_set(job->again, AGAIN_MS);
 }
@@ -131,7 +137,7 @@ static void on_item_done(void *arg, enum status status, const struct redis_value
     struct item *item = arg;
     struct job *job = item->job;
     bool due = job->step == CLEAR_DUE;
-    if (status == ST_OK && (due ? store_settled(reply, 0) == 0 : reply_is(reply, 0, "ok"))) {
+    if (status == ST_OK && (due ? store_settled(reply, 0) >= 0 : reply_is(reply, 0, "ok"))) {
         struct core *core = job->clear->core;
         job->progress++;
         core->stats.deliveries_cancelled += item->record.end.status == ARCHIVE_CANCELLED;
@@ -178,7 +184,9 @@ static enum status cancel_due(struct item *item, const struct delivery_state *st
                                              .at_ms = store_redis_ms(core->store)});
     struct delivery_state dead = *state;
     dead.dead = true;
+    dead.group = SLICE("");
     dead.error = SLICE("endpoint_disabled");
+    dead.order = SLICE("");
     struct buf bytes;
     buf_init(&bytes, 512 + LIMIT_EVENT_LOG_BYTES);
     delivery_state_write(&bytes, &dead);
@@ -192,6 +200,7 @@ static enum status cancel_due(struct item *item, const struct delivery_state *st
         .ordinal = state->ordinal,
         .outcome = slice_of(outcome, sizeof(outcome)),
         .record_bytes = record_bytes,
+        .order = state->order,
     };
     struct store_keeping keeping = {core->options.attempts_kept, core->options.history_ttl_ms};
     enum status status = store_settle(core->store, &args, 1, &keeping, on_item_done, item);
@@ -210,7 +219,8 @@ static enum status discard_dead(struct item *item, const struct delivery_state *
                                     .event_id = item->event_id,
                                     .ordinal = state->ordinal,
                                     .outcome = slice_of(outcome, sizeof(outcome)),
-                                    .log = state->log};
+                                    .log = state->log,
+                                    .order = state->order};
     const struct endpoint *endpoint = item->job->endpoint;
     return store_dead_replay(core->store, endpoint->id_text, endpoint->lane, true, &dead, 1,
                              core->options.history_ttl_ms, NULL, on_item_done, item);
@@ -222,15 +232,16 @@ static void on_item_read(void *arg, enum status status, const struct redis_value
     struct job *job = item->job;
     struct delivery_state state = {.ordinal = 0};
     struct slice bytes = reply_text(reply, 1);
+    bool due = job->step == CLEAR_DUE;
     if (status == ST_OK && !wanted(job))
         status = ST_AGAIN; /* enabled meanwhile: the page's end sees that too */
-    if (status == ST_OK && bytes.ptr && delivery_state_read(bytes, &state) != ST_OK)
-        state = (struct delivery_state){.ordinal = 0};
-    if (status == ST_OK && job->step == CLEAR_DUE)
+    if (status == ST_OK && (!bytes.ptr || delivery_state_read(bytes, &state) != ST_OK))
+        state = (struct delivery_state){.order = due ? STORE_ORDER_UNKNOWN : SLICE("")};
+    if (status == ST_OK && due)
         note_end(item, &state, reply_text(reply, 0));
     if (status == ST_OK)
-        status = job->step == CLEAR_DUE ? cancel_due(item, &state, reply_text(reply, 0).len)
-                                        : discard_dead(item, &state);
+        status =
+            due ? cancel_due(item, &state, reply_text(reply, 0).len) : discard_dead(item, &state);
     if (status != ST_OK) {
         free(item);
         page_answered(job, status == ST_STOPPED);
@@ -285,8 +296,30 @@ static void on_page(void *arg, enum status status, const struct redis_value *rep
     page_answered(job, false);
 }
 
+static void on_freed(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct job *job = arg;
+    int64_t left = status == ST_OK ? redis_value_integer(reply) : 1;
+    if (status == ST_STOPPED || !wanted(job) || left < 0) {
+        job_end(job);
+        return;
+    }
+    if (left == 0)
+        job->step = CLEAR_DUE;
+    if (status == ST_OK)
+        read_page(job);
+    else
+        reactor_timer_set(job->again, AGAIN_MS);
+}
+
 static void read_page(struct job *job)
 {
+    if (job->step == CLEAR_ORDERED) {
+        if (store_order_free(job->clear->core->store, job->endpoint, FREE_PAGE, on_freed, job) !=
+            ST_OK)
+            reactor_timer_set(job->again, AGAIN_MS);
+        return;
+    }
     if (store_set_read(job->clear->core->store, job->step == CLEAR_DUE ? STORE_DUE : STORE_DEAD,
                        job->endpoint->id_text, 0, PAGE, on_page, job) != ST_OK)
         reactor_timer_set(job->again, AGAIN_MS);

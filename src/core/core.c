@@ -17,7 +17,9 @@
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
 #include "core/entries.h"
+#include "core/feed.h"
 #include "core/gate.h"
+#include "core/gather.h"
 #include "core/handover.h"
 #include "core/health_store.h"
 #include "core/history.h"
@@ -43,6 +45,7 @@ static void begin(struct core *core)
     publish_store_ready(core->publish);
     mailbox_store_ready(core->mailbox);
     jobs_look(core->jobs);
+    feed_begin(core->feed);
 }
 
 /* False: they are not loaded. */
@@ -140,6 +143,7 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->channel = channel_new(core);
     core->publish = publish_new(core);
     core->gate = gate_new(core);
+    core->gather = gather_new(core);
     core->journal = journal_new(core);
     core->dispatch = dispatch_new(core);
     core->attempts = attempts_new(core);
@@ -160,11 +164,13 @@ struct core *core_new(const struct core_options *options, struct reactor *reacto
     core->sources = source_store_new(core);
     core->health = health_store_new(core);
     core->notice = notice_new(core);
+    core->feed = core->channel ? feed_new(core) : NULL;
     if (!core->lanes || !core->reload || !core->channel || !core->publish || !core->gate ||
-        !core->journal || !core->dispatch || !core->attempts || !core->settle || !core->entries ||
-        !core->schedule || !core->claims || !core->under_way || !core->replica || !core->takeover ||
-        !core->lane_tell || !core->adoption || !core->mailbox || !core->history || !core->clear ||
-        !core->endpoints || !core->sources || !core->jobs || !core->health || !core->notice) {
+        !core->gather || !core->journal || !core->dispatch || !core->attempts || !core->settle ||
+        !core->entries || !core->schedule || !core->claims || !core->under_way || !core->replica ||
+        !core->takeover || !core->lane_tell || !core->adoption || !core->mailbox ||
+        !core->history || !core->clear || !core->endpoints || !core->sources || !core->jobs ||
+        !core->health || !core->notice || !core->feed) {
         core_free(core);
         return NULL;
     }
@@ -179,8 +185,10 @@ void core_free(struct core *core)
     entries_free(core->entries);
     attempts_free(core->attempts);
     publish_free(core->publish);
+    feed_free(core->feed);
     dispatch_free(core->dispatch);
     journal_free(core->journal);
+    gather_free(core->gather);
     gate_free(core->gate);
     jobs_free(core->jobs);
     clear_free(core->clear);
@@ -213,6 +221,7 @@ void core_store_lost(struct core *core)
 void core_stop(struct core *core)
 {
     core->stopping = true;
+    feed_stop(core->feed);
     dispatch_hand_back(core->dispatch);
     replica_drain(core->replica);
     takeover_leave_all(core->takeover);
@@ -222,7 +231,7 @@ void core_stop(struct core *core)
 bool core_idle(struct core *core)
 {
     bool idle = publish_unanswered(core->publish) == 0 && journal_count(core->journal) == 0 &&
-                dispatch_deliveries(core->dispatch) == 0 &&
+                feed_in_hand(core->feed) == 0 && dispatch_deliveries(core->dispatch) == 0 &&
                 attempts_in_flight(core->attempts) == 0 && takeover_done(core->takeover) &&
                 store_pending(core->store) == 0;
     /* These make last calls. */

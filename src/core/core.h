@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/hist.h"
+#include "base/limits.h"
 #include "base/rng.h"
 #include "core/breaker.h"
 #include "core/endpoint.h"
@@ -27,6 +28,18 @@
 #include "net/reactor.h"
 
 struct source_rules;
+
+/* Streams that events are read from (feed.h). */
+struct core_feed {
+    struct {
+        char name[LIMIT_FEED_NAME_BYTES + 1];
+        char application[LIMIT_FEED_NAME_BYTES + 1]; /* that its entries are for; "": they say it */
+    } streams[LIMIT_FEEDS];
+    size_t stream_count;
+    uint32_t entries_max;  /* of a stream in hand: no more are read then */
+    uint64_t rejected_max; /* kept of each stream; 0: all */
+    size_t event_bytes_max;
+};
 
 struct core_options {
     /* Batches. */
@@ -61,7 +74,8 @@ struct core_options {
     /* Endpoints that do not do well. */
     uint64_t disable_after_ms; /* of nothing but failure; 0: never */
     bool disable_on_exhausted;
-    uint64_t backlog_threshold;              /* waiting deliveries of an endpoint; 0: never told */
+    uint64_t backlog_threshold; /* waiting deliveries of an endpoint; 0: never told */
+    struct core_feed feed;
     const struct source_rules *source_rules; /* what sources must obey; outlives the core */
 };
 
@@ -88,6 +102,7 @@ struct core_stats {
     struct hist attempt_us;
     struct hist delivery_us; /* accepted (or deliverAt, if that is later) to sent; no replays */
     struct hist batch_events, batch_bytes;
+    struct hist group_events; /* of each request that carried a group */
 };
 
 struct core {
@@ -107,6 +122,7 @@ struct core {
     struct channel *channel;
     struct publish *publish;
     struct gate *gate;
+    struct gather *gather;
     struct journal *journal;
     struct dispatch *dispatch;
     struct attempts *attempts;
@@ -127,6 +143,7 @@ struct core {
     struct source_store *sources;
     struct health_store *health;
     struct notice *notice;
+    struct feed *feed;
 };
 
 /* Is the Redis its own, and nobody else there? Then its lease does not lapse, and it knows all

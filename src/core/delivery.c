@@ -9,6 +9,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "core/group.h"
+
 enum { SPARE_MAX = 1024 };
 
 static struct delivery *spare[SPARE_MAX];
@@ -29,6 +31,18 @@ struct delivery *delivery_new(struct endpoint *endpoint, struct message *message
     return delivery;
 }
 
+void delivery_leave_batch(struct delivery *delivery)
+{
+    struct message *message = delivery->message, *copy;
+    struct batch *batch = message->batch;
+    if (!batch || message_load(&message->id, message->raw, &copy) != ST_OK)
+        return;
+    if (batch->slots[delivery->ordinal].delivery == delivery)
+        batch->slots[delivery->ordinal].delivery = NULL;
+    delivery->message = copy;
+    message_put(message);
+}
+
 void delivery_free(struct delivery *delivery)
 {
     if (!delivery)
@@ -36,6 +50,8 @@ void delivery_free(struct delivery *delivery)
     assert(!list_linked(&delivery->node) && !delivery->attempt);
     endpoint_put(delivery->endpoint);
     message_put(delivery->message);
+    if (delivery->group)
+        group_put(delivery->group);
     free(delivery->log);
     if (spare_count < SPARE_MAX)
         spare[spare_count++] = delivery;

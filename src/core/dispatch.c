@@ -18,6 +18,7 @@
 #include "core/attempt.h"
 #include "core/claims.h"
 #include "core/gate.h"
+#include "core/gather.h"
 #include "core/journal.h"
 #include "core/replica.h"
 #include "core/schedule.h"
@@ -69,7 +70,8 @@ static bool memory_full(const struct dispatch *dispatch)
 {
     const struct core_options *options = &dispatch->core->options;
     return dispatch->deliveries > options->deliveries_max ||
-           journal_bytes(dispatch->core->journal) > options->bytes_max;
+           journal_bytes(dispatch->core->journal) + gather_bytes(dispatch->core->gather) >
+               options->bytes_max;
 }
 
 bool dispatch_overloaded(const struct dispatch *dispatch)
@@ -92,8 +94,33 @@ static size_t least(size_t a, size_t b)
 static size_t slots_for(const struct dispatch *dispatch, const struct endpoint *endpoint)
 {
     size_t used = endpoint->in_flight + endpoint->claiming;
-    size_t most = least(gate_most(endpoint), attempts_free_slots(dispatch->core->attempts));
+    const struct attempts *attempts = dispatch->core->attempts;
+    size_t most = least(gate_most(endpoint), attempts_free_slots(attempts));
+    if (endpoint->in_flight > 0 && attempts_hold(attempts, endpoint->config->kind))
+        return 0; /* one of its own that ends brings it back */
     return most > used ? most - used : 0;
+}
+
+/* How many deliveries may leave within so long; SIZE_MAX without a limit. */
+static size_t room_for(const struct endpoint *endpoint, uint64_t within_us)
+{
+    size_t requests = gate_room(endpoint, within_us);
+    size_t each = gather_per_request(endpoint);
+    return requests > SIZE_MAX / each ? SIZE_MAX : requests * each;
+}
+
+static bool wants_lease(const struct dispatch *dispatch, const struct endpoint *endpoint)
+{
+    return endpoint->backlog && endpoint->claiming == 0 && !dispatch->core->stopping;
+}
+
+/* Is there something to be sent or leased? */
+static bool has_work(const struct dispatch *dispatch, const struct endpoint *endpoint)
+{
+    if (!gathers(endpoint))
+        return endpoint->queued > 0 || (endpoint->backlog && endpoint->claiming == 0);
+    return gather_ready(dispatch->core->gather, endpoint) ||
+           (wants_lease(dispatch, endpoint) && gather_wants(endpoint, 1, SIZE_MAX) > 0);
 }
 
 void dispatch_endpoint_ready(struct dispatch *dispatch, struct endpoint *endpoint)
@@ -104,8 +131,7 @@ void dispatch_endpoint_ready(struct dispatch *dispatch, struct endpoint *endpoin
     /* One with nothing under way has nothing that would bring it back: it waits in the round. */
     bool comes_back = endpoint->in_flight + endpoint->claiming > 0;
     if (list_linked(&endpoint->ready) || gate_asleep(endpoint) ||
-        (comes_back && slots_for(dispatch, endpoint) == 0) ||
-        (endpoint->queued == 0 && (!endpoint->backlog || endpoint->claiming > 0)))
+        (comes_back && slots_for(dispatch, endpoint) == 0) || !has_work(dispatch, endpoint))
         return;
     list_push_back(&dispatch->ready, &endpoint->ready);
     reactor_wake(dispatch->core->reactor);
@@ -116,13 +142,26 @@ static bool queue_full(const struct dispatch *dispatch, const struct endpoint *e
 {
     const struct core *core = dispatch->core;
     return endpoint->queued >= core->options.queued_per_endpoint_max ||
-           endpoint->queued >= gate_room(endpoint, HOLD_US);
+           endpoint->queued >= room_for(endpoint, HOLD_US);
+}
+
+static void gather(struct dispatch *dispatch, struct delivery *delivery)
+{
+    struct core *core = dispatch->core;
+    if (gather_add(core->gather, delivery) == ST_OK)
+        dispatch_endpoint_ready(dispatch, delivery->endpoint);
+    else
+        settle_postpone(core->settle, delivery, delivery->message->record.deliver_at_ms);
 }
 
 static void enqueue(struct dispatch *dispatch, struct delivery *delivery)
 {
     struct endpoint *endpoint = delivery->endpoint;
     delivery->phase = DELIVERY_QUEUED;
+    if (gathers(endpoint)) {
+        gather(dispatch, delivery);
+        return;
+    }
     list_push_back(&endpoint->queue, &delivery->node);
     endpoint->queued++;
     dispatch_endpoint_ready(dispatch, endpoint);
@@ -161,7 +200,8 @@ void dispatch_leased(struct dispatch *dispatch, struct delivery *delivery)
 static bool may_pass(const struct dispatch *dispatch, struct endpoint *endpoint)
 {
     bool limited = gate_room(endpoint, HOLD_US) != SIZE_MAX;
-    if (limited || gate_asleep(endpoint) || endpoint->queued >= slots_for(dispatch, endpoint))
+    size_t slots = slots_for(dispatch, endpoint) * gather_per_request(endpoint);
+    if (limited || gate_asleep(endpoint) || endpoint->queued >= slots)
         return false;
     return ++endpoint->passed % PASSING != 0;
 }
@@ -277,6 +317,16 @@ static void expand_some(struct dispatch *dispatch)
         reactor_wake(dispatch->core->reactor); /* else Redis's replies do */
 }
 
+/* Where it takes one event in a request it does not matter who went with whom. */
+static void part_company(struct delivery *delivery)
+{
+    const struct endpoint *endpoint = delivery->endpoint;
+    if (!delivery->group || endpoint->deleted || gathers(endpoint))
+        return;
+    group_put(delivery->group);
+    delivery->group = NULL;
+}
+
 /* Places everything anew: into the schedule, or wherever the endpoint's state leads now. */
 static void clear_queue(struct dispatch *dispatch, struct endpoint *endpoint)
 {
@@ -284,12 +334,41 @@ static void clear_queue(struct dispatch *dispatch, struct endpoint *endpoint)
     list_init(&queue);
     for (struct list *node; (node = list_pop_front(&endpoint->queue));)
         list_push_back(&queue, node);
+    gather_take_all(dispatch->core->gather, endpoint, &queue);
     endpoint->queued = 0;
-    for (struct list *node; (node = list_pop_front(&queue));)
-        place(dispatch, CONTAINER_OF(node, struct delivery, node));
+    for (struct list *node; (node = list_pop_front(&queue));) {
+        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+        part_company(delivery);
+        place(dispatch, delivery);
+    }
+}
+
+void dispatch_parked(struct dispatch *dispatch, struct delivery *delivery)
+{
+    if (delivery->lost) {
+        schedule_forget(dispatch->core->schedule, delivery);
+        dispatch_release(dispatch, delivery);
+        return;
+    }
+    if (delivery->lease > 0)
+        delivery_leave_batch(delivery);
+    part_company(delivery);
+    if (!turned_away(dispatch, delivery))
+        enqueue(dispatch, delivery);
 }
 
 /* ---- The round ------------------------------------------------------------------------------ */
+
+/* Where several go at once: what free slots have room for, and what a group lacks. */
+static void lease_for_gathering(struct dispatch *dispatch, struct endpoint *endpoint,
+                                uint64_t not_before_ms)
+{
+    size_t each = gather_per_request(endpoint), slots = slots_for(dispatch, endpoint);
+    size_t count = gather_wants(endpoint, slots, room_for(endpoint, LEAD_US));
+    if (count > 0)
+        claims_ask(dispatch->core->claims, endpoint, count, least((count + each - 1) / each, slots),
+                   not_before_ms);
+}
 
 /* Leases what can leave soon: what has a slot, and of a limited endpoint what the next moments have
  * room for, so that it is here when its time comes. */
@@ -298,16 +377,15 @@ static void lease_for(struct dispatch *dispatch, struct endpoint *endpoint)
     struct core *core = dispatch->core;
     size_t room = gate_room(endpoint, LEAD_US);
     bool limited = room != SIZE_MAX;
+    uint64_t not_before_ms = limited ? store_redis_ms(core->store) + LEAD_US / 1000 : 0;
+    if (gathers(endpoint)) {
+        lease_for_gathering(dispatch, endpoint, not_before_ms);
+        return;
+    }
     size_t count = least(slots_for(dispatch, endpoint), LEASE_MOST);
     count = least(count, room > endpoint->queued ? room - endpoint->queued : 0);
     if (count > 0 && endpoint->queued <= room / 2) /* else a lease for each that leaves */
-        claims_ask(core->claims, endpoint, count,
-                   limited ? store_redis_ms(core->store) + LEAD_US / 1000 : 0);
-}
-
-static bool wants_lease(const struct dispatch *dispatch, const struct endpoint *endpoint)
-{
-    return endpoint->backlog && endpoint->claiming == 0 && !dispatch->core->stopping;
+        claims_ask(core->claims, endpoint, count, count, not_before_ms);
 }
 
 /* The endpoint may not send before `opens_us`: it sleeps. */
@@ -318,7 +396,7 @@ static void wait_for(struct dispatch *dispatch, struct endpoint *endpoint, uint6
     if (gate_closed(endpoint)) {
         clear_queue(dispatch, endpoint);
         if (endpoint->backlog && opens_us != UINT64_MAX) /* peeks need not name it meanwhile */
-            claims_ask(core->claims, endpoint, 0,
+            claims_ask(core->claims, endpoint, 0, 0,
                        store_redis_ms(core->store) + (opens_us - now_us) / 1000);
     } else if (wants_lease(dispatch, endpoint) && !gate_waits_for_host(endpoint)) {
         lease_for(dispatch, endpoint);
@@ -328,10 +406,29 @@ static void wait_for(struct dispatch *dispatch, struct endpoint *endpoint, uint6
     gate_sleep(core->gate, endpoint, opens_us);
 }
 
+/* The same where several go in one attempt. */
+static bool send_gathered(struct dispatch *dispatch, struct endpoint *endpoint)
+{
+    enum status status = gather_send(dispatch->core->gather, endpoint);
+    if (status == ST_NOTFOUND) {
+        if (wants_lease(dispatch, endpoint))
+            lease_for(dispatch, endpoint);
+        return true;
+    }
+    if (status != ST_OK) {
+        list_push_front(&dispatch->ready, &endpoint->ready);
+        return false;
+    }
+    dispatch_endpoint_ready(dispatch, endpoint);
+    return true;
+}
+
 /* One attempt, or the next lease. False when no slot is left for anybody. */
 static bool send_next(struct dispatch *dispatch, struct endpoint *endpoint)
 {
     struct core *core = dispatch->core;
+    if (gathers(endpoint))
+        return send_gathered(dispatch, endpoint);
     struct list *node = list_pop_front(&endpoint->queue);
     if (!node) {
         if (wants_lease(dispatch, endpoint))
@@ -397,7 +494,10 @@ void dispatch_endpoint_changed(struct dispatch *dispatch, struct endpoint *endpo
         list_remove(&endpoint->ready);
         clear_queue(dispatch, endpoint);
     } else {
-        if (endpoint->queued > gate_room(endpoint, HOLD_US)) /* its limit is a lower one now */
+        gather_changed(dispatch->core->gather, endpoint);
+        if (gathers(endpoint) == !list_empty(&endpoint->queue) && endpoint->queued > 0)
+            clear_queue(dispatch, endpoint);                /* it takes them otherwise now */
+        if (endpoint->queued > room_for(endpoint, HOLD_US)) /* its limit is a lower one now */
             dispatch_slow(dispatch, endpoint);
         dispatch_endpoint_ready(dispatch, endpoint);
     }
@@ -415,12 +515,30 @@ void dispatch_slow(struct dispatch *dispatch, struct endpoint *endpoint)
 {
     if (endpoint->queued == 0)
         return;
+    if (gathers(endpoint)) {
+        dispatch_release_batches(dispatch, endpoint);
+        return;
+    }
     endpoint->backlog = true;
     clear_queue(dispatch, endpoint);
 }
 
+static void release_batches_of_gathering(struct dispatch *dispatch, struct endpoint *endpoint)
+{
+    struct list unmoved;
+    list_init(&unmoved);
+    gather_take_unmoved(dispatch->core->gather, endpoint, &unmoved);
+    endpoint->backlog |= !list_empty(&unmoved);
+    for (struct list *node; (node = list_pop_front(&unmoved));) {
+        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+        if (!turned_away(dispatch, delivery))
+            settle_postpone(dispatch->core->settle, delivery, 0);
+    }
+}
+
 void dispatch_release_batches(struct dispatch *dispatch, struct endpoint *endpoint)
 {
+    release_batches_of_gathering(dispatch, endpoint);
     LIST_FOREACH(node, &endpoint->queue)
     {
         struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
@@ -473,6 +591,7 @@ static void drop_queues(struct dispatch *dispatch)
     struct registry *registry = dispatch->core->registry;
     for (struct endpoint *endpoint = registry_next(registry, NULL); endpoint;
          endpoint = registry_next(registry, &endpoint->id)) {
+        gather_take_all(dispatch->core->gather, endpoint, &endpoint->queue);
         LIST_FOREACH(node, &endpoint->queue)
         {
             struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);

@@ -3,7 +3,8 @@
  * Takes stored batches apart into deliveries, in slices; queues them in memory by endpoint; and
  * hands them to attempt as slots become free, round robin over the endpoints that have work, so
  * that no endpoint waits for another's queue. What cannot stay in memory goes to the schedule: one
- * rule for "endpoint full", "memory full", "due later".
+ * rule for "endpoint full", "memory full", "due later". For an endpoint that takes several events
+ * in one request they wait in its gathering (gather.h) in place of its queue.
  *
  * An endpoint with due work in the schedule is an equal member of the round: on its turn some
  * deliveries are leased for it. New deliveries join that tail instead of overtaking it (5b.11).
@@ -45,6 +46,10 @@ bool dispatch_overloaded(const struct dispatch *dispatch);
 /* A delivery of the schedule has come into memory: takes it over, to be sent in its endpoint's
  * turn. */
 void dispatch_leased(struct dispatch *dispatch, struct delivery *delivery);
+
+/* One that was PARKING waits on, with the others of its endpoint, or goes where the endpoint's
+ * state leads now. */
+void dispatch_parked(struct dispatch *dispatch, struct delivery *delivery);
 
 /* A delivery of a batch is one of the schedule from now on. */
 void dispatch_moved(struct dispatch *dispatch, struct delivery *delivery);

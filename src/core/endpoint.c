@@ -254,6 +254,7 @@ void endpoint_put(struct endpoint *endpoint)
     assert(endpoint->deleted && list_empty(&endpoint->queue));
     assert(!list_linked(&endpoint->ready) && !gate_asleep(endpoint));
     assert(!list_linked(&endpoint->health.unsaved));
+    free(endpoint->gathering);
     endpoint_config_put(endpoint->config);
     free(endpoint);
 }

@@ -22,6 +22,7 @@
 
 struct registry;
 struct recent;
+struct gathering;
 
 struct endpoint {
     struct map_node by_id; /* first members: the registry's own */
@@ -49,6 +50,7 @@ struct endpoint {
     bool backlog;                  /* due deliveries wait in the schedule */
     unsigned passed;               /* new ones that came meanwhile and found a slot free */
     struct gate_entry gate;        /* gate's: limits, breaker, sleep */
+    struct gathering *gathering;   /* gather's: what waits to go together; NULL: nothing did yet */
     struct recent *recent;         /* history's: attempts to be listed */
     bool clearing;                 /* its schedule is being emptied: disabled or deleted */
     struct endpoint_health health; /* watch's */

@@ -1,8 +1,9 @@
 /* endpoint_compile.c - one function for each member of an endpoint's document.
  *
- * The members are rows of a table, taken in its order; the scheme comes first, because secrets and
- * header names are judged by it. A member that is not there leaves the default that stands in the
- * fresh configuration. Whatever fails, the half-filled configuration is dropped as a whole.
+ * The members are rows of a table, taken in its order; the kind comes first, because a row says
+ * which kinds have it, then the scheme, because secrets and header names are judged by it. A member
+ * that is not there leaves the default that stands in the fresh configuration. Whatever fails, the
+ * half-filled configuration is dropped as a whole.
  */
 #include "core/endpoint_compile.h"
 
@@ -42,6 +43,11 @@ static enum status take_url(struct compile *c, json_t *value)
         return field_refuse(c->error, "invalid_url", "url", "%s", reason);
     c->config->url = strdup(json_string_value(value));
     return c->config->url ? ST_OK : ST_NOMEM;
+}
+
+static enum status take_stream(struct compile *c, json_t *value)
+{
+    return endpoint_stream_parse(value, c->rules->key_prefix, &c->config->stream, c->error);
 }
 
 static enum status take_events(struct compile *c, json_t *value)
@@ -86,6 +92,22 @@ static enum status refuse_scheme(const struct endpoint_rules *rules, const char 
                                     scheme_name(scheme_at(rules->schemes, i)));
     return field_refuse(error, "invalid_scheme", "scheme",
                         "There is no scheme \"%.32s\"; there are %s.", name, known);
+}
+
+enum status endpoint_compile_foreign(enum endpoint_kind kind, const char *name,
+                                     struct field_error *error)
+{
+    static const struct {
+        const char *name, *code;
+    } codes[] = {{"url", "invalid_url"},         {"stream", "invalid_stream"},
+                 {"scheme", "invalid_scheme"},   {"secret", "invalid_secret"},
+                 {"headers", "invalid_headers"}, {"timeout", "invalid_timeout"}};
+    const char *code = "invalid_document";
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strcmp(name, codes[i].name) == 0)
+            code = codes[i].code;
+    return field_refuse(error, code, name, "A webhook of kind \"%s\" has no %s.",
+                        endpoint_kind_name(kind), name);
 }
 
 enum status endpoint_compile_scheme(const struct endpoint_rules *rules, json_t *document,
@@ -258,6 +280,29 @@ static enum status take_rate_limit(struct compile *c, json_t *value)
     return rate_limit_parse(value, &c->config->rate, c->error);
 }
 
+static enum status take_ordering(struct compile *c, json_t *value)
+{
+    return ordering_parse(value, &c->config->ordering, c->error);
+}
+
+static enum status take_on_dead_letter(struct compile *c, json_t *value)
+{
+    return ordering_blocks_parse(value, &c->config->blocks_order, c->error);
+}
+
+static enum status take_batch(struct compile *c, json_t *value)
+{
+    if (scheme_passes_through(c->config->scheme))
+        return field_refuse(c->error, "invalid_batch", "batch",
+                            "The scheme \"%s\" sends a request as it came, and so each alone.",
+                            scheme_name(c->config->scheme));
+    if (c->config->ordering != ORDERING_NONE)
+        return field_refuse(c->error, "invalid_batch", "batch",
+                            "An endpoint with `ordering` gets one event after the other, and so "
+                            "each alone.");
+    return group_rule_parse(value, &c->config->batch, c->error);
+}
+
 static enum status take_max_in_flight(struct compile *c, json_t *value)
 {
     json_int_t max = c->rules->max_in_flight_max;
@@ -338,38 +383,58 @@ static enum status take_updated_at(struct compile *c, json_t *value)
 
 /* ---- The whole ------------------------------------------------------------------------------ */
 
+enum { HTTP = 1 << ENDPOINT_HTTP, STREAM = 1 << ENDPOINT_REDIS_STREAM, ALL = HTTP | STREAM };
+
 static const struct compile_member {
     const char *name;
-    enum status (*take)(struct compile *c, json_t *value);
+    enum status (*take)(struct compile *c, json_t *value); /* NULL: it has been taken */
     bool required;
+    unsigned kinds; /* that have it: bits */
 } compile_members[] = {
-    {"url", take_url, true},
-    {"events", take_events, true},
-    {"secrets", take_secrets, true},
-    {"headers", take_headers, false},
-    {"retryPolicy", take_retry_policy, false},
-    {"rateLimit", take_rate_limit, false},
-    {"maxInFlight", take_max_in_flight, false},
-    {"timeout", take_timeout, false},
-    {"filter", take_filter, false},
-    {"description", take_description, false},
-    {"disabled", take_disabled, false},
-    {"createdAt", take_created_at, true},
-    {"updatedAt", take_updated_at, true},
+    {"url", take_url, true, HTTP},
+    {"stream", take_stream, true, STREAM},
+    {"events", take_events, true, ALL},
+    {"scheme", NULL, false, HTTP},
+    {"secrets", take_secrets, true, HTTP},
+    {"headers", take_headers, false, HTTP},
+    {"retryPolicy", take_retry_policy, false, ALL},
+    {"rateLimit", take_rate_limit, false, ALL},
+    {"ordering", take_ordering, false, ALL},
+    {"onDeadLetter", take_on_dead_letter, false, ALL},
+    {"batch", take_batch, false, HTTP},
+    {"maxInFlight", take_max_in_flight, false, ALL},
+    {"timeout", take_timeout, false, HTTP},
+    {"filter", take_filter, false, ALL},
+    {"description", take_description, false, ALL},
+    {"disabled", take_disabled, false, ALL},
+    {"createdAt", take_created_at, true, ALL},
+    {"updatedAt", take_updated_at, true, ALL},
 };
+
+static enum status compile_member(struct compile *c, const struct compile_member *member,
+                                  json_t *value)
+{
+    bool has = (member->kinds >> c->config->kind & 1) != 0;
+    if (value && !has)
+        return endpoint_compile_foreign(c->config->kind, member->name, c->error);
+    if (value)
+        return member->take ? member->take(c, value) : ST_OK;
+    if (has && member->required)
+        return field_refuse(c->error, "missing_field", member->name, "The field \"%s\" is needed.",
+                            member->name);
+    return ST_OK;
+}
 
 static enum status compile_all(struct compile *c, json_t *document)
 {
-    enum status status = endpoint_compile_scheme(c->rules, document, &c->config->scheme, c->error);
-    for (size_t i = 0; !status && i < sizeof(compile_members) / sizeof(compile_members[0]); i++) {
-        const struct compile_member *member = &compile_members[i];
-        json_t *value = json_object_get(document, member->name);
-        if (value)
-            status = member->take(c, value);
-        else if (member->required)
-            status = field_refuse(c->error, "missing_field", member->name,
-                                  "The field \"%s\" is needed.", member->name);
-    }
+    struct endpoint_config *config = c->config;
+    enum status status =
+        endpoint_kind_parse(json_object_get(document, "kind"), &config->kind, c->error);
+    if (!status && config->kind == ENDPOINT_HTTP)
+        status = endpoint_compile_scheme(c->rules, document, &config->scheme, c->error);
+    for (size_t i = 0; !status && i < sizeof(compile_members) / sizeof(compile_members[0]); i++)
+        status = compile_member(c, &compile_members[i],
+                                json_object_get(document, compile_members[i].name));
     return status;
 }
 

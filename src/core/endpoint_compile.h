@@ -21,4 +21,9 @@ MUST_CHECK enum status endpoint_compile_scheme(const struct endpoint_rules *rule
                                                const struct scheme **scheme,
                                                struct field_error *error);
 
+/* Refuses a member that webhooks of this kind do not have: ST_RANGE, code `invalid_` and its name.
+ */
+enum status endpoint_compile_foreign(enum endpoint_kind kind, const char *name,
+                                     struct field_error *error);
+
 #endif

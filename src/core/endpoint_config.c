@@ -19,22 +19,6 @@
 
 /* ---- Event types ---------------------------------------------------------------------------- */
 
-bool event_type_valid(struct slice type)
-{
-    if (type.len == 0 || type.len > LIMIT_TYPE_BYTES)
-        return false;
-    char before = '.'; /* a segment must follow, as it must behind every dot */
-    for (size_t i = 0; i < type.len; i++) {
-        char c = type.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '_' || c == '-';
-        if (!letter && (c != '.' || before == '.'))
-            return false;
-        before = c;
-    }
-    return before != '.';
-}
-
 bool event_pattern_valid(struct slice pattern)
 {
     if (slice_eq(pattern, SLICE("*")))
@@ -120,6 +104,11 @@ enum status endpoint_config_load(const struct endpoint_rules *rules, struct slic
     return status && status != ST_NOMEM ? ST_SYNTAX : status;
 }
 
+const char *endpoint_config_target(const struct endpoint_config *config)
+{
+    return config->kind == ENDPOINT_HTTP ? config->url : config->stream.key;
+}
+
 /* ---- Life ----------------------------------------------------------------------------------- */
 
 struct endpoint_config *endpoint_config_get(struct endpoint_config *config)
@@ -150,6 +139,7 @@ void endpoint_config_put(struct endpoint_config *config)
     if (--config->refs > 0)
         return;
     free(config->url);
+    endpoint_stream_deinit(&config->stream);
     free_strings(config->events, config->event_count);
     free_strings(config->header_lines, config->header_count);
     for (size_t i = 0; i < config->secret_count; i++) {
@@ -188,6 +178,27 @@ static void render_headers(struct json_out *out, const struct endpoint_config *c
     json_object_close(out);
 }
 
+static void render_target(struct json_out *out, const struct endpoint_config *config)
+{
+    if (config->kind == ENDPOINT_HTTP) {
+        json_member_cstr(out, "url", config->url);
+        return;
+    }
+    json_key(out, "stream");
+    endpoint_stream_render(&config->stream, out);
+    json_member_cstr(out, "streamKey", config->stream.key);
+}
+
+/* How a request looks. */
+static void render_form(struct json_out *out, const struct endpoint_config *config,
+                        bool with_secret)
+{
+    json_member_cstr(out, "scheme", scheme_name(config->scheme));
+    if (with_secret && config->secret_count > 0)
+        json_member_cstr(out, "secret", config->secrets[0].text);
+    render_headers(out, config);
+}
+
 void endpoint_config_render(const struct endpoint_config *config, const char *id, bool with_secret,
                             struct buf *buf)
 {
@@ -201,19 +212,26 @@ void endpoint_config_render_with(const struct endpoint_config *config, const cha
     json_out_begin(&out, buf);
     json_object_open(&out);
     json_member_cstr(&out, "id", id);
-    json_member_cstr(&out, "url", config->url);
+    json_member_cstr(&out, "kind", endpoint_kind_name(config->kind));
+    render_target(&out, config);
     render_strings(&out, "events", config->events, config->event_count);
-    json_member_cstr(&out, "scheme", scheme_name(config->scheme));
-    if (with_secret && config->secret_count > 0)
-        json_member_cstr(&out, "secret", config->secrets[0].text);
-    render_headers(&out, config);
+    if (config->kind == ENDPOINT_HTTP)
+        render_form(&out, config, with_secret);
     json_key(&out, "retryPolicy");
     retry_policy_render(&config->retry, &out);
     json_key(&out, "rateLimit");
     rate_limit_render(&config->rate, &out);
+    json_member_str_or_null(&out, "ordering", slice_str(ordering_name(config->ordering)));
+    json_member_cstr(&out, "onDeadLetter", config->blocks_order ? "block" : "skip");
+    if (config->kind == ENDPOINT_HTTP) {
+        json_key(&out, "batch");
+        group_rule_render(&config->batch, &out);
+    }
     json_member_u64(&out, "maxInFlight", config->max_in_flight);
-    json_key(&out, "timeout");
-    json_value_duration_ms(&out, config->timeout_ms);
+    if (config->kind == ENDPOINT_HTTP) {
+        json_key(&out, "timeout");
+        json_value_duration_ms(&out, config->timeout_ms);
+    }
     if (config->filter_text)
         json_member_raw(&out, "filter", slice_str(config->filter_text));
     else

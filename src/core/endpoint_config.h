@@ -20,11 +20,15 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/field_error.h"
 #include "base/limits.h"
-#include "core/field_error.h"
+#include "core/endpoint_stream.h"
 #include "core/gcra.h"
+#include "core/group_rule.h"
+#include "core/ordering.h"
 #include "core/retry.h"
 #include "net/netguard.h"
+#include "wire/event_type.h"
 #include "wire/scheme.h"
 
 struct endpoint_secret {
@@ -37,19 +41,25 @@ struct filter;
 
 struct endpoint_config {
     unsigned refs;
-    char *url;
-    char **events; /* "order.created", "order.*", "*" */
+    enum endpoint_kind kind;
+    char *url;                     /* ENDPOINT_HTTP; else NULL */
+    struct endpoint_stream stream; /* ENDPOINT_REDIS_STREAM */
+    char **events;                 /* "order.created", "order.*", "*" */
     size_t event_count;
-    const struct scheme *scheme;
-    struct endpoint_secret *secrets; /* newest first; 1..LIMIT_SECRETS, none with "passthrough" */
+    const struct scheme *scheme;     /* ENDPOINT_HTTP; else NULL */
+    struct endpoint_secret *secrets; /* newest first; 1..LIMIT_SECRETS, none with "passthrough" or
+                                        of another kind than http */
     size_t secret_count;
     char **header_lines; /* "Name: value", NUL-terminated; no value is empty */
     size_t header_count;
     struct retry_policy retry;
-    bool retry_given;       /* false: the configured default is used, also when that changes */
-    struct gcra_limit rate; /* limit 0: none */
-    uint64_t timeout_ms;    /* whole attempt; the configured default when not given */
+    bool retry_given;        /* false: the configured default is used, also when that changes */
+    struct gcra_limit rate;  /* limit 0: none */
+    struct group_rule batch; /* max_events 0: none */
+    uint64_t timeout_ms;     /* whole attempt; the configured default when not given */
     bool timeout_given;
+    enum ordering ordering;
+    bool blocks_order;      /* a dead letter keeps those behind it ("onDeadLetter": "block") */
     uint32_t max_in_flight; /* the configured default when not given */
     bool max_in_flight_given;
     struct filter *filter;    /* which payloads it takes; NULL: all */
@@ -65,6 +75,7 @@ struct endpoint_config {
 struct endpoint_rules {
     const struct scheme_set *schemes;
     const struct netguard *guard;
+    const char *key_prefix; /* of keys in Redis */
     bool allow_http;
     struct retry_policy default_retry;
     uint64_t default_timeout_ms;
@@ -88,7 +99,8 @@ MUST_CHECK enum status endpoint_config_create(const struct endpoint_rules *rules
  *          of the other. A filter is not merged but replaced as a whole: it is one expression.
  *   PUT    members not given are reset, but the secrets stay unless `secret` is given.
  * `secret` given replaces all secrets; null in a PATCH makes a new one. Secrets that stay must fit
- * the scheme (else `invalid_secret`); those that have expired are dropped. */
+ * the scheme (else `invalid_secret`); those that have expired are dropped. The kind must be what it
+ * was (else `invalid_kind`): a PUT that leaves it out means http. */
 enum endpoint_change { ENDPOINT_PATCH, ENDPOINT_PUT };
 MUST_CHECK enum status endpoint_config_change(const struct endpoint_rules *rules,
                                               const struct endpoint_config *old,
@@ -111,6 +123,9 @@ MUST_CHECK enum status endpoint_config_load(const struct endpoint_rules *rules,
                                             struct slice document, struct endpoint_config **out,
                                             struct field_error *error);
 
+/* Where it sends to: its URL, or its stream's key. */
+const char *endpoint_config_target(const struct endpoint_config *config);
+
 /* Adds a reference; drops one (accepts NULL). The last one frees all, and overwrites the secrets.
  */
 struct endpoint_config *endpoint_config_get(struct endpoint_config *config);
@@ -130,9 +145,7 @@ void endpoint_config_render_with(const struct endpoint_config *config, const cha
  */
 bool endpoint_config_takes(const struct endpoint_config *config, struct slice type);
 
-/* Is `type` a valid event type: 1..LIMIT_TYPE_BYTES, dot-separated non-empty segments of
- * [A-Za-z0-9_-]? And a valid pattern: the same, or that followed by ".*", or "*"? */
-bool event_type_valid(struct slice type);
+/* Is it a valid pattern: an event type (event_type.h), or that followed by ".*", or "*"? */
 bool event_pattern_valid(struct slice pattern);
 
 #endif

@@ -1,7 +1,8 @@
 /* endpoint_document.c - stored documents as trees.
  *
  *     body ─▶ its filter made a string ─▶ known members only? ─▶ merged with the old members
- *          ─▶ secrets, times, switch ─▶ compiled (endpoint_compile.c checks every value) ─▶ text
+ *          ─▶ kind, secrets, times, switch ─▶ compiled (endpoint_compile.c checks every value) ─▶
+ * text
  *
  * A document keeps values as they were given, and what was not given is not in it, so that the
  * configured defaults stay defaults. It is built anew in one order of members for every change.
@@ -27,12 +28,14 @@
 #include "core/retry_policy.h"
 
 /* What the API takes and the document keeps under the same name, in the document's order. */
-static const char *const kept_names[] = {"url",         "events",     "scheme",      "headers",
-                                         "retryPolicy", "rateLimit",  "maxInFlight", "timeout",
-                                         "filter",      "description"};
-static const char *const body_names[] = {"url",         "events",      "scheme",      "headers",
-                                         "retryPolicy", "rateLimit",   "maxInFlight", "timeout",
-                                         "filter",      "description", "secret",      "active"};
+static const char *const kept_names[] = {"kind",     "url",          "stream",      "events",
+                                         "scheme",   "headers",      "retryPolicy", "rateLimit",
+                                         "ordering", "onDeadLetter", "batch",       "maxInFlight",
+                                         "timeout",  "filter",       "description"};
+static const char *const body_names[] = {
+    "kind",        "url",       "stream",      "events",       "scheme", "headers",
+    "retryPolicy", "rateLimit", "ordering",    "onDeadLetter", "batch",  "maxInFlight",
+    "timeout",     "filter",    "description", "secret",       "active"};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { MEMBERS_MOST = 32 }; /* of a body; with more there is an unknown one */
@@ -184,6 +187,24 @@ static enum status add_old(json_t *secrets, const struct endpoint_config *old, j
     return ST_OK;
 }
 
+/* What somebody gets who has made a webhook does not change under their hands: an HTTP request, or
+ * an entry. */
+static enum status judge_kind(json_t *document, const struct endpoint_config *old, json_t *body,
+                              enum endpoint_kind *kind, struct field_error *error)
+{
+    enum status status = endpoint_kind_parse(json_object_get(document, "kind"), kind, error);
+    if (status)
+        return status;
+    if (old && *kind != old->kind)
+        return field_refuse(error, "invalid_kind", "kind",
+                            "This webhook is of kind \"%s\" and stays it; make another one.",
+                            endpoint_kind_name(old->kind));
+    json_t *secret = json_object_get(body, "secret");
+    if (*kind != ENDPOINT_HTTP && secret && !json_is_null(secret))
+        return endpoint_compile_foreign(*kind, "secret", error);
+    return ST_OK;
+}
+
 static enum status build_secrets(const struct endpoint_rules *rules, json_t *document,
                                  const struct endpoint_config *old, json_t *old_tree,
                                  enum endpoint_change kind, json_t *body, uint64_t now_ms,
@@ -280,6 +301,7 @@ enum status endpoint_document_make(const struct endpoint_rules *rules,
 {
     json_t *body = NULL, *old_tree = NULL, *document = NULL;
     const char *reason = "";
+    enum endpoint_kind made = ENDPOINT_HTTP;
     assert(old || kind == ENDPOINT_PUT);
 
     enum status status = parse_body(text, &body, error);
@@ -294,6 +316,8 @@ enum status endpoint_document_make(const struct endpoint_rules *rules,
     if (!status)
         status = build_kept(document, old_tree, kind, body);
     if (!status)
+        status = judge_kind(document, old, body, &made, error);
+    if (!status && made == ENDPOINT_HTTP)
         status = build_secrets(rules, document, old, old_tree, kind, body, now_ms, error);
     if (!status)
         status = build_state(document, old ? old->created_at_ms : now_ms, now_ms, reason);

@@ -55,7 +55,8 @@ void endpoint_compare(struct endpoint_store *endpoints, struct endpoint *endpoin
                       const struct endpoint_config *old)
 {
     const struct endpoint_config *config = endpoint->config;
-    if (config->active && (!old->active || strcmp(old->url, config->url) != 0))
+    if (config->active &&
+        (!old->active || strcmp(endpoint_config_target(old), endpoint_config_target(config)) != 0))
         watch_reset(endpoints->core, endpoint);
 }
 
@@ -325,7 +326,8 @@ static bool still_to_be_disabled(const struct disabling *disabling)
 {
     const struct endpoint *endpoint = disabling->endpoint;
     return !endpoint->deleted && endpoint->config->active && disabling->tries < DISABLE_TRIES &&
-           strcmp(endpoint->config->url, disabling->because->url) == 0;
+           strcmp(endpoint_config_target(endpoint->config),
+                  endpoint_config_target(disabling->because)) == 0;
 }
 
 /* Not written for another reason: the next occasion tries again. */

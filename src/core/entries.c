@@ -8,7 +8,8 @@
  * delivery it can do for all of an endpoint at once. So settlements wait for the answer to those
  * before them: the more there is to do, the more go together, and when nothing is on its way none
  * waits. Nobody waits for a settlement, but for a move its batch does, and an attempt's result may;
- * and with replicas(n) the answer to a move comes late. So moves wait for nothing.
+ * and with replicas(n) the answer to a move comes late. So moves wait for nothing. Neither do
+ * deliveries that went together: written in one turn, the process does not die between them.
  *
  * A full call goes at once, so that what is gathered is bounded; what is on its way is bounded by
  * the deliveries in hand.
@@ -17,6 +18,7 @@
 
 #include <stdlib.h>
 
+#include "core/group.h"
 #include "core/history.h"
 
 enum { BYTES_AT_ONCE = 256 * 1024 };
@@ -26,6 +28,7 @@ struct entry {
     entries_fn *fn;
     unsigned kind; /* enum store_move_kind or enum store_settle_kind */
     uint64_t value;
+    bool leaves_queue;
     struct slice state, attempt, outcome;
     struct archive_end end;
     char bytes[]; /* of these slices */
@@ -47,6 +50,7 @@ struct gather {
     struct together *open; /* being gathered; NULL: nothing is */
     size_t on_its_way;     /* calls */
     size_t most;           /* of these, beyond which only full ones go */
+    bool hurry;            /* what is gathered goes when the turn ends */
 };
 
 struct entries {
@@ -132,6 +136,7 @@ static enum status send_settles(struct core *core, struct together *together)
             .ordinal = delivery->ordinal,
             .outcome = entry->outcome,
             .record_bytes = delivery->message->raw.len,
+            .order = slice_of(delivery->order, entry->leaves_queue ? sizeof(delivery->order) : 0),
         };
     }
     struct store_keeping kept = keeping(core);
@@ -146,6 +151,7 @@ static enum status send(struct gather *gather)
     if (status != ST_OK)
         return status;
     gather->open = NULL;
+    gather->hurry = false;
     gather->on_its_way++;
     return ST_OK;
 }
@@ -173,6 +179,7 @@ static struct entry *entry_new(struct delivery *delivery, unsigned kind,
     entry->fn = fn;
     entry->kind = kind;
     entry->value = change->value;
+    entry->leaves_queue = change->leaves_queue;
     entry->end = change->end;
     entry->state = keep_text(&place, change->state);
     entry->attempt = keep_text(&place, change->attempt);
@@ -237,6 +244,7 @@ enum status entries_settle(struct entries *entries, struct delivery *delivery,
                            enum store_settle_kind kind, const struct entry_change *change,
                            entries_fn *fn)
 {
+    entries->settles.hurry |= delivery->group && delivery->group->size > 1;
     return add(&entries->settles, delivery, kind, change, fn);
 }
 
@@ -255,7 +263,8 @@ static void abandon(struct gather *gather, enum status status)
 static void flush(struct gather *gather)
 {
     struct together *open = gather->open;
-    if (!open || open->count == 0 || (gather->on_its_way >= gather->most && !full(open)))
+    bool waits = gather->on_its_way >= gather->most && !gather->hurry;
+    if (!open || open->count == 0 || (waits && !full(open)))
         return;
     if (send(gather) != ST_OK)
         abandon(gather, ST_NOMEM);

@@ -29,6 +29,7 @@ struct entry_change {
     struct slice attempt; /* record of the attempt, or empty */
     struct slice outcome; /* DONE */
     uint64_t value;       /* as the kind has it: store_settle.h */
+    bool leaves_queue;    /* of its ordering key, whose next one is due (settle) */
     struct archive_end end;
 };
 

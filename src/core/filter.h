@@ -47,8 +47,8 @@
 
 #include <stdbool.h>
 
+#include "base/field_error.h"
 #include "base/slice.h"
-#include "core/field_error.h"
 #include "wire/event_record.h"
 
 struct filter;

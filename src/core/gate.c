@@ -282,6 +282,14 @@ static void judge(struct gate *gate, struct endpoint *endpoint, const struct gat
     dispatch_breaker_changed(core->dispatch, endpoint);
 }
 
+/* A stream is in the Redis that all hangs on: there is no slow one among fast ones to protect the
+ * others from, and when that Redis pauses, its streams must not be the last to recover. */
+static void begin_allowance(const struct gate *gate, struct endpoint *endpoint)
+{
+    bool adaptive = gate->core->options.adaptive && endpoint->config->kind == ENDPOINT_HTTP;
+    allowance_init(&endpoint->gate.allowance, adaptive, ALLOWANCE_INITIAL, ALLOWANCE_MINIMUM);
+}
+
 /* ---- Another owner -------------------------------------------------------------------------- */
 
 /* A time of our monotonic clock as Redis's clock shows it, or later. */
@@ -322,8 +330,7 @@ static void rest(struct gate *gate, struct endpoint *endpoint)
     gate_wake(gate, endpoint);
     count_state(gate, entry->breaker.state, BREAKER_CLOSED);
     breaker_close(&entry->breaker);
-    allowance_init(&entry->allowance, gate->core->options.adaptive, ALLOWANCE_INITIAL,
-                   ALLOWANCE_MINIMUM);
+    begin_allowance(gate, endpoint);
     gcra_import(&entry->rate, limit_of(endpoint), 0, clock_now_us());
     endpoint->told.breaker_open = false;
 }
@@ -397,8 +404,7 @@ void gate_reset(struct gate *gate, struct endpoint *endpoint)
 {
     gate_wake(gate, endpoint);
     close_breaker(gate, endpoint);
-    allowance_init(&endpoint->gate.allowance, gate->core->options.adaptive, ALLOWANCE_INITIAL,
-                   ALLOWANCE_MINIMUM);
+    begin_allowance(gate, endpoint);
 }
 
 void gate_changed(struct gate *gate, struct endpoint *endpoint)
@@ -414,12 +420,12 @@ void gate_changed(struct gate *gate, struct endpoint *endpoint)
     }
     if (entry->sends_to) /* else it is new, and its bucket full */
         gcra_change(&entry->rate, limit_of(endpoint), clock_now_us());
-    uint64_t sends_to = hash_bytes(slice_str(endpoint->config->url)) | 1;
+    uint64_t sends_to = hash_bytes(slice_str(endpoint_config_target(endpoint->config))) | 1;
     if (entry->sends_to != sends_to || !endpoint->config->active) {
         entry->sends_to = sends_to;
         gate_reset(gate, endpoint);
     }
-    if (options->in_flight_per_host_max > 0)
+    if (options->in_flight_per_host_max > 0 && endpoint->config->kind == ENDPOINT_HTTP)
         entry->host = host_get(gate, authority(endpoint->config->url));
 }
 

@@ -30,8 +30,8 @@ struct gate_entry {
     struct allowance allowance;
     struct heap_node sleep;  /* until its key, in monotonic us */
     bool limited;            /* and that is its rate limit\'s slot */
-    uint64_t sends_to;       /* hash of its URL; 0: it is new */
-    struct gate_host *host;  /* where that is; NULL: hosts are not limited */
+    uint64_t sends_to;       /* hash of its URL or stream; 0: it is new */
+    struct gate_host *host;  /* where that is; NULL: not limited, or no host */
     struct list host_waiter; /* in its host's list, when that is full */
 };
 

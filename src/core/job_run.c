@@ -155,9 +155,10 @@ static void on_step(void *arg, enum status status, const struct redis_value *rep
     job->record.step++;
     job->record.done = (uint64_t)reply_integer(reply, 3);
     job->record.skipped = (uint64_t)reply_integer(reply, 4);
-    if (job->record.spec.kind == JOB_REPLAY && job->written > 0) {
+    if (job->written > 0) {
         struct endpoint *endpoint = job_endpoint(job, job->items[job->written - 1].endpoint);
-        job->core->stats.jobs_deliveries += (uint64_t)taken;
+        if (job->record.spec.kind == JOB_REPLAY)
+            job->core->stats.jobs_deliveries += (uint64_t)taken;
         if (endpoint)
             schedule_note(job->core->schedule, endpoint->lane, now_ms + 1);
     }
@@ -175,11 +176,13 @@ static void on_dead_step(void *arg, enum status status, const struct redis_value
     on_step(arg, status, reply);
 }
 
-/* The attempts that the item's state tells of. */
-static struct slice log_of(const struct job_item *item)
+/* Of a delivery that ends: its state as job_item_state() packed it. */
+static struct delivery_state state_of(const struct job_item *item)
 {
     struct delivery_state state;
-    return delivery_state_read(buf_slice(&item->state), &state) == ST_OK ? state.log : SLICE("");
+    if (delivery_state_read(buf_slice(&item->state), &state) != ST_OK)
+        state = (struct delivery_state){.log = SLICE("")};
+    return state;
 }
 
 static enum status write_items(struct job *job, struct endpoint *endpoint, size_t first,
@@ -194,13 +197,15 @@ static enum status write_items(struct job *job, struct endpoint *endpoint, size_
         outcome_write(outcomes[i], &(struct outcome){.status = OUTCOME_CANCELLED,
                                                      .attempts = outcome_attempts(item->attempts),
                                                      .at_ms = store_redis_ms(core->store)});
+        struct delivery_state state = state_of(item);
         events[i] = (struct store_step_event){.event = &item->event,
                                               .event_id = item->event_id,
                                               .state = buf_slice(&item->state),
                                               .record = item->record,
                                               .ordinal = item->ordinal,
                                               .outcome = slice_of(outcomes[i], OUTCOME_BYTES),
-                                              .log = discard ? log_of(item) : SLICE("")};
+                                              .log = discard ? state.log : SLICE(""),
+                                              .order = discard ? state.order : SLICE("")};
     }
     if (job->record.spec.what == JOB_EVENTS)
         return store_event_replay(core->store, endpoint, events, count, step, on_step, job);
@@ -291,6 +296,7 @@ void job_item_state(struct job_item *item, const struct delivery_state *state)
     struct delivery_state fresh = *state;
     fresh.dead = false;
     fresh.replayed_at = state->attempts;
+    fresh.group = SLICE("");
     item->ordinal = state->ordinal;
     item->attempts = state->attempts;
     buf_clear(&item->state);

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/field_error.h"
 #include "base/slice.h"
-#include "core/field_error.h"
 
 struct json_t;
 

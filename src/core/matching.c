@@ -79,15 +79,17 @@ static void ask(const struct endpoint *endpoint, const struct event_record *reco
 struct search {
     struct matching *matching;
     const struct publish_item *item;
+    bool ordered;
 };
 
 static void on_candidate(void *arg, struct endpoint *endpoint)
 {
-    const struct search *search = arg;
+    struct search *search = arg;
     struct matching *matching = search->matching;
     const struct id *about = search->item->about;
     if (about && memcmp(&endpoint->id, about, sizeof(*about)) == 0)
         return;
+    search->ordered = search->ordered || endpoint->config->ordering != ORDERING_NONE;
     if (!endpoint->config->filter)
         add_target(&matching->targets, endpoint);
     else if (matching->unasked.len == 0 && time_left(matching))
@@ -96,29 +98,35 @@ static void on_candidate(void *arg, struct endpoint *endpoint)
         buf_add(&matching->unasked, &endpoint, sizeof(endpoint));
 }
 
-static void search_candidates(struct matching *matching, const struct publish_item *item)
+/* True when one of them has an order. */
+static bool search_candidates(struct matching *matching, const struct publish_item *item)
 {
     struct registry *registry = matching->core->registry;
-    struct search search = {matching, item};
+    struct search search = {matching, item, false};
     buf_clear(&matching->targets);
     buf_clear(&matching->unasked);
     if (item->about)
         registry_match_named(registry, item->record.type, on_candidate, &search);
     else
         registry_match(registry, item->record.type, on_candidate, &search);
+    return search.ordered;
 }
 
 /* ---- The line ------------------------------------------------------------------------------- */
 
-enum { SLICES = 13 };
+enum { SLICES = 15 };
 
 static void list_slices(struct publish_item *item, struct slice *slices[SLICES])
 {
     struct event_record *r = &item->record;
-    struct slice *all[SLICES] = {
-        &r->application, &r->type,         &r->version,     &r->source, &r->uid,
-        &r->traceparent, &r->tracestate,   &r->data,        &item->raw, &item->idempotency_key,
-        &r->headers,     &r->content_type, &r->duplicate_of};
+    struct slice *all[SLICES] = {&r->application,  &r->type,
+                                 &r->version,      &r->source,
+                                 &r->uid,          &r->traceparent,
+                                 &r->tracestate,   &r->data,
+                                 &item->raw,       &item->idempotency_key,
+                                 &r->headers,      &r->content_type,
+                                 &r->duplicate_of, &r->ordering_key,
+                                 &r->cloud_event};
     memcpy(slices, all, sizeof(all));
 }
 
@@ -193,13 +201,14 @@ static enum status wait_in_line(struct matching *matching, const struct publish_
 }
 
 enum status matching_begin(struct matching *matching, const struct publish_item *item,
-                           const struct publish_waiter *waiter, struct slice *targets)
+                           struct publish_waiter *waiter, struct slice *targets)
 {
-    search_candidates(matching, item);
+    waiter->ordered = search_candidates(matching, item);
+    bool behind = waiter->ordered && !list_empty(&matching->line);
     enum status status = buf_status(&matching->targets);
     if (!status)
         status = buf_status(&matching->unasked);
-    if (!status && matching->unasked.len > 0)
+    if (!status && (matching->unasked.len > 0 || behind))
         status = wait_in_line(matching, item, waiter);
     *targets = buf_slice(&matching->targets);
     return status;

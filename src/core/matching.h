@@ -3,7 +3,8 @@
  *
  * A filter costs up to a pass over the payload and more (filter_match.c), and an event may have
  * thousands of them. Only so many are asked in one turn of the loop; an event that has more waits
- * in line, and later turns go on with it. Others, which need less, pass it by.
+ * in line, and later turns go on with it. Others, which need less, pass it by; but for those that
+ * an endpoint gets in order (ordering.h): these stay behind whatever waits.
  */
 #ifndef TROTLINE_CORE_MATCHING_H
 #define TROTLINE_CORE_MATCHING_H
@@ -23,11 +24,11 @@ struct matching *matching_new(struct core *core, matching_fn *fn, void *arg);
 /* Nothing may wait. Accepts NULL. */
 void matching_free(struct matching *matching);
 
-/* ST_OK: *targets is complete, and valid until the next call. ST_AGAIN: the event and
- * its waiter were copied and wait. ST_LIMIT: too much waits already (LIMIT_MATCHING_BYTES);
- * ST_NOMEM. */
+/* Sets waiter->ordered. ST_OK: *targets is complete, and valid until the next call. ST_AGAIN: the
+ * event and its waiter were copied and wait. ST_LIMIT: too much waits already
+ * (LIMIT_MATCHING_BYTES); ST_NOMEM. */
 MUST_CHECK enum status matching_begin(struct matching *matching, const struct publish_item *item,
-                                      const struct publish_waiter *waiter, struct slice *targets);
+                                      struct publish_waiter *waiter, struct slice *targets);
 
 /* Once a turn: goes on with those that wait, in their order, for as long as a turn may take. An
  * endpoint that was deleted or disabled meanwhile gets nothing; one that was changed is asked as it

@@ -73,7 +73,7 @@ void notice_data_write(struct buf *buf, const struct notice_data *data)
     json_out_begin(&out, buf);
     json_object_open(&out);
     json_member_cstr(&out, "webhookId", data->webhook_id);
-    json_member_cstr(&out, "url", data->url);
+    member_text(&out, "url", data->url);
     if (members & REASON)
         member_text(&out, "reason", data->reason);
     if (members & ATTEMPT)

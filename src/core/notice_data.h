@@ -47,7 +47,7 @@ struct notice_attempt {
 struct notice_data {
     enum notice_type type;
     const char *webhook_id;
-    const char *url;
+    const char *url;    /* NULL is told as null: it is no HTTP endpoint */
     const char *reason; /* "" or NULL is told as null */
     struct notice_attempt attempt;
     uint64_t failing_since_ms;

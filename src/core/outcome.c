@@ -3,9 +3,24 @@
 
 #include <string.h>
 
+#include "core/ordering.h"
 #include "wire/codec.h"
 
-enum { FORMAT = 1, STATE_MEMBERS = 10, STATE_MEMBERS_ONCE = 9, ATTEMPT_MEMBERS = 10 };
+enum { FORMAT = 1, ATTEMPT_MEMBERS = 10 };
+/* Of a state: at first, with its log, of one in an order, and of one that goes with others. */
+enum {
+    STATE_MEMBERS_ONCE = 9,
+    STATE_MEMBERS = 10,
+    STATE_MEMBERS_ORDERED = 11,
+    STATE_MEMBERS_GROUPED = 12
+};
+
+static uint32_t state_members(const struct delivery_state *state)
+{
+    if (state->group.len > 0)
+        return STATE_MEMBERS_GROUPED;
+    return state->order.len > 0 ? STATE_MEMBERS_ORDERED : STATE_MEMBERS;
+}
 
 #define DURATION_MOST 0xffffffu /* four hours */
 
@@ -70,7 +85,8 @@ static uint64_t read_up_to(struct mp_reader *reader, uint64_t most)
 
 void delivery_state_write(struct buf *buf, const struct delivery_state *state)
 {
-    mp_write_array(buf, STATE_MEMBERS);
+    uint32_t members = state_members(state);
+    mp_write_array(buf, members);
     mp_write_u64(buf, FORMAT);
     mp_write_u64(buf, state->ordinal);
     mp_write_u64(buf, state->attempts);
@@ -81,6 +97,10 @@ void delivery_state_write(struct buf *buf, const struct delivery_state *state)
     mp_write_u64(buf, state->last_at_ms);
     mp_write_u64(buf, state->accepted_at_ms);
     mp_write_bin(buf, state->log);
+    if (members >= STATE_MEMBERS_ORDERED)
+        mp_write_bin(buf, state->order);
+    if (members >= STATE_MEMBERS_GROUPED)
+        mp_write_bin(buf, state->group);
 }
 
 enum status delivery_state_read(struct slice bytes, struct delivery_state *state)
@@ -97,7 +117,12 @@ enum status delivery_state_read(struct slice bytes, struct delivery_state *state
     state->accepted_at_ms = mp_read_u64(&reader);
     if (members >= STATE_MEMBERS)
         state->log = mp_read_bin(&reader);
-    return reader.error;
+    if (members >= STATE_MEMBERS_ORDERED)
+        state->order = mp_read_bin(&reader);
+    if (members >= STATE_MEMBERS_GROUPED)
+        state->group = mp_read_bin(&reader);
+    bool wrong = state->order.len > 0 && state->order.len != ORDER_HASH_BYTES;
+    return reader.error == ST_OK && wrong ? ST_SYNTAX : reader.error;
 }
 
 static struct slice id_bytes(const struct id *id)

@@ -58,11 +58,13 @@ struct delivery_state {
     uint64_t last_at_ms;     /* unix, of the last attempt; 0: none yet */
     uint64_t accepted_at_ms; /* unix */
     struct slice log;        /* its last attempts (attempt_log.h) */
+    struct slice order;      /* the hash of the queue that waits for it (ordering.h); empty: none */
+    struct slice group;      /* whom it goes with, and its place (group.h); empty: nobody */
 };
 
 void delivery_state_write(struct buf *buf, const struct delivery_state *state);
-/* `error` and `log` point into `bytes`. ST_SYNTAX: not a state, or of a format we do not know;
- * ST_RANGE: a number in it does not fit. *state is then meaningless. */
+/* `error`, `log`, `order` and `group` point into `bytes`. ST_SYNTAX: not a state, or of a format we
+ * do not know; ST_RANGE: a number in it does not fit. *state is then meaningless. */
 MUST_CHECK enum status delivery_state_read(struct slice bytes, struct delivery_state *state);
 
 /* ---- One attempt ---------------------------------------------------------------------------- */

@@ -28,6 +28,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
 #include "core/matching.h"
@@ -35,9 +36,14 @@
 
 enum { TICK_MS = 100 };
 
+/* A batch that begins with an entry of a feed may be so many times as large: nobody waits for an
+ * answer, and each call of the script costs Redis as much as a hundred entries. */
+enum { FEED_BATCHES = 4 };
+
 struct publish {
     struct core *core;
     struct shipment *building;
+    size_t building_bytes_max; /* when it is sealed */
     struct matching *matching;
     struct shipping *shipping;
     struct reactor_timer *tick;
@@ -61,6 +67,18 @@ static void seal(struct publish *publish)
 
 /* ---- Into a batch --------------------------------------------------------------------------- */
 
+static struct shipment *begin_batch(struct publish *publish, const struct publish_waiter *waiter)
+{
+    const struct core_options *options = &publish->core->options;
+    uint32_t times = waiter->feed.feed ? FEED_BATCHES : 1;
+    uint32_t events = options->batch_events_max * times;
+    struct shipment *shipment =
+        shipping_begin(publish->shipping, events < LIMIT_BATCH_EVENTS ? events : LIMIT_BATCH_EVENTS,
+                       waiter->accepted_us);
+    publish->building_bytes_max = options->batch_bytes_max * times;
+    return shipment;
+}
+
 /* The batch that this event may join. */
 static struct shipment *batch_for(struct publish *publish, const struct publish_waiter *waiter)
 {
@@ -69,8 +87,7 @@ static struct shipment *batch_for(struct publish *publish, const struct publish_
     if (shipment && shipment->count > 0 && (shipment->version == PUBLISH_ANY_VERSION) != unchecked)
         seal(publish);
     if (!publish->building)
-        publish->building = shipping_begin(
-            publish->shipping, publish->core->options.batch_events_max, waiter->accepted_us);
+        publish->building = begin_batch(publish, waiter);
     tick_later(publish);
     return publish->building;
 }
@@ -105,8 +122,10 @@ static enum status pack_event(struct publish *publish, const struct publish_item
     if (status != ST_OK)
         return status;
     struct shipment *shipment = publish->building;
-    if (shipment->count == shipment->capacity ||
-        shipment->batch->blob.len >= publish->core->options.batch_bytes_max)
+    if (waiter->ordered)
+        shipment->ordered_count += ordered_count(publish->core->registry, &item->record, targets);
+    if (shipment->count == shipment->capacity || shipment->ordered_count >= LIMIT_BATCH_ORDERED ||
+        shipment->batch->blob.len >= publish->building_bytes_max)
         seal(publish);
     return ST_OK;
 }
@@ -128,7 +147,7 @@ static bool refused_now(const struct publish *publish, enum publish_verdict *why
 }
 
 static enum status match_event(struct publish *publish, const struct publish_item *item,
-                               const struct publish_waiter *waiter)
+                               struct publish_waiter *waiter)
 {
     struct slice targets;
     enum status status = matching_begin(publish->matching, item, waiter, &targets);
@@ -216,12 +235,22 @@ static void give_up_matching(struct publish *publish, uint64_t since_ms,
         publish_waiter_answer(&waiter, &publish->core->stats, verdict, "", 0);
 }
 
+/* What was outdated goes before what was accepted since. */
+static void match_anew(struct publish *publish)
+{
+    if (!shipping_may_hand_back(publish->shipping))
+        return;
+    seal(publish);
+    shipping_hand_back(publish->shipping);
+    seal(publish);
+}
+
 /* Hook: once a turn. While two batches are on their way the next one goes on growing. */
 static void on_turn(void *arg)
 {
     struct publish *publish = arg;
     matching_go_on(publish->matching);
-    shipping_hand_back(publish->shipping);
+    match_anew(publish);
     if (shipping_free_way(publish->shipping))
         seal(publish);
     shipping_turn(publish->shipping);

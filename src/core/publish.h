@@ -11,6 +11,7 @@
 #include "core/core.h"
 
 struct publish;
+struct feed_entry;
 
 enum publish_verdict {
     PUBLISH_ACCEPTED,
@@ -26,7 +27,9 @@ enum publish_verdict {
     PUBLISH_STORE_FULL,       /* Redis is out of memory; not stored */
     PUBLISH_OVERLOADED,       /* our own memory limits; not stored */
     PUBLISH_STOPPING,         /* not stored */
-    PUBLISH_UNKNOWN           /* it may or may not be stored */
+    PUBLISH_UNKNOWN,          /* it may or may not be stored */
+    PUBLISH_TAKEN             /* an entry of a feed that was published or deleted by others before:
+                                 not stored */
 };
 const char *publish_verdict_name(enum publish_verdict verdict);
 
@@ -46,14 +49,16 @@ struct publish_dedup {
 };
 
 struct publish_item {
-    struct event_record record;   /* deliver_at_ms: Redis's clock; data has passed json_check(), or
-                                     data_kind says what it is */
-    struct slice idempotency_key; /* SLICE_NULL: none */
-    struct slice raw;             /* the item's bytes as received: their hash tells a reused key */
-    struct publish_dedup dedup;   /* instead of an idempotency key */
-    const struct id *about;       /* the endpoint that an operational event (notice.h) is about: it
-                                     does not get it, nor do those that take it by "*" alone. NULL:
-                                     of all other events */
+    struct event_record record;    /* deliver_at_ms: Redis's clock; data has passed json_check(), or
+                                      data_kind says what it is */
+    struct slice idempotency_key;  /* SLICE_NULL: none */
+    struct slice raw;              /* the item's bytes as received: their hash tells a reused key */
+    struct publish_dedup dedup;    /* instead of an idempotency key */
+    const struct id *about;        /* the endpoint that an operational event (notice.h) is about: it
+                                      does not get it, nor do those that take it by "*" alone. NULL:
+                                      of all other events */
+    const struct feed_entry *feed; /* the entry of a feed's stream that it came as. NULL: it came
+                                      otherwise */
 };
 
 /* event_id and deliveries are valid for the first five verdicts, during the call only. */

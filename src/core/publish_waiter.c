@@ -5,14 +5,15 @@
 #include "base/hash.h"
 #include "core/key_claims.h"
 
-_Static_assert(sizeof(((struct core_stats *)NULL)->events) / sizeof(uint64_t) > PUBLISH_UNKNOWN,
+_Static_assert(sizeof(((struct core_stats *)NULL)->events) / sizeof(uint64_t) > PUBLISH_TAKEN,
                "core_stats counts every verdict");
 
 const char *publish_verdict_name(enum publish_verdict verdict)
 {
     static const char *const names[] = {
-        "accepted",     "duplicate",   "repeated",   "key_reused", "uid_taken", "idempotency_full",
-        "journal_full", "unavailable", "store_full", "overloaded", "stopping",  "unknown"};
+        "accepted",         "duplicate",    "repeated",    "key_reused", "uid_taken",
+        "idempotency_full", "journal_full", "unavailable", "store_full", "overloaded",
+        "stopping",         "unknown",      "taken"};
     return names[verdict];
 }
 
@@ -51,6 +52,8 @@ enum status publish_waiter_init(struct publish_waiter *waiter, const struct publ
                                       .has_dedup = item->dedup.key.ptr != NULL,
                                       .has_about = item->about != NULL,
                                       .forwards = item->dedup.policy == DEDUP_FORWARD};
+    if (item->feed)
+        waiter->feed = *item->feed;
     if (item->about)
         waiter->about = *item->about;
     return hash_keys(waiter, item);

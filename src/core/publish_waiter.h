@@ -6,6 +6,7 @@
 #ifndef TROTLINE_CORE_PUBLISH_WAITER_H
 #define TROTLINE_CORE_PUBLISH_WAITER_H
 
+#include "core/feed_claims.h"
 #include "core/publish.h"
 #include "core/publish_key.h"
 
@@ -23,10 +24,13 @@ struct publish_waiter {
     bool has_idempotency, has_uid, has_dedup, has_about;
     bool forwards; /* as a duplicate it is published anew, and says so: DEDUP_FORWARD */
     bool repeats;  /* that was done */
+    bool ordered;  /* an endpoint that may get it has an order (ordering.h) */
+    bool taken;    /* its entry had gone from its stream: it was refused */
     uint8_t idempotency[PUBLISH_KEY_BYTES];
     uint8_t uid[PUBLISH_KEY_BYTES];
     uint8_t dedup[PUBLISH_KEY_BYTES];
-    struct id about; /* as in struct publish_item */
+    struct id about;        /* as in struct publish_item */
+    struct feed_entry feed; /* feed.feed NULL: it is no entry of a feed's stream */
 };
 
 /* Needs nothing of the item any more. ST_NOMEM. */

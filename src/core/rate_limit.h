@@ -8,7 +8,7 @@
 #ifndef TROTLINE_CORE_RATE_LIMIT_H
 #define TROTLINE_CORE_RATE_LIMIT_H
 
-#include "core/field_error.h"
+#include "base/field_error.h"
 #include "core/gcra.h"
 
 struct json_t;

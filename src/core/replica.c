@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "core/adoption.h"
 #include "core/endpoint_store.h"
+#include "core/feed.h"
 #include "core/jobs.h"
 #include "core/mailbox.h"
 #include "core/schedule.h"
@@ -145,8 +146,10 @@ static void answered(struct replica *replica, const struct redis_value *reply)
         return;
     replica->member = true;
     replica->refused = false;
-    if (core->loaded && beat.members < core->stats.replicas)
-        jobs_look(core->jobs); /* at those of whoever has gone */
+    if (core->loaded && beat.members < core->stats.replicas) { /* what whoever has gone has left */
+        jobs_look(core->jobs);
+        feed_look_soon(core->feed);
+    }
     core->stats.replicas = beat.members;
     confirm(replica); /* behind their number */
     takeover_surplus(core->takeover, beat.surplus);

@@ -1,6 +1,6 @@
 /* retry.c - the decision after an attempt, as a function of numbers.
  *
- *     2xx ─▶ success      410 ─▶ gone
+ *     2xx, or taken by a stream ─▶ success      410 ─▶ gone
  *     else: named by retryOn? ─no─▶ excluded
  *           a step left?      ─no─▶ exhausted
  *           later, after max(jittered step, what Retry-After asked for, capped)
@@ -87,7 +87,7 @@ struct retry_decision retry_decide(const struct retry_policy *policy, uint32_t a
     assert(attempts >= 1);
     assert(error != OUTBOUND_INTERNAL && error != OUTBOUND_CANCELLED);
 
-    if (error == OUTBOUND_OK && status_code / 100 == 2)
+    if (error == OUTBOUND_OK && (status_code / 100 == 2 || status_code == OUTBOUND_TAKEN))
         return (struct retry_decision){.verdict = RETRY_SUCCESS};
     if (error == OUTBOUND_OK && status_code == STATUS_GONE)
         return (struct retry_decision){.verdict = RETRY_GONE};

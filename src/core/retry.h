@@ -54,8 +54,8 @@ struct retry_decision {
 
 /* `attempts`: made so far, this one included (>= 1). `retry_after_ms`: -1 or what the response
  * asked for; up to `retry_after_max_ms` it replaces the step's jittered delay when it is longer.
- * error == OUTBOUND_OK: status_code decides. An attempt that is both the last one and
- * excluded is RETRY_EXCLUDED. OUTBOUND_INTERNAL and OUTBOUND_CANCELLED are the
+ * error == OUTBOUND_OK: status_code decides; OUTBOUND_TAKEN is a success. An attempt that is both
+ * the last one and excluded is RETRY_EXCLUDED. OUTBOUND_INTERNAL and OUTBOUND_CANCELLED are the
  * caller's to handle before. */
 struct retry_decision retry_decide(const struct retry_policy *policy, uint32_t attempts,
                                    enum outbound_error error, int status_code,

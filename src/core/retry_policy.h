@@ -11,7 +11,7 @@
 #ifndef TROTLINE_CORE_RETRY_POLICY_H
 #define TROTLINE_CORE_RETRY_POLICY_H
 
-#include "core/field_error.h"
+#include "base/field_error.h"
 #include "core/retry.h"
 
 struct json_t;

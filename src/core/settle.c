@@ -11,6 +11,9 @@
  * A delivery that is being moved or renewed while its attempt ends keeps the result (struct
  * settlement) until the answer is there, because the answer brings the fence.
  *
+ * Deliveries that went together are judged once, by their attempt; then each goes its own way to
+ * Redis, where its state says whom it goes with the next time.
+ *
  * When there is no memory for a call the delivery is dropped from this process and stays what it is
  * in Redis: its lease ends, or its batch stays in the journal until a restart. Nothing is lost.
  */
@@ -27,6 +30,7 @@
 #include "core/dispatch.h"
 #include "core/entries.h"
 #include "core/gate.h"
+#include "core/group.h"
 #include "core/history.h"
 #include "core/journal.h"
 #include "core/schedule.h"
@@ -41,7 +45,9 @@ struct settlement {
     struct delivery *delivery;
     enum retry_verdict verdict;
     bool counted;                 /* an attempt was made: it is recorded */
+    bool tells;                   /* it speaks for its attempt: its endpoint's watch is told */
     uint64_t delay_ms;            /* RETRY_LATER */
+    uint64_t due_at_ms;           /* the same by Redis's clock, if it went with others; else 0 */
     struct attempt_record record; /* its body: the result's, or if held, `body` */
     const char *error;            /* static memory */
     char body[];
@@ -115,6 +121,12 @@ static void write_attempt(struct buf *buf, struct settlement *settlement)
     attempt_record_write(buf, record);
 }
 
+/* Does the next of its ordering key go on? What is dead may keep it. */
+static bool leaves_queue(const struct delivery *delivery, bool dead)
+{
+    return delivery->ordered && dead && !delivery->endpoint->config->blocks_order;
+}
+
 static void write_state(struct buf *buf, const struct delivery *delivery, bool dead,
                         const char *error, int status_code, struct slice log)
 {
@@ -129,6 +141,13 @@ static void write_state(struct buf *buf, const struct delivery *delivery, bool d
         .accepted_at_ms = delivery->accepted_at_ms,
         .log = log,
     };
+    if (delivery->ordered && !leaves_queue(delivery, dead))
+        state.order = slice_of(delivery->order, sizeof(delivery->order));
+    uint8_t group[GROUP_BYTES];
+    if (delivery->group && !dead) {
+        group_write(group, delivery->group, delivery->place);
+        state.group = slice_of(group, sizeof(group));
+    }
     delivery_state_write(buf, &state);
 }
 
@@ -171,6 +190,7 @@ static void finish(struct core *core, struct delivery *delivery, const struct ou
                       &(struct entry_change){.state = log,
                                              .attempt = attempt,
                                              .outcome = slice_of(bytes, sizeof(bytes)),
+                                             .leaves_queue = delivery->ordered,
                                              .end = end});
         return;
     }
@@ -192,8 +212,11 @@ static void postpone(struct core *core, struct delivery *delivery, enum store_mo
     struct buf state;
     buf_init(&state, 512 + LIMIT_EVENT_LOG_BYTES);
     write_state(&state, delivery, kind == STORE_MOVE_DEAD, end->error, end->status_code, log);
-    struct entry_change change = {
-        .state = buf_slice(&state), .attempt = attempt, .value = value, .end = *end};
+    struct entry_change change = {.state = buf_slice(&state),
+                                  .attempt = attempt,
+                                  .value = value,
+                                  .leaves_queue = leaves_queue(delivery, kind == STORE_MOVE_DEAD),
+                                  .end = *end};
     if (delivery->lease == 0) {
         move(core, delivery, kind, &change);
     } else {
@@ -233,6 +256,18 @@ void settle_cancel(struct settle *settle, struct delivery *delivery)
 static void log_failure(const struct delivery *delivery, const struct settlement *settlement,
                         const char *detail)
 {
+    if (delivery->group) {
+        char id[ID_TEXT_MAX];
+        id_format(id, "batch_", &delivery->group->id);
+        log_info("batch.failed",
+                 "endpoint=%s batch=%s events=%u attempt=%u status=%u error=%s verdict=%s "
+                 "retry_in_ms=%llu detail=%s",
+                 delivery->endpoint->id_text, id, delivery->group->size, delivery->attempts,
+                 settlement->record.status_code, settlement->error,
+                 retry_verdict_name(settlement->verdict), (unsigned long long)settlement->delay_ms,
+                 log_quote(slice_str(detail)));
+        return;
+    }
     log_info("delivery.failed",
              "endpoint=%s event=%s attempt=%u status=%u error=%s verdict=%s retry_in_ms=%llu "
              "detail=%s",
@@ -302,8 +337,10 @@ static void finish_failure(struct core *core, struct settlement *settlement)
                               .timed = true,
                               .duration_ms = settlement->record.duration_ms,
                               .error = settlement->error};
-    postpone(core, delivery, retry ? STORE_MOVE_IN : STORE_MOVE_DEAD,
-             retry ? settlement->delay_ms : 0, &end, buf_slice(&log), buf_slice(&attempt));
+    enum store_move_kind kind = settlement->due_at_ms ? STORE_MOVE_AT : STORE_MOVE_IN;
+    uint64_t when_ms = settlement->due_at_ms ? settlement->due_at_ms : settlement->delay_ms;
+    postpone(core, delivery, retry ? kind : STORE_MOVE_DEAD, retry ? when_ms : 0, &end,
+             buf_slice(&log), buf_slice(&attempt));
     buf_free(&log);
     buf_free(&attempt);
 }
@@ -312,7 +349,7 @@ static void conclude(struct core *core, struct settlement *settlement)
 {
     struct delivery *delivery = settlement->delivery;
     struct endpoint *endpoint = endpoint_get(delivery->endpoint);
-    if (settlement->counted)
+    if (settlement->counted && settlement->tells)
         watch_attempt(core, delivery, settlement->verdict, &settlement->record,
                       settlement->delay_ms);
     if (!settlement->counted && !endpoint->deleted)
@@ -346,11 +383,14 @@ static void tell_gate(struct core *core, struct delivery *delivery,
                                    .duration_us = result->duration_us});
 }
 
-static void judge(struct core *core, struct settlement *settlement,
+/* What the attempt's end means for its delivery, or the first of them, which was tried `tries`
+ * times before. */
+static void judge(struct core *core, struct settlement *settlement, uint32_t tries,
                   const struct outbound_result *result, uint64_t started_at_ms)
 {
     enum { INTERNAL_DELAY_MS = 1000 };
     struct delivery *delivery = settlement->delivery;
+    settlement->tells = true;
     settlement->counted = result->error != OUTBOUND_CANCELLED && result->error != OUTBOUND_INTERNAL;
     settlement->delay_ms = result->error == OUTBOUND_INTERNAL ? INTERNAL_DELAY_MS : 0;
     if (!settlement->counted) {
@@ -359,10 +399,9 @@ static void judge(struct core *core, struct settlement *settlement,
         return;
     }
     delivery->attempts++;
-    struct retry_decision decision =
-        retry_decide(&delivery->endpoint->config->retry, delivery->attempts - delivery->replayed_at,
-                     result->error, result->status_code, result->retry_after_ms,
-                     core->options.retry_after_max_ms, &core->rng);
+    struct retry_decision decision = retry_decide(
+        &delivery->endpoint->config->retry, tries + 1, result->error, result->status_code,
+        result->retry_after_ms, core->options.retry_after_max_ms, &core->rng);
     tell_gate(core, delivery, result, decision.verdict);
     settlement->verdict = decision.verdict;
     settlement->delay_ms = decision.delay_ms;
@@ -374,7 +413,7 @@ static void judge(struct core *core, struct settlement *settlement,
         .event_id = delivery->message->id,
         .number = delivery->attempts,
         .success = decision.verdict == RETRY_SUCCESS,
-        .status_code = (uint16_t)result->status_code,
+        .status_code = (uint16_t)(result->status_code > 0 ? result->status_code : 0),
         .duration_ms = (uint32_t)(result->duration_us / 1000),
         .at_ms = started_at_ms,
         .error = slice_str(settlement->error),
@@ -384,27 +423,61 @@ static void judge(struct core *core, struct settlement *settlement,
         log_failure(delivery, settlement, result->detail);
 }
 
-void settle_attempt(struct settle *settle, struct delivery *delivery,
-                    const struct outbound_result *result, uint64_t started_at_ms)
+static void conclude_or_hold(struct core *core, struct settlement *settlement)
 {
-    struct settlement settlement = {.delivery = delivery};
-    judge(settle->core, &settlement, result, started_at_ms);
+    struct delivery *delivery = settlement->delivery;
     if (!delivery->moving && !delivery->renewing) {
-        conclude(settle->core, &settlement);
+        conclude(core, settlement);
         return;
     }
     delivery->phase = DELIVERY_SETTLING;
-    struct slice body = settlement.record.body;
+    struct slice body = settlement->record.body;
     struct settlement *held = malloc(sizeof(*held) + body.len);
     if (!held) {
         log_error("settle.failed", "reason=nomem"); /* the answer to the move drops it */
         return;
     }
-    *held = settlement;
+    *held = *settlement;
     if (body.len > 0)
         memcpy(held->body, body.ptr, body.len);
     held->record.body.ptr = held->body;
     delivery->held = held;
+}
+
+static uint32_t tries_of(const struct delivery *delivery)
+{
+    return delivery->attempts - delivery->replayed_at;
+}
+
+void settle_attempt(struct settle *settle, struct delivery *delivery,
+                    const struct outbound_result *result, uint64_t started_at_ms)
+{
+    struct settlement settlement = {.delivery = delivery};
+    judge(settle->core, &settlement, tries_of(delivery), result, started_at_ms);
+    conclude_or_hold(settle->core, &settlement);
+}
+
+void settle_group(struct settle *settle, struct delivery *const *members, size_t count,
+                  const struct outbound_result *result, uint64_t started_at_ms)
+{
+    struct core *core = settle->core;
+    struct settlement first = {.delivery = members[0]};
+    uint32_t tries = 0; /* all have the same, unless one's last result was lost */
+    for (size_t i = 0; i < count; i++)
+        tries = tries_of(members[i]) > tries ? tries_of(members[i]) : tries;
+    judge(core, &first, tries, result, started_at_ms);
+    if (first.counted && first.verdict == RETRY_LATER)
+        first.due_at_ms = store_redis_ms(core->store) + first.delay_ms;
+    for (size_t i = 1; i < count && first.counted; i++)
+        members[i]->attempts++;
+    for (size_t i = 0; i < count; i++) {
+        struct settlement next = first;
+        next.delivery = members[i];
+        next.tells = i == 0;
+        next.record.event_id = members[i]->message->id;
+        next.record.number = members[i]->attempts;
+        conclude_or_hold(core, &next);
+    }
 }
 
 void settle_release_held(struct settle *settle, struct delivery *delivery)
@@ -439,7 +512,10 @@ static void on_moved_leased(struct core *core, struct delivery *delivery, enum s
     (void)end;
     delivery->moving = false;
     if (status == ST_STOPPED) {
-        forget_held(core, delivery);
+        if (delivery->phase == DELIVERY_PARKING)
+            drop(core, delivery);
+        else
+            forget_held(core, delivery);
         return;
     }
     if (status == ST_OK && lease_ms == STORE_GONE) {
@@ -457,7 +533,10 @@ static void on_moved_leased(struct core *core, struct delivery *delivery, enum s
         core->stats.deliveries_moved++;
         journal_moved(core->journal, delivery->message->batch, delivery->ordinal);
     }
-    settle_release_held(core->settle, delivery);
+    if (delivery->phase == DELIVERY_PARKING)
+        dispatch_parked(core->dispatch, delivery);
+    else
+        settle_release_held(core->settle, delivery);
 }
 
 void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64_t lease_ms)
@@ -471,6 +550,14 @@ void settle_move_leased(struct settle *settle, struct delivery *delivery, uint64
     delivery->moving = entries_move(core->entries, delivery, STORE_MOVE_LEASED, &change,
                                     on_moved_leased) == ST_OK; /* else the next tick tries again */
     buf_free(&state);
+}
+
+void settle_park(struct settle *settle, struct delivery *delivery, uint64_t lease_ms)
+{
+    delivery->phase = DELIVERY_PARKING;
+    settle_move_leased(settle, delivery, lease_ms);
+    if (!delivery->moving)
+        dispatch_parked(settle->core->dispatch, delivery);
 }
 
 /* ---- Start and stop ------------------------------------------------------------------------- */

@@ -47,6 +47,7 @@ void shipment_free(struct shipment *shipment)
     list_remove(&shipment->node);
     free(shipment->lanes);
     free(shipment->parts);
+    ordered_list_free(&shipment->ordered);
     free(shipment);
 }
 
@@ -79,12 +80,25 @@ static enum status divide(struct shipment *shipment)
     return ST_OK;
 }
 
+static enum status find_ordered(struct shipment *shipment)
+{
+    enum status status = ST_OK;
+    for (uint32_t i = 0; i < shipment->count && status == ST_OK; i++) {
+        if (shipment->waiters[i].ordered)
+            status =
+                ordered_list_add(&shipment->ordered, shipment->core->registry, shipment->batch, i);
+    }
+    return status;
+}
+
 enum status shipment_seal(struct shipment *shipment)
 {
     buf_fit(&shipment->batch->blob);
     enum status status = batch_parse(shipment->batch);
     if (status == ST_OK)
         status = divide(shipment);
+    if (status == ST_OK)
+        status = find_ordered(shipment);
     shipment->batch->state = BATCH_SEALED;
     return status;
 }

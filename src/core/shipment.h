@@ -6,7 +6,7 @@
 #define TROTLINE_CORE_SHIPMENT_H
 
 #include "core/publish_waiter.h"
-#include "core/store_batch.h"
+#include "core/store_publish.h"
 
 struct shipment {
     struct list node; /* in a list of shipping's, or in none */
@@ -27,6 +27,8 @@ struct shipment {
     uint64_t needs;           /* outdated: it is matched again when this version is known here */
     struct store_part *parts; /* that have ordinals; NULL: the batch is one whole. Owned */
     uint32_t part_count;
+    size_t ordered_count;        /* ordered deliveries of the events so far */
+    struct ordered_list ordered; /* these, once it is sealed. Owned */
 
     struct publish_waiter waiters[]; /* as many as messages in the batch */
 };
@@ -38,7 +40,9 @@ struct shipment *shipment_new(struct core *core, uint64_t nonce, uint32_t capaci
 /* Out of its list. The batch, if there is one, goes on without it, or is put by the caller. */
 void shipment_free(struct shipment *shipment);
 
-/* No more events: the batch is parsed and divided into parts. ST_NOMEM. */
+/* No more events: the batch is parsed and divided into parts, and what is ordered is found.
+ * ST_NOMEM.
+ */
 MUST_CHECK enum status shipment_seal(struct shipment *shipment);
 
 void shipment_answer_all(struct shipment *shipment, enum publish_verdict verdict);

@@ -16,6 +16,12 @@
  * what was known here before. The script has thrown it away. It waits until this process knows the
  * version that the script named, which takes a round trip or two, and is then published anew.
  *
+ * Batches reach Redis in the order in which their events were accepted, whatever happens to one of
+ * them: ordered endpoints get events in the order in which Redis stored them, and a producer may
+ * send many without waiting (a feed, a bulk request). So the batches that are on their way at once
+ * were matched by one version, all of them outdated or none, and those that are published anew go
+ * before what was accepted since.
+ *
  * A received event whose key is taken, and which is to be forwarded all the same, was refused by
  * the script like any duplicate. It goes back to publish.c, which puts it into another batch
  * without the key and with the id of the first. So each event is what its record says, and nothing
@@ -32,9 +38,11 @@
 #include "base/log.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
+#include "core/gate.h"
 #include "core/history.h"
 #include "core/journal.h"
 #include "core/mailbox.h"
+#include "core/schedule.h"
 
 enum { STORING_MAX = 2 };
 
@@ -44,6 +52,7 @@ struct shipping {
     shipping_duplicate_fn *duplicate_fn;
     void *arg;                             /* of both */
     struct list sealed, storing, outdated; /* struct shipment */
+    struct list behind;                    /* sealed, and behind what was outdated */
     uint32_t storing_count;
     enum publish_verdict blob_refused; /* by the last SET; PUBLISH_ACCEPTED: it was not */
     uint64_t refusal_logged_ms;        /* monotonic */
@@ -95,6 +104,11 @@ static void answer_verdict(struct shipment *shipment, uint32_t index, struct sli
     struct core_stats *stats = &shipment->shipping->core->stats;
     struct publish_waiter *waiter = &shipment->waiters[index];
     struct message *message = &batch->messages[index];
+    if (waiter->taken) {
+        journal_skip(message);
+        publish_waiter_answer(waiter, stats, PUBLISH_TAKEN, "", 0);
+        return;
+    }
     if (verdict.len == 0) {
         publish_waiter_answer(waiter, stats, waiter->repeats ? PUBLISH_REPEATED : PUBLISH_ACCEPTED,
                               message->id_text, waiter->deliveries);
@@ -144,6 +158,35 @@ static bool parts_are_mine(struct shipment *shipment, struct slice numbers)
     return own;
 }
 
+/* Ordered deliveries are in the schedule, and some may be due. A lease that is on its way goes over
+ * another connection: it may have been answered before that, and its reply, which says that nothing
+ * is left, may come only now. What it would undo is asked for by a peek, whose reply comes behind.
+ */
+static void tell_ordered(const struct shipment *shipment)
+{
+    struct core *core = shipment->shipping->core;
+    int64_t now_ms = (int64_t)store_redis_ms(core->store);
+    for (size_t i = 0; i < shipment->ordered.endpoint_count; i++) {
+        struct endpoint *endpoint = shipment->ordered.endpoints[i];
+        if (endpoint->claiming > 0 || gate_closed(endpoint))
+            schedule_note(core->schedule, endpoint->lane, now_ms);
+        else
+            schedule_note_due(core->schedule, endpoint, now_ms);
+    }
+}
+
+/* Behind the verdicts there may be a list of those whose entries had gone from their streams. */
+static void mark_taken(struct shipment *shipment, const struct redis_value *reply)
+{
+    size_t count = redis_value_count(reply);
+    const struct redis_value *taken = redis_value_at(reply, count > 0 ? count - 1 : 0);
+    for (size_t i = 0; i < redis_value_count(taken); i++) {
+        int64_t bit = reply_integer(taken, i) - (int64_t)batch_refused_bit(shipment->batch, 0);
+        if (bit >= 0 && bit < (int64_t)shipment->count)
+            shipment->waiters[bit].taken = true;
+    }
+}
+
 /* Stored. Parts that are not in my journal are others', who deliver them: theirs from the start, or
  * adopted. */
 static void on_accepted(struct shipment *shipment, const struct redis_value *reply)
@@ -153,6 +196,7 @@ static void on_accepted(struct shipment *shipment, const struct redis_value *rep
     struct batch *batch = shipment->batch;
     size_t verdict_at = REPLY_VERDICTS;
     list_remove(&shipment->node);
+    mark_taken(shipment, reply);
     for (uint32_t i = 0; i < shipment->count; i++) {
         const struct publish_waiter *waiter = &shipment->waiters[i];
         bool judged = publish_waiter_has_key(waiter);
@@ -164,6 +208,8 @@ static void on_accepted(struct shipment *shipment, const struct redis_value *rep
     hist_record(&stats->batch_events, shipment->count);
     hist_record(&stats->batch_bytes, batch->blob.len);
     bool own = parts_are_mine(shipment, reply_text(reply, REPLY_PARTS));
+    ordered_list_moved(&shipment->ordered, batch);
+    tell_ordered(shipment);
     shipment_end(shipment);
     if (own)
         dispatch_open(shipping->core->dispatch, batch); /* last: it takes the batch over */
@@ -214,12 +260,22 @@ static void on_blob(void *arg, enum status status, const struct redis_value *rep
 }
 
 /* It is not in Redis: as if it had never been sent. */
-static void take_back(struct shipment *shipment, struct list *to)
+static void take_back(struct shipment *shipment, struct list *before)
 {
     shipment->sent = shipment->unsure = false;
     shipment->shipping->storing_count--;
     list_remove(&shipment->node);
-    list_push_front(to, &shipment->node);
+    list_insert_before(before, &shipment->node);
+}
+
+/* The first of the sealed ones that was made later; the list's head: none was. */
+static struct list *first_behind(struct shipping *shipping, const struct shipment *shipment)
+{
+    struct list *node = shipping->sealed.next;
+    while (node != &shipping->sealed &&
+           CONTAINER_OF(node, struct shipment, node)->sequence < shipment->sequence)
+        node = node->next;
+    return node;
 }
 
 static void on_stale(struct shipment *shipment, uint64_t version)
@@ -227,7 +283,7 @@ static void on_stale(struct shipment *shipment, uint64_t version)
     struct core *core = shipment->shipping->core;
     core->stats.batches_outdated++;
     shipment->needs = version;
-    take_back(shipment, &shipment->shipping->outdated);
+    take_back(shipment, &shipment->shipping->outdated); /* at the end: they come in order */
     endpoint_store_heard(core->endpoints, version);
 }
 
@@ -263,7 +319,7 @@ static void on_published(void *arg, enum status status, const struct redis_value
     } else if (shipping->blob_refused != PUBLISH_ACCEPTED) {
         shipment_refuse(shipment, shipping->blob_refused);
     } else { /* noblob: the SET was lost on the way */
-        take_back(shipment, &shipping->sealed);
+        take_back(shipment, first_behind(shipping, shipment));
     }
 }
 
@@ -297,6 +353,18 @@ static enum status claim_keys(const struct shipment *shipment, struct key_claims
     return ST_OK;
 }
 
+static enum status claim_entries(const struct shipment *shipment, struct feed_claims *feeds)
+{
+    feeds->count = 0;
+    for (uint32_t i = 0; i < shipment->count; i++) {
+        const struct message *message = &shipment->batch->messages[i];
+        if (shipment->waiters[i].feed.feed)
+            feed_claims_add(feeds, &shipment->waiters[i].feed, message->first_ordinal,
+                            message->target_count, batch_refused_bit(shipment->batch, i));
+    }
+    return feed_claims_end(feeds);
+}
+
 static enum status ship(struct shipment *shipment, bool script_only)
 {
     struct core *core = shipment->shipping->core;
@@ -312,11 +380,22 @@ static enum status ship(struct shipment *shipment, bool script_only)
         .confirm = options->confirm,
     };
     struct key_claims claims;
+    struct feed_claims feeds;
+    struct store_publication what = {.batch = shipment->batch,
+                                     .sequence = shipment->sequence,
+                                     .parts = shipment->parts,
+                                     .part_count = shipment->part_count,
+                                     .claims = &claims,
+                                     .feeds = &feeds,
+                                     .ordered = &shipment->ordered};
     enum status status = claim_keys(shipment, &claims);
+    enum status claimed = claim_entries(shipment, &feeds);
     if (status == ST_OK)
-        status = store_publish(core->store, shipment->batch, shipment->sequence, shipment->parts,
-                               shipment->part_count, &claims, &publish, script_only, on_blob,
+        status = claimed;
+    if (status == ST_OK)
+        status = store_publish(core->store, &what, &publish, script_only, on_blob,
                                shipment->shipping, on_published, shipment);
+    feed_claims_free(&feeds);
     key_claims_free(&claims);
     return status;
 }
@@ -370,18 +449,40 @@ static bool may_send(const struct shipping *shipping)
     return shipping->storing_count < STORING_MAX && list_empty(&shipping->outdated);
 }
 
+/* Is it not newer than the one that was sent last, which may turn out to be outdated? */
+static bool may_follow(const struct shipping *shipping, const struct shipment *shipment)
+{
+    if (shipping->storing_count == 0)
+        return true;
+    const struct shipment *last = CONTAINER_OF(shipping->storing.prev, struct shipment, node);
+    return shipment->version <= last->version;
+}
+
 bool shipping_free_way(const struct shipping *shipping)
 {
-    return may_send(shipping) && list_empty(&shipping->sealed);
+    return may_send(shipping) && list_empty(&shipping->sealed) && list_empty(&shipping->behind);
+}
+
+static void move_all(struct list *from, struct list *to)
+{
+    for (struct list *node; (node = list_pop_front(from));)
+        list_push_back(to, node);
+}
+
+bool shipping_may_hand_back(const struct shipping *shipping)
+{
+    if (list_empty(&shipping->outdated) || shipping->storing_count > 0)
+        return false;
+    const struct shipment *last = CONTAINER_OF(shipping->outdated.prev, struct shipment, node);
+    return last->needs <= endpoint_store_version(shipping->core->endpoints);
 }
 
 void shipping_hand_back(struct shipping *shipping)
 {
+    move_all(&shipping->sealed, &shipping->behind);
     LIST_FOREACH(node, &shipping->outdated)
     {
         struct shipment *shipment = CONTAINER_OF(node, struct shipment, node);
-        if (shipment->needs > endpoint_store_version(shipping->core->endpoints))
-            continue;
         shipping->outdated_fn(shipping->arg, shipment);
         shipment_refuse(shipment, PUBLISH_OVERLOADED);
     }
@@ -389,9 +490,11 @@ void shipping_hand_back(struct shipping *shipping)
 
 void shipping_turn(struct shipping *shipping)
 {
+    move_all(&shipping->behind, &shipping->sealed);
     LIST_FOREACH(node, &shipping->sealed)
     {
-        if (!may_send(shipping) || !send_shipment(CONTAINER_OF(node, struct shipment, node)))
+        struct shipment *shipment = CONTAINER_OF(node, struct shipment, node);
+        if (!may_send(shipping) || !may_follow(shipping, shipment) || !send_shipment(shipment))
             break;
     }
 }
@@ -456,6 +559,7 @@ struct shipping *shipping_new(struct core *core, shipping_outdated_fn *outdated_
     list_init(&shipping->sealed);
     list_init(&shipping->storing);
     list_init(&shipping->outdated);
+    list_init(&shipping->behind);
     return shipping;
 }
 

@@ -38,8 +38,12 @@ void shipping_seal(struct shipping *shipping, struct shipment *shipment);
 /* Would a batch that is sealed now be sent at once? */
 bool shipping_free_way(const struct shipping *shipping);
 
-/* Once a turn: those that were outdated, and then what may go to Redis. */
+/* Once a turn: those that were outdated, if they may be handed back now. Of what is sealed then,
+ * and what the callback seals, the former goes behind the latter. */
+bool shipping_may_hand_back(const struct shipping *shipping);
 void shipping_hand_back(struct shipping *shipping);
+
+/* Behind that, once a turn: what may go to Redis. */
 void shipping_turn(struct shipping *shipping);
 
 /* Some ten times a second while shipping_count() is not 0: looks for deadlines that have passed. */

@@ -10,7 +10,7 @@
 #define TROTLINE_CORE_SOURCE_DOCUMENT_H
 
 #include "base/buf.h"
-#include "core/field_error.h"
+#include "base/field_error.h"
 #include "core/source.h"
 
 /* What a document may rely on and must obey. Outlives all sources. */

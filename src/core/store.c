@@ -12,7 +12,8 @@
  * right taken away) is repeated too, for ever: the callers hold deliveries and batches that must
  * not be lost, and what is wrong with Redis is logged for those who can mend it.
  *
- * Queries are sent once and fail when Redis is away.
+ * Queries are sent once and fail when Redis is away, and so are writes that their callers make
+ * again.
  *
  * With replicas(n) a call that is to be kept has one more step. A master that dies takes along what
  * its replicas had not received, and what this process did because of the answer stays undone:
@@ -76,7 +77,8 @@ struct store_op {
     const struct redis_script *script; /* NULL: a plain command */
     store_reply_fn *fn;
     void *arg;
-    bool once;           /* a query: not repeated */
+    bool once;           /* not repeated: a query, or a write of its caller's */
+    bool large;          /* on the connection of the batches; an error reply is the caller's */
     bool refused;        /* answered with an error, and logged */
     enum status failure; /* of a query that could not be sent: answered in the next turn */
     uint64_t made_at_ms; /* monotonic */
@@ -376,7 +378,7 @@ static void on_reply(void *arg, enum status status, const struct redis_value *re
     struct store_op *op = arg;
     struct store *store = op->store;
     bool refused = status == ST_OK && redis_value_type(reply) == REDIS_ERROR;
-    if (refused && !op->refused)
+    if (refused && !op->refused && !op->large)
         log_error("store.refused", "script=%s error=%s", op->script ? op->script->name : "-",
                   log_quote(redis_value_text(reply)));
     if (status == ST_OK && !refused && hold(op, reply))
@@ -392,9 +394,14 @@ static void on_reply(void *arg, enum status status, const struct redis_value *re
         reactor_timer_set(store->repeat, REPEAT_MS);
 }
 
+static struct redis_conn *conn_of(const struct store_op *op)
+{
+    return op->large ? op->store->batches : op->store->work;
+}
+
 static enum status send_op(struct store_op *op)
 {
-    struct redis_conn *conn = op->store->work;
+    struct redis_conn *conn = conn_of(op);
     if (op->script)
         return redis_script_call(conn, op->script, op->words, op->key_count,
                                  op->words + op->key_count, op->arg_count, on_reply, op);
@@ -405,16 +412,17 @@ static void send_waiting(struct store *store)
 {
     if (store->stopped)
         return;
-    bool ready = redis_conn_ready(store->work), full = false;
+    bool full = false; /* the connection of work; a large op waits for nothing */
     LIST_FOREACH(node, &store->waiting)
     {
         struct store_op *op = CONTAINER_OF(node, struct store_op, node);
+        bool ready = redis_conn_ready(conn_of(op));
         if (!ready && !op->once)
             continue; /* readiness tries again */
-        enum status status = op->failure ? op->failure
-                             : !ready    ? ST_AGAIN
-                             : full      ? ST_LIMIT
-                                         : send_op(op);
+        enum status status = op->failure          ? op->failure
+                             : !ready             ? ST_AGAIN
+                             : full && !op->large ? ST_LIMIT
+                                                  : send_op(op);
         if (status == ST_OK) {
             list_remove(&op->node);
             list_push_back(&store->sent, &op->node);
@@ -434,14 +442,14 @@ static size_t total(const struct slice *words, size_t count)
     return bytes;
 }
 
-enum effort { ONCE, REPEATED, KEPT };
+enum effort { ONCE, REPEATED, KEPT, LARGE_ONCE };
 
 static enum status submit(struct store *store, enum effort effort,
                           const struct redis_script *script, const struct slice *keys,
                           size_t key_count, const struct slice *args, size_t arg_count,
                           store_reply_fn *fn, void *arg)
 {
-    bool once = effort == ONCE;
+    bool once = effort == ONCE || effort == LARGE_ONCE;
     size_t words = key_count + arg_count;
     size_t bytes = total(keys, key_count) + total(args, arg_count);
     struct store_op *op = malloc(sizeof(*op) + words * sizeof(op->words[0]) + bytes);
@@ -452,11 +460,12 @@ static enum status submit(struct store *store, enum effort effort,
                             .fn = fn,
                             .arg = arg,
                             .once = once,
+                            .large = effort == LARGE_ONCE,
                             .made_at_ms = clock_mono_ms(),
                             .bytes = bytes,
                             .key_count = key_count,
                             .arg_count = arg_count};
-    op->kept = effort == KEPT;
+    op->kept = effort == KEPT || effort == LARGE_ONCE;
     char *place = (char *)(op->words + words);
     for (size_t i = 0; i < words; i++) {
         struct slice word = i < key_count ? keys[i] : args[i - key_count];
@@ -504,6 +513,13 @@ enum status store_query_script(struct store *store, const struct redis_script *s
                                size_t arg_count, store_reply_fn *fn, void *arg)
 {
     return submit(store, ONCE, script, keys, key_count, args, arg_count, fn, arg);
+}
+
+enum status store_write_once(struct store *store, const struct redis_script *script,
+                             const struct slice *keys, size_t key_count, const struct slice *args,
+                             size_t arg_count, store_reply_fn *fn, void *arg)
+{
+    return submit(store, LARGE_ONCE, script, keys, key_count, args, arg_count, fn, arg);
 }
 
 /* ---- Redis's clock -------------------------------------------------------------------------- */

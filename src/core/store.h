@@ -4,7 +4,8 @@
  * Everything that changes state goes through store_call(): a script that may be repeated, which the
  * store sends again after a lost connection until Redis has answered. So the callers never ask what
  * happened to a settle; they wait for its answer, and their own bounds (deliveries in hand, batches
- * in hand) bound what waits here. Reads go through store_query() and fail when Redis is away.
+ * in hand) bound what waits here. Reads go through store_query() and fail when Redis is away; so do
+ * writes whose failure means something to the caller (store_write_once()).
  *
  * Two connections: batches travel on their own, so that claims, settles and heartbeats never queue
  * behind large writes.
@@ -85,6 +86,16 @@ MUST_CHECK enum status store_query_script(struct store *store, const struct redi
                                           const struct slice *keys, size_t key_count,
                                           const struct slice *args, size_t arg_count,
                                           store_reply_fn *fn, void *arg);
+
+/* A write that is the callback's to judge and to make again: a plain command or, with `script`, a
+ * call, sent once on the connection of large writes. With replicas(n) its answer comes as that of
+ * store_call_kept() does; a connection lost meanwhile may have it made twice. Statuses as of
+ * queries; an error reply is given with ST_REFUSED, and not logged. ST_NOMEM: nothing will be
+ * called. */
+MUST_CHECK enum status store_write_once(struct store *store, const struct redis_script *script,
+                                        const struct slice *keys, size_t key_count,
+                                        const struct slice *args, size_t arg_count,
+                                        store_reply_fn *fn, void *arg);
 
 /* For batches: the connection of large writes, without repetition. */
 struct redis_conn *store_batch_conn(struct store *store);

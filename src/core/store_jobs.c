@@ -215,7 +215,7 @@ enum status store_dead_replay(struct store *store, const char *endpoint_id, uint
     struct words words;
     struct store_number numbers[2], keep;
     enum status status = ST_NOMEM;
-    if (!words_init(&words, 7 + 3 * count, 7 + 4 * count, count + 1))
+    if (!words_init(&words, 8 + 3 * count, 7 + 5 * count, count + 1))
         goto fail;
     add_key(&words, store, "dead", endpoint_id);
     add_key(&words, store, "due", endpoint_id);
@@ -223,6 +223,7 @@ enum status store_dead_replay(struct store *store, const char *endpoint_id, uint
     add_key(&words, store, "dead", NULL);
     add_key(&words, store, "closed", NULL);
     add_key(&words, store, "closed", "bytes");
+    add_key(&words, store, "ord", endpoint_id);
     add_arg(&words, slice_str(endpoint_id));
     add_arg(&words, discard ? SLICE("discard") : SLICE("replay"));
     add_step(&words, store, step, numbers);
@@ -238,6 +239,7 @@ enum status store_dead_replay(struct store *store, const char *endpoint_id, uint
         add_arg(&words, discard ? event->outcome : event->state);
         add_arg(&words, store_outcome_offset(&words.numbers[i], event->ordinal));
         add_arg(&words, discard ? event->log : SLICE(""));
+        add_arg(&words, discard ? event->order : SLICE(""));
     }
     if (step)
         add_key(&words, store, "job", step->job);

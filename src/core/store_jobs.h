@@ -65,6 +65,7 @@ struct store_step_event {
     uint32_t ordinal;     /* discard: where its outcome belongs */
     struct slice outcome; /* discard */
     struct slice log;     /* discard: its attempts */
+    struct slice order;   /* discard: hash of the ordering key whose queue it leaves; or empty */
 };
 
 /* Reply: job_step.lua's. `total`: NULL, as it was. */

@@ -5,9 +5,11 @@
  */
 #include "core/store_schedule.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "core/store_words.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -53,16 +55,41 @@ enum status store_lease(struct store *store, const struct store_lease *leases, s
     return status;
 }
 
-enum status store_renew(struct store *store, const struct endpoint *endpoint, const char *event_id,
-                        uint64_t lease, uint64_t lease_ms, store_reply_fn *fn, void *arg)
+enum status store_renew(struct store *store, const struct endpoint *endpoint,
+                        const struct store_renewal *renewals, size_t count, uint64_t lease_ms,
+                        store_reply_fn *fn, void *arg)
 {
-    struct store_key text;
-    struct slice key = store_key(store, &text, "due", endpoint->id_text);
-    struct store_number length, held;
-    struct slice args[] = {store_u64(&length, lease_ms), store_u64(&held, lease),
-                           slice_str(event_id)};
-    return store_query_script(store, store_script(store, "renew"), &key, 1, args, COUNT(args), fn,
-                              arg);
+    struct store_words words;
+    assert(count <= LIMIT_GROUP_EVENTS);
+    enum status status = store_words_begin(&words, store, 1, 1 + 2 * count, 1 + count);
+    if (status != ST_OK)
+        return status;
+    store_words_key(&words, "due", endpoint->id_text);
+    store_words_number(&words, lease_ms);
+    for (size_t i = 0; i < count; i++) {
+        store_words_number(&words, renewals[i].lease);
+        store_words_arg(&words, slice_str(renewals[i].event_id));
+    }
+    status = store_query_script(store, store_script(store, "renew"), words.keys, words.key_count,
+                                words.args, words.arg_count, fn, arg);
+    store_words_end(&words);
+    return status;
+}
+
+enum status store_order_free(struct store *store, const struct endpoint *endpoint, size_t most,
+                             store_reply_fn *fn, void *arg)
+{
+    struct store_key text[5];
+    struct slice keys[] = {store_key(store, &text[0], "ord", endpoint->id_text),
+                           store_key(store, &text[1], "due", endpoint->id_text),
+                           store_key_lane(store, &text[2], endpoint->lane),
+                           store_key(store, &text[3], "dead", endpoint->id_text),
+                           store_key(store, &text[4], "lanes", NULL)};
+    struct store_number lane, count;
+    struct slice args[] = {slice_str(endpoint->id_text), store_u64(&lane, endpoint->lane),
+                           slice_str(store_incarnation(store)), store_u64(&count, most)};
+    return store_call(store, store_script(store, "order_free"), keys, COUNT(keys), args,
+                      COUNT(args), fn, arg);
 }
 
 enum status store_event_read(struct store *store, const char *event_id, const char *endpoint_id,

@@ -7,7 +7,7 @@
 #include "core/endpoint.h"
 #include "core/store.h"
 
-/* Replies: peek.lua's, lease.lua's, renew.lua's (one delivery). At most LANES lanes; of each
+/* Replies: peek.lua's, lease.lua's, renew.lua's. At most LANES lanes; of each
  * `most` endpoints are named, after as many as `skip` has for it (by its place in `lanes`). */
 MUST_CHECK enum status store_peek(struct store *store, const uint32_t *lanes, const uint32_t *skip,
                                   size_t count, size_t most, store_reply_fn *fn, void *arg);
@@ -20,9 +20,18 @@ struct store_lease {
 };
 MUST_CHECK enum status store_lease(struct store *store, const struct store_lease *leases,
                                    size_t count, uint64_t lease_ms, store_reply_fn *fn, void *arg);
+/* At most LIMIT_GROUP_EVENTS deliveries of the endpoint. */
+struct store_renewal {
+    const char *event_id;
+    uint64_t lease;
+};
 MUST_CHECK enum status store_renew(struct store *store, const struct endpoint *endpoint,
-                                   const char *event_id, uint64_t lease, uint64_t lease_ms,
-                                   store_reply_fn *fn, void *arg);
+                                   const struct store_renewal *renewals, size_t count,
+                                   uint64_t lease_ms, store_reply_fn *fn, void *arg);
+
+/* Takes at most `most` out of the ordered queues of an endpoint. Reply: order_free.lua's. */
+MUST_CHECK enum status store_order_free(struct store *store, const struct endpoint *endpoint,
+                                        size_t most, store_reply_fn *fn, void *arg);
 
 /* [record, state] of a waiting or dead delivery; nil where there is none. */
 MUST_CHECK enum status store_event_read(struct store *store, const char *event_id,

@@ -147,6 +147,7 @@ static void add_settle(struct store_words *words, struct settling *settling,
         store_words_number(words, settle->delay_ms);
         for (int i = 0; i < DONE_WORDS; i++)
             store_words_arg(words, SLICE(""));
+        store_words_arg(words, settle->order);
         return;
     }
     store_words_number(words, batch);
@@ -156,6 +157,7 @@ static void add_settle(struct store_words *words, struct settling *settling,
         store_words_number(words, (uint64_t)settle->ordinal * OUTCOME_BYTES);
     store_words_arg(words, settle->outcome);
     store_words_number(words, settle->record_bytes);
+    store_words_arg(words, settle->order);
 }
 
 enum status store_settle(struct store *store, const struct store_settle *settles, size_t count,
@@ -171,8 +173,8 @@ enum status store_settle(struct store *store, const struct store_settle *settles
     }
     size_t batches = settling.batch_count, endpoints = settling.endpoint.count;
     enum status status =
-        store_words_begin(&words, store, 4 + 2 * batches + 4 * endpoints + count,
-                          5 + 2 * endpoints + 10 * count, 4 + endpoints + 5 * count);
+        store_words_begin(&words, store, 4 + 2 * batches + 5 * endpoints + count,
+                          5 + 2 * endpoints + 11 * count, 4 + endpoints + 5 * count);
     if (status != ST_OK)
         return status;
     store_words_key(&words, "dead", NULL);
@@ -191,6 +193,7 @@ enum status store_settle(struct store *store, const struct store_settle *settles
     for (size_t i = 0; i < endpoints; i++) {
         const struct endpoint *endpoint = settling.endpoints[i];
         add_endpoint_keys(&words, endpoint);
+        store_words_key(&words, "ord", endpoint->id_text);
         store_words_arg(&words, slice_str(endpoint->id_text));
         store_words_number(&words, endpoint->lane);
     }

@@ -54,14 +54,18 @@ struct store_settle {
     uint32_t ordinal;     /* DONE: where its outcome belongs */
     struct slice outcome; /* DONE */
     size_t record_bytes;  /* DONE: of the event */
+    struct slice order;   /* hash of the ordering key whose queue it leaves; empty: none */
 };
+/* As `order`, when it is not known: looked for in all queues of the endpoint, if it has any. */
+#define STORE_ORDER_UNKNOWN SLICE("*")
+
 /* At most STORE_AT_ONCE, of any endpoints; one delivery may be named twice. Reply: settle.lua's. */
 MUST_CHECK enum status store_settle(struct store *store, const struct store_settle *settles,
                                     size_t count, const struct store_keeping *keeping,
                                     store_reply_fn *fn, void *arg);
 
 /* What the reply says of the n-th one, from 0 on: its due time in ms, 0, or why nothing was done.
- */
+ * When it has left an ordered queue, and another is its head now: the due time of that. */
 enum { STORE_STALE = -1, STORE_GONE = -1 };
 int64_t store_moved(const struct redis_value *reply, size_t n);
 int64_t store_settled(const struct redis_value *reply, size_t n);

@@ -116,6 +116,16 @@ static void scan_deleted(struct takeover *takeover, struct slice cursor)
 
 static void read_arriving(struct takeover *takeover);
 
+/* Of one that is disabled nothing may be due that would name it, and yet its ordered queues may
+ * wait behind a dead letter: whoever was clearing it may be gone. */
+static void clear_ordered(struct core *core, uint32_t lane)
+{
+    struct endpoint *endpoint = NULL;
+    while ((endpoint = registry_next_in_lane(core->registry, lane, endpoint)))
+        if (!endpoint->config->active && endpoint->config->ordering != ORDERING_NONE)
+            clear_endpoint(core->clear, endpoint);
+}
+
 /* The state is imported when the lane is MINE already: importing wakes those who may send. */
 static void become_mine(struct core *core, uint32_t lane, struct slice state)
 {
@@ -126,6 +136,7 @@ static void become_mine(struct core *core, uint32_t lane, struct slice state)
     if (status != ST_OK)
         handover_absent(core, lane);
     schedule_lane_mine(core->schedule, lane);
+    clear_ordered(core, lane);
     core->stats.lanes_gained++;
 }
 
@@ -225,6 +236,7 @@ static void stay(struct takeover *takeover, uint32_t lane)
     struct core *core = takeover->core;
     lanes_step(core->lanes, lane, LANE_MINE);
     schedule_lane_mine(core->schedule, lane);
+    clear_ordered(core, lane);
 }
 
 static bool may_go(const struct takeover *takeover, uint32_t lane)

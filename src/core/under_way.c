@@ -10,8 +10,10 @@
 #include "core/under_way.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "core/attempt.h"
 #include "core/dispatch.h"
 #include "core/gate.h"
@@ -33,35 +35,83 @@ struct under_way {
 
 struct renewal {
     struct core *core;
-    struct delivery *delivery;
+    size_t count;
+    struct delivery *deliveries[];
 };
+
+static void renewed(struct core *core, struct delivery *delivery, enum status status)
+{
+    delivery->renewing = false;
+    if (delivery->phase != DELIVERY_PARKING) {
+        settle_release_held(core->settle, delivery);
+    } else if (status != ST_STOPPED) {
+        dispatch_parked(core->dispatch, delivery);
+    } else {
+        schedule_forget(core->schedule, delivery);
+        dispatch_release(core->dispatch, delivery);
+    }
+}
 
 static void on_renewed(void *arg, enum status status, const struct redis_value *reply)
 {
     struct renewal *renewal = arg;
-    struct delivery *delivery = renewal->delivery;
-    struct core *core = renewal->core;
+    for (size_t i = 0; i < renewal->count; i++) {
+        struct delivery *delivery = renewal->deliveries[i];
+        if (status == ST_OK && reply_integer(reply, 2 + i) == 1)
+            delivery->lease = (uint64_t)reply_integer(reply, 1);
+        else if (status == ST_OK)
+            delivery->lost = true;
+        renewed(renewal->core, delivery, status);
+    }
     free(renewal);
-    delivery->renewing = false;
-    if (status == ST_OK && reply_integer(reply, 2) == 1)
-        delivery->lease = (uint64_t)reply_integer(reply, 1);
-    else if (status == ST_OK)
-        delivery->lost = true;
-    settle_release_held(core->settle, delivery);
 }
 
+static enum status send_renewal(struct renewal *renewal)
+{
+    struct store_renewal renewals[LIMIT_GROUP_EVENTS];
+    for (size_t i = 0; i < renewal->count; i++)
+        renewals[i] = (struct store_renewal){renewal->deliveries[i]->message->id_text,
+                                             renewal->deliveries[i]->lease};
+    return store_renew(renewal->core->store, renewal->deliveries[0]->endpoint, renewals,
+                       renewal->count, SCHEDULE_LEASE_MS, on_renewed, renewal);
+}
+
+void under_way_renew(struct core *core, struct delivery *const *deliveries, size_t count)
+{
+    if (count == 0)
+        return;
+    struct renewal *renewal =
+        malloc(sizeof(*renewal) + count * sizeof(struct delivery *)); /* else they lapse */
+    if (renewal) {
+        renewal->core = core;
+        renewal->count = count;
+        memcpy(renewal->deliveries, deliveries, count * sizeof(struct delivery *));
+        for (size_t i = 0; i < count; i++)
+            deliveries[i]->renewing = true;
+        if (send_renewal(renewal) == ST_OK)
+            return;
+    }
+    free(renewal);
+    for (size_t i = 0; i < count; i++)
+        renewed(core, deliveries[i], ST_NOMEM);
+}
+
+static bool may_renew(const struct core *core, const struct delivery *delivery)
+{
+    return delivery->lease > 0 && !delivery->moving && !delivery->renewing && !delivery->lost &&
+           schedule_lapses(core->schedule, delivery);
+}
+
+/* The delivery, and those that go with it. */
 static void renew(struct core *core, struct delivery *delivery)
 {
-    struct renewal *renewal = malloc(sizeof(*renewal));
-    if (!renewal)
-        return;
-    *renewal = (struct renewal){core, delivery};
-    delivery->renewing = true;
-    if (store_renew(core->store, delivery->endpoint, delivery->message->id_text, delivery->lease,
-                    SCHEDULE_LEASE_MS, on_renewed, renewal) != ST_OK) {
-        delivery->renewing = false;
-        free(renewal);
-    }
+    struct delivery *lapsing[LIMIT_GROUP_EVENTS];
+    size_t count, lapsing_count = 0;
+    struct delivery *const *members = attempt_members(delivery, &count);
+    for (size_t i = 0; i < count; i++)
+        if (may_renew(core, members[i]))
+            lapsing[lapsing_count++] = members[i];
+    under_way_renew(core, lapsing, lapsing_count);
 }
 
 static void on_tick(void *arg)
@@ -77,7 +127,7 @@ static void on_tick(void *arg)
         struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
         if (now_ms - delivery->sending_since_ms < LONG_ATTEMPT_MS)
             break;
-        if (under_way->ticks % TICKS_A_SECOND == 0)
+        if (under_way->ticks % TICKS_A_SECOND == 0 && attempt_is_led_by(delivery))
             gate_hanging(delivery->endpoint, (now_ms - delivery->sending_since_ms) * 1000);
         if (!ready || delivery->moving || delivery->renewing || delivery->lost)
             continue;
@@ -86,7 +136,7 @@ static void on_tick(void *arg)
                 continue; /* nobody would clear the entry any more */
             settle_move_leased(core->settle, delivery, SCHEDULE_LEASE_MS);
             dispatch_slow(core->dispatch, delivery->endpoint);
-        } else if (schedule_lapses(core->schedule, delivery)) {
+        } else if (may_renew(core, delivery)) {
             renew(core, delivery);
         }
     }

@@ -10,9 +10,13 @@
  *                                                     closing, all written    v
  *                          closed <--- end of file, time or bytes used up - LINGER
  *
- * Invariants: `request` exists in HEAD, BODY and HELD; only in HELD does a handler know it. In
- * IDLE, HEAD and BODY nothing waits to be written (HELD may still be writing the answers before). A
- * refused request goes from HEAD or BODY to WRITE. Any state may go to CLOSED.
+ * A request whose body comes in pieces goes from HEAD to STREAM and from there to HELD, or, when it
+ * is answered before its end, to WRITE (http_stream.c).
+ *
+ * Invariants: `request` exists in HEAD, BODY, STREAM and HELD; only in STREAM and HELD does a
+ * handler know it. In IDLE, HEAD and BODY nothing waits to be written (STREAM and HELD may still be
+ * writing the answers before). A refused request goes from HEAD, BODY or STREAM to WRITE. Any state
+ * may go to CLOSED.
  *
  * Output: answers given from within the handler are collected in the server's batch and leave with
  * one send when the input is used up; answers given later leave at once, head and body together: a
@@ -63,6 +67,13 @@ static void join_state(struct http_conn *conn, enum http_conn_state state)
     http_server_deadline(server, conn->deadline_ms);
 }
 
+void http_conn_renew(struct http_conn *conn)
+{
+    enum http_conn_state state = conn->state;
+    leave_state(conn);
+    join_state(conn, state);
+}
+
 /* Entering the present state again changes nothing: deadlines are absolute. */
 void http_conn_enter(struct http_conn *conn, enum http_conn_state state)
 {
@@ -71,6 +82,12 @@ void http_conn_enter(struct http_conn *conn, enum http_conn_state state)
         return;
     leave_state(conn);
     join_state(conn, state);
+}
+
+/* Its request was handed over, and the answer is owed. */
+static bool has_handler(const struct http_conn *conn)
+{
+    return conn->state == HTTP_CONN_HELD || conn->state == HTTP_CONN_STREAM;
 }
 
 static short wanted_events(const struct http_conn *conn)
@@ -82,8 +99,10 @@ static short wanted_events(const struct http_conn *conn)
     case HTTP_CONN_LINGER:
         /* After the end of file EV_READ would fire for ever; what is here is on the ready list. */
         return conn->eof ? 0 : EV_READ;
+    case HTTP_CONN_STREAM:
     case HTTP_CONN_HELD: {
-        short read = conn->eof || conn->input_full ? 0 : EV_READ;
+        bool reads = conn->state == HTTP_CONN_HELD ? !conn->input_full : http_stream_reads(conn);
+        short read = reads && !conn->eof ? EV_READ : 0;
         short write = conn->out.len > 0 ? EV_WRITE : 0;
         return (short)(read | write);
     }
@@ -148,7 +167,7 @@ void http_conn_close(struct http_conn *conn)
         return;
     struct http_server *server = conn->server;
     struct http_request *request = conn->request;
-    bool held = conn->state == HTTP_CONN_HELD;
+    bool held = has_handler(conn);
     leave_state(conn);
     conn->state = HTTP_CONN_CLOSED;
     list_remove(&conn->ready);
@@ -178,9 +197,11 @@ void http_conn_expire(struct http_conn *conn)
     case HTTP_CONN_BODY:
         http_conn_refuse(conn, HTTP_FAULT_BODY_SLOW);
         break;
+    case HTTP_CONN_STREAM:
+        http_stream_expire(conn);
+        break;
     case HTTP_CONN_HELD: /* the handler's time is its own; ours is to look after the client */
-        leave_state(conn);
-        join_state(conn, HTTP_CONN_HELD);
+        http_conn_renew(conn);
         if (conn->input_full)
             http_conn_look(conn);
         break;
@@ -283,7 +304,7 @@ void http_conn_settle(struct http_conn *conn)
 {
     if (conn->state == HTTP_CONN_CLOSED)
         return;
-    if (conn->state != HTTP_CONN_HELD) {
+    if (!has_handler(conn)) {
         if (conn->out.len > 0) {
             http_conn_enter(conn, HTTP_CONN_WRITE);
         } else if (conn->closing) {
@@ -305,12 +326,13 @@ bool http_conn_must_close(const struct http_conn *conn)
     const struct http_request *request = conn->request;
     const struct http_parser *parser = &request->parser;
     bool last = request->at + parser->request_bytes >= request->len;
-    return !parser->head.keep_alive || conn->server->draining || (conn->eof && last);
+    bool whole = parser->request_bytes > 0; /* else nobody knows where the next one begins */
+    return !whole || !parser->head.keep_alive || conn->server->draining || (conn->eof && last);
 }
 
 void http_conn_answer(struct http_conn *conn, struct slice head, struct slice body)
 {
-    assert(conn->state == HTTP_CONN_HELD && conn->request);
+    assert(has_handler(conn) && conn->request);
     struct http_request *request = conn->request;
     conn->closing = http_conn_must_close(conn);
     conn->input_full = false;

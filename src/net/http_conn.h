@@ -1,8 +1,7 @@
 /* http_conn.h - what the files of the HTTP server share: connection, request and server inside out.
  *
- * Private to http_server.c, http_accept.c, http_conn.c, http_input.c, http_request.c and
- * http_reply.c. Everybody
- * else includes net/http_server.h.
+ * Private to http_server.c, http_accept.c, http_conn.c, http_input.c, http_stream.c, http_request.c
+ * and http_reply.c. Everybody else includes net/http_server.h.
  */
 #ifndef TROTLINE_NET_HTTP_CONN_H
 #define TROTLINE_NET_HTTP_CONN_H
@@ -22,6 +21,7 @@ enum http_conn_state {
     HTTP_CONN_IDLE,   /* no byte of a request */
     HTTP_CONN_HEAD,   /* part of a head */
     HTTP_CONN_BODY,   /* a head and part of its body */
+    HTTP_CONN_STREAM, /* a request whose handler gets, or has just got, its body in pieces */
     HTTP_CONN_HELD,   /* a complete request, whose handler owes the answer */
     HTTP_CONN_WRITE,  /* answered; bytes are waiting for the client to read */
     HTTP_CONN_LINGER, /* our side is shut; reading until the client has seen that */
@@ -50,6 +50,18 @@ struct http_conn {
 
 enum { HTTP_ID_BYTES = 64, HTTP_FIRST_BYTES = 4096 };
 
+/* A body in pieces; see the picture in http_stream.c. */
+struct http_stream {
+    http_stream_fn *fn; /* NULL: the body is none of these, or was not taken yet */
+    size_t from, to;    /* the window, in the request's bytes */
+    size_t cap_max;     /* of the request: head and window */
+    uint64_t left;      /* of a body with a length: to come, behind `to` */
+    size_t since_bytes; /* read since the deadline was set */
+    enum http_stream_end end;
+    enum http_fault fault;
+    bool paused;
+};
+
 /* Belongs to its connection until it is handed to the handler, then to both: if the connection dies
  * it becomes an orphan, which lives until http_reply(). */
 struct http_request {
@@ -64,6 +76,7 @@ struct http_request {
     void (*on_gone)(void *user, struct http_request *request);
     size_t id_len;
     char id[HTTP_ID_BYTES];
+    struct http_stream stream;
     struct http_parser parser;
     char first[HTTP_FIRST_BYTES];
 };
@@ -137,14 +150,18 @@ void http_conn_expire(struct http_conn *conn);
 /* Answers with the fault and closes behind it. May close at once. Calls nothing back. */
 void http_conn_refuse(struct http_conn *conn, enum http_fault fault);
 
-/* The held request has got its answer: `head` and `body` are sent or queued. Calls nothing back. */
+/* The request that a handler has got its answer: `head` and `body` are sent or queued. Calls
+ * nothing back. */
 void http_conn_answer(struct http_conn *conn, struct slice head, struct slice body);
 
-/* True when the answer to the held request must be the connection's last. */
+/* True when the answer to the request that a handler has must be the connection's last. */
 bool http_conn_must_close(const struct http_conn *conn);
 
 /* Entering the present state again changes nothing: deadlines are absolute. */
 void http_conn_enter(struct http_conn *conn, enum http_conn_state state);
+
+/* The deadline of the present state begins anew. */
+void http_conn_renew(struct http_conn *conn);
 
 /* Makes the event wait for what the state needs. May close. */
 void http_conn_watch(struct http_conn *conn);
@@ -174,6 +191,30 @@ void http_conn_on_readable(struct http_conn *conn);
 /* Whether the client of a held request that is not being read from has gone. May call on_gone. */
 void http_conn_look(struct http_conn *conn);
 
+/* ---- http_stream.c --------------------------------------------------------------------------- */
+
+/* The head is complete: hands the request to the handler. May call it, and the stream's function.
+ * True when it was answered and input of a next request is here. */
+bool http_stream_begin(struct http_conn *conn);
+
+/* Takes in what was read, and calls the function. The same result. */
+bool http_stream_step(struct http_conn *conn);
+
+/* No more will come: the function is told in the next turn. Calls nothing back. */
+void http_stream_break(struct http_conn *conn, enum http_fault fault);
+
+/* Does the stream want to be read? */
+bool http_stream_reads(const struct http_conn *conn);
+
+/* Makes room behind len. ST_NOMEM, ST_LIMIT. */
+MUST_CHECK enum status http_stream_make_room(struct http_request *request);
+
+/* `bytes` more were read. */
+void http_stream_came(struct http_conn *conn, size_t bytes);
+
+/* The deadline has passed. */
+void http_stream_expire(struct http_conn *conn);
+
 /* ---- http_request.c -------------------------------------------------------------------------- */
 
 /* An empty request for the connection. NULL when the memory for requests is used up. */
@@ -183,6 +224,9 @@ void http_request_release(struct http_request *request);
 /* Makes room behind len: moves, or grows. Not for a request that a handler has. ST_NOMEM, ST_LIMIT.
  */
 MUST_CHECK enum status http_request_make_room(struct http_request *request);
+
+/* To that capacity, which is more than the present one. ST_NOMEM, ST_LIMIT. */
+MUST_CHECK enum status http_request_grow(struct http_request *request, size_t cap);
 
 /* Gives the complete request its id. */
 void http_request_name(struct http_request *request);

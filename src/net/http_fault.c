@@ -67,6 +67,7 @@ static const struct http_fault_info table[HTTP_FAULTS] = {
     [HTTP_FAULT_HEAD_SLOW] = {408, "request_timeout",
                               "The request line and headers did not arrive in time."},
     [HTTP_FAULT_BODY_SLOW] = {408, "request_timeout", "The request body did not arrive in time."},
+    [HTTP_FAULT_BODY_ENDS] = BAD("The connection was closed before the end of the request body."),
     [HTTP_FAULT_CONNECTIONS] = {503, "overloaded", "Too many connections; try again soon."},
     [HTTP_FAULT_MEMORY] = {503, "overloaded",
                            "Too many requests are being received; try again soon."},

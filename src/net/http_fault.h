@@ -56,6 +56,7 @@ enum http_fault {
     /* Not the request's bytes, but its circumstances. */
     HTTP_FAULT_HEAD_SLOW,
     HTTP_FAULT_BODY_SLOW,
+    HTTP_FAULT_BODY_ENDS, /* only of a body in pieces: else nobody is there to be told */
     HTTP_FAULT_CONNECTIONS,
     HTTP_FAULT_MEMORY,
 

@@ -51,8 +51,18 @@ static bool process_one(struct http_conn *conn)
     struct http_parser *parser = &request->parser;
     bool had_head = parser->head_bytes > 0;
     size_t len = request->len - request->at;
-    enum http_progress progress = http_parser_advance(parser, request->bytes + request->at, &len);
-    request->len = request->at + len;
+    enum http_progress progress = HTTP_NEED_BODY;
+    if (conn->state == HTTP_CONN_STREAM)
+        return http_stream_step(conn);
+    if (!had_head && server->options.streams) {
+        progress = http_parser_head(parser, request->bytes + request->at, len);
+        if (progress == HTTP_NEED_BODY && server->options.streams(request))
+            return http_stream_begin(conn);
+    }
+    if (progress == HTTP_NEED_BODY) {
+        progress = http_parser_advance(parser, request->bytes + request->at, &len);
+        request->len = request->at + len;
+    }
     switch (progress) {
     case HTTP_NEED_HEAD:
         http_conn_enter(conn, HTTP_CONN_HEAD);
@@ -105,6 +115,9 @@ void http_conn_resume(struct http_conn *conn)
     bool partial = conn->state == HTTP_CONN_HEAD || conn->state == HTTP_CONN_BODY;
     if (conn->eof && partial && !left)
         http_conn_close(conn); /* RFC 9112 section 8: the rest will never come */
+    else if (conn->eof && conn->state == HTTP_CONN_STREAM && http_stream_reads(conn) &&
+             !list_linked(&conn->ready))
+        http_stream_break(conn, HTTP_FAULT_BODY_ENDS);
     else if (conn->eof && conn->state == HTTP_CONN_HELD)
         http_request_gone(conn->request); /* last: it calls out */
 }
@@ -113,7 +126,10 @@ void http_conn_resume(struct http_conn *conn)
 static void on_end_of_file(struct http_conn *conn)
 {
     conn->eof = true;
-    if (conn->state == HTTP_CONN_HELD) {
+    if (conn->state == HTTP_CONN_STREAM) {
+        http_stream_break(conn, HTTP_FAULT_BODY_ENDS);
+        http_conn_watch(conn);
+    } else if (conn->state == HTTP_CONN_HELD) {
         struct http_request *request = conn->request;
         http_conn_watch(conn);
         if (conn->state == HTTP_CONN_HELD)
@@ -156,6 +172,14 @@ static bool prepare_input(struct http_conn *conn)
             http_conn_watch(conn);
         return !conn->input_full;
     }
+    if (conn->state == HTTP_CONN_STREAM) {
+        if (list_linked(&conn->ready)) /* it has its turn first; the bytes can wait */
+            return false;
+        if (http_stream_make_room(conn->request) == ST_OK)
+            return true;
+        http_stream_break(conn, HTTP_FAULT_MEMORY);
+        return false;
+    }
     if (!conn->request)
         conn->request = http_request_acquire(conn->server, conn);
     if (conn->request && http_request_make_room(conn->request) == ST_OK)
@@ -176,6 +200,8 @@ void http_conn_on_readable(struct http_conn *conn)
     ssize_t n = http_conn_read(conn, request->bytes + request->len, request->cap - request->len);
     if (n > 0) {
         request->len += (size_t)n;
+        if (conn->state == HTTP_CONN_STREAM)
+            http_stream_came(conn, (size_t)n);
         http_conn_resume(conn);
     } else if (n == 0) {
         on_end_of_file(conn);

@@ -1,8 +1,9 @@
 /* http_parse.c - one whole request, head and body, out of one growing piece of memory.
  *
  * Three steps, each in its own file or function: find the end of the head, take it apart, follow
- * the body. The body stays where it arrived, so a request with Content-Length is never copied; a
- * chunked one is decoded onto itself, right behind its head.
+ * the body; a body in pieces is followed by http_stream.c. The body stays where it arrived, so a
+ * request with Content-Length is never copied; a chunked one is decoded onto itself, right behind
+ * its head.
  */
 #include "net/http_parse.h"
 
@@ -65,22 +66,30 @@ static enum http_progress advance_body(struct http_parser *parser, char *bytes, 
     return complete(parser, body_bytes, parser->head_bytes + body_bytes);
 }
 
+enum http_progress http_parser_head(struct http_parser *parser, const char *bytes, size_t len)
+{
+    size_t head_bytes;
+    enum http_fault fault = http_head_scan(&parser->scan, bytes, len, &head_bytes);
+    if (fault)
+        return refuse(parser, fault);
+    if (head_bytes == 0)
+        return HTTP_NEED_HEAD;
+    fault = http_head_parse(&parser->head, bytes, head_bytes);
+    if (fault)
+        return refuse(parser, fault);
+    parser->head_bytes = head_bytes;
+    return HTTP_NEED_BODY;
+}
+
 enum http_progress http_parser_advance(struct http_parser *parser, char *bytes, size_t *len)
 {
     if (parser->head_bytes == 0) {
-        size_t head_bytes;
-        enum http_fault fault = http_head_scan(&parser->scan, bytes, *len, &head_bytes);
-        if (fault)
-            return refuse(parser, fault);
-        if (head_bytes == 0)
-            return HTTP_NEED_HEAD;
-        fault = http_head_parse(&parser->head, bytes, head_bytes);
-        if (!fault && parser->head.content_length > parser->body_bytes_max)
-            fault = HTTP_FAULT_BODY_LONG;
-        if (fault)
-            return refuse(parser, fault);
-        parser->head_bytes = head_bytes;
+        enum http_progress progress = http_parser_head(parser, bytes, *len);
+        if (progress != HTTP_NEED_BODY)
+            return progress;
     }
+    if (parser->head.content_length > parser->body_bytes_max)
+        return refuse(parser, HTTP_FAULT_BODY_LONG);
     return advance_body(parser, bytes, len);
 }
 

@@ -36,6 +36,10 @@ struct http_parser {
 
 void http_parser_init(struct http_parser *parser, size_t body_bytes_max);
 
+/* Only the head: HTTP_NEED_BODY as soon as that is complete and valid, whatever there is of a body.
+ * Not to be called again after that or HTTP_FAULTY; http_parser_advance() goes on from there. */
+enum http_progress http_parser_head(struct http_parser *parser, const char *bytes, size_t len);
+
 /* bytes[0..*len) is what is held of the request, from its first byte on, with more at the end than
  * at the last call. *len shrinks when the framing of an unfinished chunked body is squeezed out:
  * new bytes go to the new end. Not to be called again after HTTP_COMPLETE or HTTP_FAULTY. */

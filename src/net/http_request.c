@@ -41,6 +41,7 @@ struct http_request *http_request_acquire(struct http_server *server, struct htt
     request->user = NULL;
     request->on_gone = NULL;
     request->id_len = 0;
+    request->stream.fn = NULL;
     http_parser_init(&request->parser, server->options.body_bytes_max);
     return request;
 }
@@ -73,10 +74,9 @@ static size_t next_cap(const struct http_request *request)
     return expected > request->cap && expected < cap ? (size_t)expected : cap;
 }
 
-static enum status grow(struct http_request *request)
+enum status http_request_grow(struct http_request *request, size_t cap)
 {
     struct http_server *server = request->server;
-    size_t cap = next_cap(request);
     if (server->stats.buffered_bytes + (cap - request->cap) > server->options.buffered_bytes_max)
         return ST_LIMIT;
     char *bytes = malloc(cap);
@@ -101,7 +101,7 @@ enum status http_request_make_room(struct http_request *request)
         request->len -= request->at;
         request->at = 0;
     }
-    return request->len < request->cap ? ST_OK : grow(request);
+    return request->len < request->cap ? ST_OK : http_request_grow(request, next_cap(request));
 }
 
 bool http_request_next(struct http_request *request)
@@ -110,6 +110,7 @@ bool http_request_next(struct http_request *request)
     request->user = NULL;
     request->on_gone = NULL;
     request->id_len = 0;
+    request->stream.fn = NULL;
     http_parser_init(&request->parser, request->server->options.body_bytes_max);
     return request->at < request->len;
 }
@@ -223,6 +224,9 @@ const struct http_header *http_request_headers(const struct http_request *reques
 struct slice http_request_body(const struct http_request *request)
 {
     const struct http_parser *parser = &request->parser;
+    const struct http_stream *stream = &request->stream;
+    if (stream->fn)
+        return slice_of(request->bytes + stream->from, stream->to - stream->from);
     return slice_of(request->bytes + request->at + parser->head_bytes, parser->body_bytes);
 }
 

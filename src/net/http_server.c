@@ -91,6 +91,7 @@ static bool take_options(struct http_server *server, const struct http_server_op
     server->timeouts_ms[HTTP_CONN_IDLE] = options->idle_timeout_ms;
     server->timeouts_ms[HTTP_CONN_HEAD] = options->header_timeout_ms;
     server->timeouts_ms[HTTP_CONN_BODY] = options->body_timeout_ms;
+    server->timeouts_ms[HTTP_CONN_STREAM] = options->body_timeout_ms;
     server->timeouts_ms[HTTP_CONN_HELD] = LOOK_EVERY_MS;
     server->timeouts_ms[HTTP_CONN_WRITE] = options->write_timeout_ms;
     server->timeouts_ms[HTTP_CONN_LINGER] = LIMIT_HTTP_LINGER_MS;
@@ -159,8 +160,8 @@ size_t http_server_dismiss_idle(struct http_server *server, uint64_t idle_ms)
 size_t http_server_open_requests(const struct http_server *server)
 {
     return server->populations[HTTP_CONN_HEAD] + server->populations[HTTP_CONN_BODY] +
-           server->populations[HTTP_CONN_HELD] + server->populations[HTTP_CONN_WRITE] +
-           server->orphan_count;
+           server->populations[HTTP_CONN_STREAM] + server->populations[HTTP_CONN_HELD] +
+           server->populations[HTTP_CONN_WRITE] + server->orphan_count;
 }
 
 size_t http_server_connections(const struct http_server *server)

@@ -21,6 +21,7 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "net/http_fault.h"
 #include "net/http_head.h" /* enum http_method, struct http_header */
 #include "net/reactor.h"
 
@@ -43,10 +44,15 @@ struct http_server_options {
     uint64_t body_timeout_ms;   /* end of the headers to the end of the body; then 408 */
     uint64_t idle_timeout_ms;   /* without a request, also before the first one; then closed */
     uint64_t write_timeout_ms;  /* to send what is waiting for a slow reader; then closed */
+
+    /* Does this request get its body in pieces (http_request_take_body())? Asked once a request,
+     * when its head is complete, and may look at nothing else. NULL: none does. */
+    bool (*streams)(const struct http_request *request);
 };
 
 /* Called from the loop with a complete request, which must be answered exactly once with
- * http_reply(): now, from within, or later. */
+ * http_reply(): now, from within, or later. Of a request that streams (options) the body has not
+ * come yet: it must be answered, or its body taken, from within. */
 typedef void http_handler_fn(void *arg, struct http_request *request);
 
 /* Copies the options. All maxima and timeouts must be greater than 0. NULL when out of memory. The
@@ -126,7 +132,8 @@ const struct http_header *http_request_headers(const struct http_request *reques
 MUST_CHECK bool http_request_peer(const struct http_request *request,
                                   struct sockaddr_storage *peer);
 
-/* The whole body, decoded; empty without one. The bytes belong to the request. */
+/* The whole body, decoded; empty without one. The bytes belong to the request. Of a body in pieces:
+ * what has come of it and was not consumed. */
 struct slice http_request_body(const struct http_request *request);
 
 /* For X-Request-Id: the client's if it is one of 1 to 64 characters of [A-Za-z0-9._-], else our
@@ -139,6 +146,53 @@ struct slice http_request_id(const struct http_request *request);
  * returns, nor after the answer. */
 void http_request_set_user(struct http_request *request, void *user,
                            void (*on_gone)(void *user, struct http_request *request));
+
+/* ---- A body in pieces ------------------------------------------------------------------------ */
+
+/* A request that streams goes to the handler when its head is complete. Then its body comes, and a
+ * function is called, from the loop, whenever there is more of it. What has come lies in a window,
+ * in one piece; the function consumes of it what it can use, and what it leaves stands at the
+ * beginning of the window when it is called again. Reading stops while the window is full, and
+ * while the function says so (back-pressure): the rest waits in the client.
+ *
+ * For a body in pieces everything that is a slice of the request (headers, path, body) is valid
+ * only until the function, or the handler, returns: the bytes move.
+ *
+ * Deadline: each 64 KiB (LIMIT_HTTP_STREAM_BYTES) have as long as the whole body of another request
+ * (body_timeout_ms), and the time during which nothing is read does not count. */
+enum http_stream_next {
+    HTTP_STREAM_MORE, /* call me when more has come; after the end: not at all */
+    HTTP_STREAM_TURN, /* call me in the next turn: there is more here than a turn may take */
+    HTTP_STREAM_PAUSE /* read nothing and call me when http_request_resume() is called */
+};
+enum http_stream_end {
+    HTTP_STREAM_COMING,
+    HTTP_STREAM_COMPLETE, /* the window has the rest */
+    HTTP_STREAM_BROKEN    /* no more will come, although more should: http_request_body_fault() */
+};
+
+/* May answer the request; what it returns then does not matter. Must not say MORE while the window
+ * is full (asserted). After it said MORE at the end of the body the answer is still owed. */
+typedef enum http_stream_next http_stream_fn(void *user, struct http_request *request);
+
+/* From within the handler only: answers `Expect: 100-continue` and begins; `user` is that of
+ * http_request_set_user(). False: the body is known to be longer than body_bytes_max; the request
+ * was answered (413) and is gone. A body that turns out longer later is broken. The window has room
+ * for at least `window_bytes` of it. */
+MUST_CHECK bool http_request_take_body(struct http_request *request, size_t body_bytes_max,
+                                       size_t window_bytes, http_stream_fn *fn);
+
+/* From within the function: the first `len` bytes of the window are done with. */
+void http_request_consume(struct http_request *request, size_t len);
+
+/* Ends the pause: the function is called in the next turn. From anywhere, calls nothing back; does
+ * nothing when there is no pause or the client has gone. */
+void http_request_resume(struct http_request *request);
+
+enum http_stream_end http_request_body_end(const struct http_request *request);
+
+/* Why the body is broken. Static memory. */
+const struct http_fault_info *http_request_body_fault(const struct http_request *request);
 
 /* ---- The answer ------------------------------------------------------------------------------ */
 

@@ -29,7 +29,8 @@ struct outbound_request;
 struct reactor;
 struct netguard;
 
-/* What became of a request. All but the last two are to be counted as an attempt. */
+/* What became of a request, or of an entry for a stream (core/stream_send.h), which are attempts
+ * alike. All but the last two are to be counted as one. */
 enum outbound_error {
     OUTBOUND_OK,                 /* a response came, whatever its status */
     OUTBOUND_DNS,                /* the name does not resolve */
@@ -42,12 +43,19 @@ enum outbound_error {
     OUTBOUND_PROTOCOL,           /* what came is not HTTP/1 */
     OUTBOUND_RESPONSE_TOO_LARGE, /* header lines beyond LIMIT_RESPONSE_HEADER_BYTES in all */
     OUTBOUND_ADDRESS_DENIED,     /* the guard refused every address, or http is not allowed */
+    OUTBOUND_STREAM_FULL,        /* of entries: it has as many as it may have, and waits */
+    OUTBOUND_STREAM_REFUSED,     /* Redis refused it: another type's key, no right */
+    OUTBOUND_STREAM_MEMORY,      /* Redis has no memory left */
     OUTBOUND_INTERNAL,           /* ours: memory, descriptors, the loop. Retry without counting */
     OUTBOUND_CANCELLED           /* outbound_cancel(), or may_send() said no */
 };
 
-/* The name in an endpoint's `retryOn`: "dns", "connection_refused", …; also
- * "address_denied", "internal", "cancelled"; "" for OUTBOUND_OK. Static memory. */
+/* In place of a status, with OUTBOUND_OK: a stream has taken the entry. No response has that. */
+enum { OUTBOUND_TAKEN = -1 };
+
+/* The name in an endpoint's `retryOn`: "dns", "connection_refused", …; also "internal",
+ * "cancelled";
+ * "" for OUTBOUND_OK. Static memory. */
 const char *outbound_error_name(enum outbound_error error);
 
 /* Which route requests take. */

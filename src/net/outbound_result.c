@@ -19,6 +19,9 @@ const char *outbound_error_name(enum outbound_error error)
         [OUTBOUND_PROTOCOL] = "protocol",
         [OUTBOUND_RESPONSE_TOO_LARGE] = "response_too_large",
         [OUTBOUND_ADDRESS_DENIED] = "address_denied",
+        [OUTBOUND_STREAM_FULL] = "stream_full",
+        [OUTBOUND_STREAM_REFUSED] = "stream_refused",
+        [OUTBOUND_STREAM_MEMORY] = "redis_out_of_memory",
         [OUTBOUND_INTERNAL] = "internal",
         [OUTBOUND_CANCELLED] = "cancelled",
     };

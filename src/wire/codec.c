@@ -14,8 +14,7 @@
  *     | 0xd9 |  | 0x05  |  | h  e  l  l  o  |      str 8
  *     +------+  +-------+  +----------------+
  *
- * Not done: time stamps (an extension type nobody sends us) and checking of UTF-8, which belongs to
- * whoever needs text.
+ * Not done: checking of UTF-8, which belongs to whoever needs text.
  */
 #include "wire/codec.h"
 
@@ -280,20 +279,25 @@ int64_t mp_read_i64(struct mp_reader *reader)
     return head_read(reader, type, &head) ? (int64_t)head.bits : 0;
 }
 
-double mp_read_double(struct mp_reader *reader)
+static double double_of(const struct head *head)
 {
-    struct head head;
-    if (!head_read(reader, MP_DOUBLE, &head))
-        return 0;
-    if (head.size == 1 + sizeof(float)) {
-        uint32_t bits = (uint32_t)head.bits;
+    if (head->size == 1 + sizeof(float)) {
+        uint32_t bits = (uint32_t)head->bits;
         float value;
         memcpy(&value, &bits, sizeof(value));
         return (double)value;
     }
     double value;
-    memcpy(&value, &head.bits, sizeof(value));
+    memcpy(&value, &head->bits, sizeof(value));
     return value;
+}
+
+double mp_read_double(struct mp_reader *reader)
+{
+    struct head head;
+    if (!head_read(reader, MP_DOUBLE, &head))
+        return 0;
+    return double_of(&head);
 }
 
 bool mp_read_bool(struct mp_reader *reader)
@@ -306,6 +310,78 @@ void mp_read_nil(struct mp_reader *reader)
 {
     struct head head;
     (void)head_read(reader, MP_NIL, &head); /* the error is in the reader */
+}
+
+enum mp_type mp_next(struct mp_reader *reader, struct mp_value *value)
+{
+    struct head head = head_at(reader);
+    value->type = head.type;
+    value->number = head.bits;
+    if (!head_take(reader, head.type, &head))
+        return value->type = MP_NONE;
+    switch (head.type) {
+    case MP_NONE:
+    case MP_NIL:
+    case MP_BOOL:
+    case MP_UINT:
+    case MP_INT:
+        break;
+    case MP_DOUBLE:
+        value->single = head.size == 1 + sizeof(float);
+        value->real = double_of(&head);
+        break;
+    case MP_ARRAY:
+    case MP_MAP:
+        if (!count_fits(reader, head.bits, head.type == MP_MAP ? 2 : 1))
+            value->type = MP_NONE;
+        break;
+    case MP_STR:
+    case MP_BIN:
+    case MP_EXT:
+        if (head.type == MP_EXT)
+            value->ext = (int8_t)reader->at[-1];
+        if (!count_fits(reader, head.bits, 1))
+            return value->type = MP_NONE;
+        value->bytes = slice_of(reader->at, head.bits);
+        reader->at += head.bits;
+        break;
+    }
+    return value->type;
+}
+
+/* A big-endian number. */
+static uint64_t number_at(const char *at, size_t bytes)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < bytes; i++)
+        number = number << 8 | (uint8_t)at[i];
+    return number;
+}
+
+bool mp_value_time(const struct mp_value *value, int64_t *seconds, uint32_t *nanoseconds)
+{
+    enum { TIME = -1, SECONDS_BITS = 34 };
+    if (value->type != MP_EXT || value->ext != TIME)
+        return false;
+    const char *at = value->bytes.ptr;
+    uint64_t packed;
+    switch (value->bytes.len) {
+    case 4:
+        *seconds = (int64_t)number_at(at, 4);
+        *nanoseconds = 0;
+        return true;
+    case 8:
+        packed = number_at(at, 8);
+        *seconds = (int64_t)(packed & ((UINT64_C(1) << SECONDS_BITS) - 1));
+        *nanoseconds = (uint32_t)(packed >> SECONDS_BITS);
+        return *nanoseconds < 1000000000;
+    case 12:
+        *nanoseconds = (uint32_t)number_at(at, 4);
+        *seconds = (int64_t)number_at(at + 4, 8);
+        return *nanoseconds < 1000000000;
+    default:
+        return false;
+    }
 }
 
 /* The values a value still announces behind its head; its own bytes are passed over. */

@@ -56,7 +56,17 @@ enum mp_type {
     MP_BIN,
     MP_ARRAY,
     MP_MAP,
-    MP_EXT /* can only be skipped */
+    MP_EXT /* an extension */
+};
+
+/* One value with what is known of it before what it contains. */
+struct mp_value {
+    enum mp_type type;
+    int8_t ext;         /* MP_EXT: its type */
+    bool single;        /* MP_DOUBLE: it was written as a float 32 */
+    uint64_t number;    /* MP_UINT, MP_BOOL; MP_INT: as int64_t; of a container how many follow */
+    double real;        /* MP_DOUBLE */
+    struct slice bytes; /* MP_STR, MP_BIN, MP_EXT */
 };
 
 /* The input must live as long as the slices that are read from it. */
@@ -81,6 +91,14 @@ int64_t mp_read_i64(struct mp_reader *reader);
 double mp_read_double(struct mp_reader *reader); /* float 32 and float 64, never an integer */
 bool mp_read_bool(struct mp_reader *reader);
 void mp_read_nil(struct mp_reader *reader);
+
+/* The next value, whatever it is: for readers that cannot know what comes. A container's values
+ * follow, and their number is as small as mp_read_map() says. MP_NONE: an error. */
+enum mp_type mp_next(struct mp_reader *reader, struct mp_value *value);
+
+/* Is it a time (extension -1), and which? In seconds since 1970, of any year, and nanoseconds below
+ * 1,000,000,000. */
+bool mp_value_time(const struct mp_value *value, int64_t *seconds, uint32_t *nanoseconds);
 
 /* Passes over one whole value with all that is in it. */
 void mp_skip(struct mp_reader *reader);

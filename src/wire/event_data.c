@@ -13,8 +13,7 @@
 #include "base/utf8.h"
 #include "wire/encoding.h"
 
-/* "application/json", "application/vnd.x+json; charset=utf-8". */
-static bool is_json_type(struct slice content_type)
+bool event_data_type_is_json(struct slice content_type)
 {
     const char *end = content_type.len > 0 ? memchr(content_type.ptr, ';', content_type.len) : NULL;
     size_t len = end ? (size_t)(end - content_type.ptr) : content_type.len;
@@ -36,24 +35,12 @@ static bool is_container(struct slice data)
     return at < data.len && (data.ptr[at] == '{' || data.ptr[at] == '[');
 }
 
-static bool is_utf8(struct slice data)
-{
-    const char *end = data.ptr + data.len;
-    for (const char *at = data.ptr; at < end;) {
-        size_t len = utf8_length(at, end);
-        if (len == 0)
-            return false;
-        at += len;
-    }
-    return true;
-}
-
 enum event_data event_data_kind(struct slice data, struct slice content_type)
 {
-    bool json = is_container(data) || is_json_type(content_type);
+    bool json = is_container(data) || event_data_type_is_json(content_type);
     if (json && json_check(data, NULL) == ST_OK)
         return EVENT_DATA_JSON;
-    return data.len == 0 || is_utf8(data) ? EVENT_DATA_TEXT : EVENT_DATA_BYTES;
+    return utf8_valid(data) ? EVENT_DATA_TEXT : EVENT_DATA_BYTES;
 }
 
 struct slice event_data_json(const struct event_record *record, struct buf *buf)

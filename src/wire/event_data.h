@@ -8,6 +8,10 @@
 #include "base/buf.h"
 #include "wire/event_record.h"
 
+/* Does the type say that it is JSON: "application/json", "application/vnd.x+json; charset=utf-8"?
+ */
+bool event_data_type_is_json(struct slice content_type);
+
 /* What received bytes are. JSON is what parses as one value (json_check()), and is an object or an
  * array, or is called JSON by its content type: "true" in a text/plain body is text. */
 enum event_data event_data_kind(struct slice data, struct slice content_type);

@@ -4,13 +4,20 @@
  * member is the format's number; members are only ever added at the end, and a reader skips what it
  * does not know.
  *
- *   11 members of every event | 6 more of one that was received | what a successor adds
+ *   11 members of every event | 6 more of one that was received | 2 more of one with an ordering
+ *                                                                 key, or that was a CloudEvent
  *
- * So a published event has the same bytes as before anything could be received.
+ * Whoever has the last ones has the six, too: an event that was not received with 0 as the time.
+ * So a plain event has the same bytes as before there was anything else.
  */
 #include "wire/event_record.h"
 
-enum { FORMAT = 1, MEMBERS = 11, MEMBERS_RECEIVED = MEMBERS + 6 };
+enum {
+    FORMAT = 1,
+    MEMBERS = 11,
+    MEMBERS_RECEIVED = MEMBERS + 6,
+    MEMBERS_ALL = MEMBERS_RECEIVED + 2
+};
 
 static void write_optional(struct buf *buf, struct slice text)
 {
@@ -32,8 +39,9 @@ static void write_received(struct buf *buf, const struct event_record *record)
 
 void event_record_write(struct buf *buf, const struct event_record *record)
 {
-    bool received = record->received_ms > 0;
-    mp_write_array(buf, received ? MEMBERS_RECEIVED : MEMBERS);
+    bool all = record->ordering_key.ptr || record->cloud_event.ptr;
+    bool received = all || record->received_ms > 0;
+    mp_write_array(buf, all ? MEMBERS_ALL : received ? MEMBERS_RECEIVED : MEMBERS);
     mp_write_u64(buf, FORMAT);
     mp_write_str(buf, record->application);
     mp_write_str(buf, record->type);
@@ -47,6 +55,10 @@ void event_record_write(struct buf *buf, const struct event_record *record)
     mp_write_bin(buf, record->data);
     if (received)
         write_received(buf, record);
+    if (all) {
+        write_optional(buf, record->ordering_key);
+        write_optional(buf, record->cloud_event);
+    }
 }
 
 /* All but the members of every event, for one that was published. */
@@ -58,7 +70,7 @@ static void clear_received(struct event_record *record)
     record->verified = false;
 }
 
-static void read_received(struct mp_reader *reader, struct event_record *record)
+static void read_received(struct mp_reader *reader, struct event_record *record, bool all)
 {
     record->received_ms = mp_read_u64(reader);
     uint64_t kind = mp_read_u64(reader);
@@ -66,7 +78,7 @@ static void read_received(struct mp_reader *reader, struct event_record *record)
     record->content_type = mp_read_str_or_nil(reader);
     record->headers = mp_read_str_or_nil(reader);
     record->duplicate_of = mp_read_str_or_nil(reader);
-    if (reader->error == ST_OK && (kind > EVENT_DATA_BYTES || record->received_ms == 0))
+    if (reader->error == ST_OK && (kind > EVENT_DATA_BYTES || (record->received_ms == 0 && !all)))
         reader->error = ST_SYNTAX;
     record->data_kind = (enum event_data)kind;
 }
@@ -75,8 +87,9 @@ void event_record_read(struct mp_reader *reader, struct event_record *record)
 {
     uint32_t members = mp_read_array(reader);
     uint64_t format = mp_read_u64(reader);
+    bool all = members >= MEMBERS_ALL;
     bool received = members >= MEMBERS_RECEIVED;
-    uint32_t known = received ? MEMBERS_RECEIVED : MEMBERS;
+    uint32_t known = all ? MEMBERS_ALL : received ? MEMBERS_RECEIVED : MEMBERS;
     if (reader->error == ST_OK && (members < known || format != FORMAT))
         reader->error = ST_SYNTAX;
     record->application = mp_read_str(reader);
@@ -90,9 +103,11 @@ void event_record_read(struct mp_reader *reader, struct event_record *record)
     record->tracestate = mp_read_str_or_nil(reader);
     record->data = mp_read_bin(reader);
     if (received)
-        read_received(reader, record);
+        read_received(reader, record, all);
     else
         clear_received(record);
+    record->ordering_key = all ? mp_read_str_or_nil(reader) : SLICE_NULL;
+    record->cloud_event = all ? mp_read_str_or_nil(reader) : SLICE_NULL;
     for (uint32_t i = known; i < members && reader->error == ST_OK; i++)
         mp_skip(reader);
 }

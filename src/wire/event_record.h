@@ -2,8 +2,8 @@
  *
  * The record is what batches hold and what a scheduled event carries alone. The payload is a `bin`
  * that holds the sender's bytes untouched: JSON from a producer; from a third party (a received
- * request) whatever it sent, with what else is known of that request. A plain event has nothing of
- * the latter, and it costs it nothing.
+ * request) or in a CloudEvent whatever it sent, with what else is known of that. A plain event has
+ * nothing of the latter, and it costs it nothing.
  */
 #ifndef TROTLINE_WIRE_EVENT_RECORD_H
 #define TROTLINE_WIRE_EVENT_RECORD_H
@@ -31,15 +31,18 @@ struct event_record {
     struct slice tracestate;
     struct slice data; /* as it came */
     uint64_t timestamp_ms;
-    uint64_t deliver_at_ms; /* Redis's clock; 0: at once */
+    uint64_t deliver_at_ms;    /* Redis's clock; 0: at once */
+    struct slice ordering_key; /* the producer's, or SLICE_NULL */
+    struct slice cloud_event;  /* a JSON object: the attributes of the CloudEvent it came as, with
+                                  their names and spelling; SLICE_NULL: it did not */
+    enum event_data data_kind; /* of a published event JSON, unless it came as a CloudEvent */
+    struct slice content_type; /* of data, as its sender calls it, or SLICE_NULL */
 
     /* All zeros unless it was received. */
     uint64_t received_ms;      /* unix; 0: it was not received, but published */
-    struct slice content_type; /* the header's value, or SLICE_NULL */
     struct slice headers;      /* event_headers.h; SLICE_NULL: none are kept */
     struct slice duplicate_of; /* text of the id of the event it repeats, or SLICE_NULL */
-    enum event_data data_kind;
-    bool verified; /* its source's signature was checked, and right */
+    bool verified;             /* its source's signature was checked, and right */
 };
 
 /* Appends the record; whether that went well is buf_status(). */

@@ -32,6 +32,13 @@ struct scheme_set;
  * NULL: out of memory. */
 struct scheme_set *scheme_set_new(void);
 
+/* The built-in scheme of that name alone; the caller frees it with scheme_free() (scheme_file.h).
+ * ST_NOTFOUND ("passthrough" is no file, and is not found); ST_NOMEM. *out is then NULL. */
+MUST_CHECK enum status scheme_builtin_new(struct slice name, struct scheme **out);
+
+/* The names of those, sorted; SLICE_NULL beyond the last one. Static memory. */
+struct slice scheme_builtin_name(size_t index);
+
 /* Frees the set and all schemes in it. Accepts NULL. */
 void scheme_set_free(struct scheme_set *set);
 
@@ -103,8 +110,9 @@ void scheme_original_headers(struct slice id, const struct event_record *record,
 /* ---- Secrets as text ------------------------------------------------------------------------- */
 
 /* Appends a new secret of the scheme's first algorithm, or of the given one. ST_UNSUPPORTED: the
- * scheme does not have it, or only takes public keys for it, or has no secrets at all. ST_NOMEM,
- * ST_LIMIT: of `text`. The caller overwrites `text` after use. */
+ * scheme does not have it, or only takes public keys for it, or has no secrets at all. ST_IO: the
+ * kernel has no randomness. ST_NOMEM, ST_LIMIT: of `text`. The caller overwrites `text` after use.
+ */
 MUST_CHECK enum status scheme_secret_generate(const struct scheme *scheme, struct buf *text);
 MUST_CHECK enum status scheme_secret_generate_for(const struct scheme *scheme,
                                                   enum sign_algorithm algorithm, struct buf *text);

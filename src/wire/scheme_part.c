@@ -203,7 +203,10 @@ static enum part_result hash_read(struct part_reader *reader, struct slice *valu
 {
     uint8_t digest[DIGEST_SHA256_BYTES];
     struct buf *buf = part_reader_buf(reader);
-    if (!buf || digest_sha256(&reader->received->body, 1, digest) != ST_OK)
+    struct digest context = {NULL, NULL};
+    enum status status = digest_sha256(&context, &reader->received->body, 1, digest);
+    digest_free(&context);
+    if (!buf || status != ST_OK)
         return PART_NO_MEMORY;
     hex_encode(buf, slice_of(digest, sizeof(digest)));
     return made(buf, value);

@@ -3,7 +3,7 @@
  * A text is first matched with one of the scheme's algorithms by its prefix, then decoded and
  * measured. Decoded keys live on the stack for as long as they are needed and are overwritten.
  */
-#include "base/rng.h"
+#include "base/entropy.h"
 #include "wire/scheme_private.h"
 
 /* A secret's text taken apart. */
@@ -173,10 +173,11 @@ static enum status pair_write(const struct scheme_signature *signature, const ui
 static enum status secret_new(const struct scheme_signature *signature, struct buf *text)
 {
     uint8_t bytes[SCHEME_KEY_BYTES_MAX];
-    enum status status = ST_OK;
     if (!signature->key_prefix.ptr)
         return ST_UNSUPPORTED; /* somebody else has the secret half */
-    rng_bytes(bytes, sizeof(bytes));
+    enum status status = entropy_read(bytes, sizeof(bytes));
+    if (status != ST_OK)
+        return status;
     if (signature->algorithm == SIGN_ED25519) {
         status = pair_write(signature, bytes, text);
     } else {

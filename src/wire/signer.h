@@ -1,8 +1,8 @@
 /* signer.h - keys that sign and verify. The only user of OpenSSL's signature functions.
  *
  * A key is made once and used for every delivery of its endpoint: its context stays keyed, which
- * makes an HMAC over 1 KiB cost little more than the digest itself. A key is not thread-safe, and
- * neither is making the first one.
+ * makes an HMAC over 1 KiB cost little more than the digest itself. A key is for one thread
+ * at a time; different keys are independent.
  */
 #ifndef TROTLINE_WIRE_SIGNER_H
 #define TROTLINE_WIRE_SIGNER_H

@@ -206,6 +206,19 @@ def test_load_publishes_what_it_is_told_to(sink):
     assert {len(request.body) for request in requests} == {400}
 
 
+def test_load_puts_many_events_in_a_request(server):
+    """As arrays that the server takes whole; what it takes none of does not count as accepted."""
+    with server.client() as client:
+        before = client.metric("trotline_events_accepted_total")
+        words = ("--url", server.url + "/api/events", "--api-key", server.api_key, "--events", 330,
+                 "--connections", 3, "--per-request", 30, "--types", 3, "--idempotency-keys")
+        result = json.loads(bench_load(*words).stdout)
+        assert (result["sent"], result["accepted"], result["lost"]) == (330, 330, 0)
+        assert client.metric("trotline_events_accepted_total") - before == 330
+        refused = json.loads(bench_load(*words, "--type", "a..b").stdout)
+        assert (refused["sent"], refused["accepted"], refused["other"]) == (330, 0, 330)
+
+
 def test_load_signs_as_github_does(sink):
     """The same bodies; each has an id of its own, its type, and a signature of the bytes that were sent."""
     load = bench_load("--url", sink.url("/in/bench"), "--api-key", "k", "--github", "a secret",

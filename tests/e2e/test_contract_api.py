@@ -10,10 +10,11 @@ from harness import parse_answers, wait_until
 from harness.sink import delayed, hang, reply
 
 ONCE = {"schedule": []}
-WEBHOOK = {"id", "url", "events", "scheme", "secret", "headers", "retryPolicy", "rateLimit",
-           "maxInFlight", "timeout", "filter", "description", "active", "disabledReason", "createdAt",
-           "updatedAt", "health"}
-EVENT = {"id", "type", "timestamp", "data", "version", "source", "uid", "createdAt", "deliveries"}
+WEBHOOK = {"id", "kind", "url", "events", "scheme", "secret", "headers", "retryPolicy", "rateLimit",
+           "ordering", "onDeadLetter", "batch", "maxInFlight", "timeout", "filter", "description",
+           "active", "disabledReason", "createdAt", "updatedAt", "health"}
+EVENT = {"id", "type", "timestamp", "data", "version", "source", "uid", "orderingKey", "createdAt",
+         "deliveries"}
 DELIVERY = {"webhookId", "status", "attempts", "nextAttemptAt", "lastError"}
 ATTEMPT = {"id", "eventId", "attempt", "status", "statusCode", "responseBody", "durationMs", "error",
            "timestamp"}
@@ -99,6 +100,8 @@ WRONG = {
     "retryPolicy": [1, True, "", [], "abc", [None]],
     "rateLimit": [1, True, "", [], {}, "abc", {"limit": 1}, {"limit": True, "period": "1s"},
                   {"limit": 1, "period": True}, {"limit": 1, "period": "1s", "burst": []}],
+    "ordering": [1, True, "", [], {}, "abc", "keys", ["key"]],
+    "onDeadLetter": [1, True, "", [], {}, "abc", {"block": True}],
     "maxInFlight": [0, -1, 1.5, True, "", "1", [], {}],
     "timeout": [0, -1, 1.5, True, "", "5", [], {}, "abc"],
     "description": [1, True, [], {}, "x" * 1001],

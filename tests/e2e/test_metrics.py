@@ -65,11 +65,12 @@ def busy(server):
         webhooks = [client.create_webhook(sink.url(path), ["busy"],
                                           retryPolicy={"schedule": ["50ms"], "jitter": 0})
                     for path in ("/", "/flaky", "/bad")]
+        webhooks.append(client.create_webhook(sink.url("/batched"), ["busy"], batch={"maxWait": 0}))
         event = client.event_id("busy", key="one")
         client.post_event("busy", key="one").expect(202)
         client.post_event("no type").expect(400)
         wait_until(lambda: [client.deliveries(event)[webhook["id"]]["status"]
-                            for webhook in webhooks] == ["sent", "sent", "dead_letter"],
+                            for webhook in webhooks] == ["sent", "sent", "dead_letter", "sent"],
                    what="all to be settled")
         wait_until(lambda: client.metric("trotline_batches_open") == 0,
                    what="the batches to be closed")
@@ -118,7 +119,7 @@ def test_histograms_are_cumulative(busy):
         if match:
             rows.setdefault((match.group(1), match.group(2) or ""), []).append(
                 (float(match.group(3)), value))
-    assert len(rows) == 8
+    assert len(rows) == 9
     for (name, label), buckets in rows.items():
         labels = "{" + label[:-1] + "}" if label else ""
         assert buckets == sorted(buckets) and buckets[-1][0] == float("inf"), name

@@ -97,6 +97,19 @@ def test_without_a_secret_nothing_is_verified(sink):
     assert out.endswith("received=1 verified=0 bad=0 duplicates=0\n")
 
 
+def test_a_batch_has_a_line_for_each_event(sink):
+    """Also those that came before in another batch are noticed."""
+    body = b'[{"id":"msg_1","type":"a.b","data":{"n":1}},{"id":"msg_2","type":"c","data":null}]'
+    it = sink("--secret", SECRET)
+    it.post(body, headers={**signed("batch_1", body), "Trotline-Batch-Count": "2"})
+    body = body.replace(b"msg_2", b"msg_3")
+    it.post(body, headers={**signed("batch_2", body), "Trotline-Batch-Count": "2"})
+    out = it.stop()
+    assert " id=batch_1 events=2  verified \N{CHECK MARK}  -> 200\n    msg_1 a.b {\"n\":1}\n" in out
+    assert " id=batch_2 events=2 (1 seen before)  verified" in out
+    assert "    msg_3 c null\n" in out
+
+
 def test_one_of_several_secrets_suffices(sink):
     other = "whsec_" + base64.b64encode(b"y" * 24).decode()
     it = sink("--secret", other, "--secret", SECRET, "--quiet")
@@ -112,7 +125,7 @@ def test_json(sink):
     first, second, summary = map(json.loads, it.stop().splitlines())
     assert {k: first[k] for k in first if k not in ("time", "headers")} == {
         "method": "POST", "path": "/hook", "id": "msg_1", "type": "order.created",
-        "seenBefore": False, "verified": True, "reason": None, "status": 204,
+        "events": None, "seenBefore": False, "verified": True, "reason": None, "status": 204,
         "body": BODY.decode()}
     assert {"name": "webhook-id", "value": "msg_1"} in first["headers"]
     assert (second["method"], second["id"], second["type"]) == ("PUT", None, None)

@@ -35,6 +35,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     static const struct netguard guard;
     rules = (struct endpoint_rules){.schemes = scheme_set_new(),
                                     .guard = &guard,
+                                    .key_prefix = "tl",
                                     .default_timeout_ms = 15000,
                                     .timeout_max_ms = 60000,
                                     .default_max_in_flight = 8,

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/event_document.h"
 #include "base/json_out.h"
 #include "base/json_scan.h"
 #include "base/limits.h"
 #include "core/endpoint_config.h"
+#include "wire/event_document.h"
 
 static const struct event_document_rules rules = {.data_bytes_max = 2000, .now_ms = 1700000000000};
 
@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice body = slice_of(data, size);
     struct event_document document, again;
     struct field_error error = {.code = NULL};
-    enum status status = event_document_read(&document, body, &rules, &error);
+    enum status status = event_document_read(&document, EVENT_FORMAT_JSON, body, &rules, &error);
     if (status != ST_OK) {
         check(status == ST_RANGE && error.code && error.message[0] != '\0');
         check(memchr(error.field, '\0', sizeof(error.field)) != NULL);
@@ -98,7 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf plain;
     buf_init(&plain, 64 * 1024);
     write_document(&document, &plain);
-    check(event_document_read(&again, buf_slice(&plain), &rules, &error) == ST_OK);
+    check(event_document_read(&again, EVENT_FORMAT_JSON, buf_slice(&plain), &rules, &error) ==
+          ST_OK);
     check_same(&document, &again);
     event_document_free(&again);
     event_document_free(&document);

@@ -29,7 +29,7 @@ static void check_state(struct slice bytes, struct buf *buf)
     check(a.ordinal == b.ordinal && a.attempts == b.attempts && a.replayed_at == b.replayed_at);
     check(a.dead == b.dead && a.status_code == b.status_code && slice_eq(a.error, b.error));
     check(a.last_at_ms == b.last_at_ms && a.accepted_at_ms == b.accepted_at_ms);
-    check(slice_eq(a.log, b.log));
+    check(slice_eq(a.log, b.log) && slice_eq(a.order, b.order) && slice_eq(a.group, b.group));
 }
 
 /* Whatever the log was, one attempt more can be read back as its last. */

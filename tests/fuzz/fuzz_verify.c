@@ -14,41 +14,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "request_text.h"
 #include "wire/scheme.h"
 #include "wire/scheme_part.h"
 
-enum { HEADERS_MAX = 24, KEYS = 4, LINES_MAX = 64 };
+enum { KEYS = 4, LINES_MAX = 64 };
 
 static struct scheme_set *set;
 static struct signer_key *keys[KEYS];
-
-static void expect(bool good)
-{
-    if (!good)
-        abort();
-}
-
-/* Takes off everything before the next `end`, and that. */
-static struct slice take_until(struct slice *input, char end)
-{
-    const char *at = input->len > 0 ? memchr(input->ptr, end, input->len) : NULL;
-    struct slice part = slice_of(input->ptr, at ? (size_t)(at - input->ptr) : input->len);
-    *input = slice_from(*input, part.len + 1);
-    return part;
-}
-
-static size_t headers_take(struct slice *input, struct received_header headers[HEADERS_MAX])
-{
-    size_t count = 0;
-    for (struct slice line; (line = take_until(input, '\n')).len > 0;) {
-        struct slice name = take_until(&line, ':');
-        if (line.len > 0 && line.ptr[0] == ' ')
-            line = slice_from(line, 1);
-        if (count < HEADERS_MAX)
-            headers[count++] = (struct received_header){name, line};
-    }
-    return count;
-}
 
 /* ---- A stranger's request -------------------------------------------------------------------- */
 

@@ -9,12 +9,13 @@ from collections import defaultdict
 from harness import RedisError
 from harness.formats import (OUTCOMES, bits, id_text, lane_of, member_of, pack_log, pack_outcome, read_batch,
                              read_state)
-from store import MOVED, Batch, Beat, Move, Read, Settle, Store, answer
+from store import BLOCKS, MOVED, Batch, Beat, Move, Ordered, Read, Settle, Store, answer, member
 
 DOCUMENT, TOMBSTONE = "{}", '{"deleted":true}'
 LIVE_MS, LEASE_MS, KEEP_MS = 60, 40, 60_000
 LONG_MS = 600_000
 ATTEMPTS_KEPT = 5
+KEYS = (member("one"), member("two"), None)  # ordering keys of events
 GONE = -1  # of a part that is not in my journal
 
 
@@ -72,7 +73,7 @@ class Replica:
             return self.lost(waiting)
         try:
             reply = self.store.make(waiting.call, waiting.first)
-            world.announce(waiting.call)
+            world.announce(waiting.call, reply)
         except RedisError as error:
             assert str(error).startswith("OOM") and waiting.call.verb == "publish", error
             reply = "OOM"
@@ -105,6 +106,10 @@ class Replica:
                 others[owner].append(lane)
         batch = Batch(*[rng.sample(world.active(), rng.randint(0, min(3, len(world.active()))))
                         for _ in range(events)], rng=rng, others=others)
+        keys = {event: rng.choice(KEYS) for event in batch.events}
+        ordered = [Ordered(ordinal, key)
+                   for ordinal, (event, endpoint) in enumerate(batch.deliveries)
+                   if (key := world.queue_of(endpoint, keys[event])) is not None]
         age = len(world.targets) // 50
         claims = [batch.claim(n, *(f"{age}.{rng.randrange(20)}" if rng.random() < 0.3 else ""
                                    for _ in range(3)), rng.choice((LONG_MS, LONG_MS + 1, 20)))
@@ -115,7 +120,9 @@ class Replica:
             (20, 20, 20, 1), *((1000, 1000, 9), (LONG_MS, LONG_MS, 20)) * 2))
         version = -1 if rng.random() < 0.1 else ""  # the configuration is always newer than -1
         call = self.store.publish.later(batch, claims, self.sequence, journal, idem, idem_ms, uid,
-                                        uid_ms, version=version, dedup_max=rng.choice((1000, 9)))
+                                        uid_ms, version=version, dedup_max=rng.choice((1000, 9)),
+                                        ordered=ordered)
+        batch.ordered = {one.ordinal for one in ordered}
         for event, endpoints in zip(batch.events, batch.targets):
             world.targets[event] = endpoints
         self.shipped[batch.name] = batch
@@ -148,6 +155,9 @@ class Replica:
         for ordinal, (event, _) in enumerate(batch.deliveries):
             if verdicts.get(event, 0) and opened.slots[ordinal] == "pending":
                 opened.slots[ordinal] = "duplicate"
+                opened.marked.add(ordinal)
+            elif ordinal in batch.ordered and opened.slots[ordinal] == "pending":
+                opened.slots[ordinal] = "moved"
                 opened.marked.add(ordinal)
         mine = [int(part) for part in reply[2].decode().split(",") if part]
         if 0 in mine:
@@ -189,7 +199,7 @@ class Replica:
         else:
             what = self.world.attempt(self.rng)
             if what == "sent":
-                self.world.sent[event, endpoint] += 1
+                self.world.send(event, endpoint)
                 opened.slots[ordinal] = "sent"
             else:
                 moves.append(self.move(opened, ordinal, what))
@@ -207,7 +217,7 @@ class Replica:
             opened.marked.add(ordinal)
             opened.taken_away |= due == GONE
             if what == "long" and due > 0:
-                self.hand[event, endpoint] = (due, ordinal)
+                self.hand[event, endpoint] = (due, ordinal, b"")
 
         kind = {"long": "leased", "retry": "in", "foreign": "in", "dead": "dead"}[what]
         value = self.world.lease_ms if what == "long" else self.rng.choice((0, 5, 50))
@@ -353,7 +363,8 @@ class Replica:
                     state = self.store.redis.call("HGET", self.store.key("event", event.decode()),
                                                   wished)
                     assert state is not None, f"{event} is due for {wished} and has no state"
-                    self.hand[event.decode(), wished] = (reply[1], read_state(state)["ordinal"])
+                    state = read_state(state)
+                    self.hand[event.decode(), wished] = (reply[1], state["ordinal"], state["order"])
 
         self.call(self.store.leases.later([(wished, self.rng.randint(1, 3), 0) for wished in some],
                                           self.world.lease_ms), claimed, once=True)
@@ -363,11 +374,11 @@ class Replica:
         if not self.hand:
             return
         if not self.world.calm and self.rng.random() < 0.1:
-            (event, endpoint), (lease, ordinal) = self.rng.choice(sorted(self.hand.items()))
+            (event, endpoint), (lease, *of_it) = self.rng.choice(sorted(self.hand.items()))
 
             def renewed(reply):
                 if reply and reply[2] == 1 and (event, endpoint) in self.hand:
-                    self.hand[event, endpoint] = (reply[1], ordinal)
+                    self.hand[event, endpoint] = (reply[1], *of_it)
             self.call(self.store.renew.later(endpoint, lease, event, length=self.world.lease_ms),
                       renewed, once=True)
             return
@@ -378,17 +389,21 @@ class Replica:
         self.call(self.store.settles.later(settles, ATTEMPTS_KEPT))
 
     def settle(self, event, endpoint):
-        lease, ordinal = self.hand.pop((event, endpoint))
+        lease, ordinal, order = self.hand.pop((event, endpoint))
         what, outcome = self.world.attempt(self.rng), "sent"
         if endpoint in self.world.deleted:
             what, outcome = "sent", "cancelled"
         elif not self.world.endpoints[endpoint]:
             what = "dead"
         elif what == "sent":
-            self.world.sent[event, endpoint] += 1
+            self.world.send(event, endpoint)
         kind = {"sent": "done", "long": "retry"}.get(what, what)
+        if kind == "dead" and order and self.world.blocks(endpoint):
+            kind = BLOCKS
+        if kind == "dead" or outcome == "cancelled":
+            self.world.ended.add((event, endpoint))
         return Settle(event, endpoint, lease, kind, self.rng.choice((0, 5, 50)), ordinal,
-                      outcome=pack_outcome(outcome), log=self.log(), attempt=b"x")
+                      outcome=pack_outcome(outcome), log=self.log(), attempt=b"x", order=order)
 
     def log(self):
         return self.rng.choice((b"", pack_log(1), pack_log(2, 3)))
@@ -400,6 +415,9 @@ class Replica:
         if lane_of(endpoint) not in self.lanes:
             return
         redis, key = self.store.redis, self.store.key
+        if redis.call("EXISTS", key("ord", endpoint)) and self.rng.random() < 0.5:
+            self.call(self.store.order_free.later(endpoint, self.rng.choice((1, 2, 5))))
+            return
         for family in ("due", "dead") if endpoint in self.world.deleted else ("due",):
             events = [raw.decode() for raw in redis.call("ZRANGE", key(family, endpoint), 0, 9)]
             for event in events:
@@ -407,15 +425,16 @@ class Replica:
                     continue
                 state = redis.call("HGET", key("event", event), endpoint)
                 assert state is not None, f"{event} is {family} for {endpoint} and has no state"
-                ordinal = read_state(state)["ordinal"]
+                ordinal, order = read_state(state)["ordinal"], read_state(state)["order"]
+                self.world.ended.add((event, endpoint))
                 if family == "dead":
                     self.call(self.store.dead_replay.later(event, endpoint, "discard", ordinal,
-                                                           log=self.log()))
+                                                           log=self.log(), order=order))
                 else:
                     kind = "done" if endpoint in self.world.deleted else "dead"
                     self.call(self.store.settle.later(event, endpoint, "", kind, 0, ordinal,
                                                       outcome=pack_outcome("cancelled"),
-                                                      log=self.log()))
+                                                      log=self.log(), order=order))
             if events:
                 return
         if endpoint in self.world.deleted and not self.world.touched(endpoint):
@@ -441,14 +460,14 @@ class Replica:
         endpoint = self.rng.choice(names)
         events = [raw.decode() for raw in
                   redis.call("ZRANGE", key("dead", endpoint), 0, self.rng.randrange(4))]
-        ordinals = [read_state(redis.call("HGET", key("event", event), endpoint))["ordinal"]
-                    for event in events]
+        states = [read_state(redis.call("HGET", key("event", event), endpoint)) for event in events]
         discard = self.rng.random() < 0.2 and not self.world.draining
         if discard:
             self.world.discarded.update((event, endpoint) for event in events)
+            self.world.ended.update((event, endpoint) for event in events)
         self.call(self.store.dead_step.later(
-            endpoint, [(event, ordinal, None, self.log())
-                       for event, ordinal in zip(events, ordinals)],
+            endpoint, [(event, state["ordinal"], None, self.log(), state["order"])
+                       for event, state in zip(events, states)],
             "discard" if discard else "replay"))
 
     # ---- replicas ------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import RedisError, wait_until
-from harness.formats import (LANES, OUTCOME_BYTES, batch_of, id_bytes, id_text, lane_of, member_name,
-                             member_of, pack_batch, pack_mask, pack_outcome, pack_record,
-                             pack_state, part_of, time_bytes)
+from harness.formats import (LANES, ORDER_HASH_BYTES, OUTCOME_BYTES, batch_of, id_bytes, id_text,
+                             lane_of, member_name, member_of, pack_batch, pack_mask, pack_outcome,
+                             pack_record, pack_state, part_of, time_bytes)
 
 LUA = Path(__file__).resolve().parents[2] / "lua"
 SCRIPTS = {path.stem: path.read_bytes() for path in sorted(LUA.glob("*.lua"))}
@@ -85,6 +85,18 @@ class Settle:
     log: bytes = b""
     attempt: bytes = b""
     record_bytes: int = 1000
+    order: bytes = b""  # hash of the key whose queue it is in; what is postponed, or BLOCKS, stays there
+
+
+BLOCKS = "blocks"  # a kind of settling: dead, and the head of its queue all the same
+
+
+@dataclass
+class Ordered:
+    """One ordered delivery of a batch."""
+    ordinal: int
+    key: bytes = bytes(ORDER_HASH_BYTES)
+    due: int = 0
 
 
 def verb(function):
@@ -135,21 +147,29 @@ class Store:
 
     @verb
     def publish(self, batch, claims=(), sequence=1, journal_max=1000, idem_max=1000,
-                idem_ttl=60_000, uid_max=1000, uid_ttl=60_000, blob=True, version="", dedup_max=1000):
-        """`claims`: what Batch.claim() gives."""
+                idem_ttl=60_000, uid_max=1000, uid_ttl=60_000, blob=True, version="", dedup_max=1000,
+                feeds=(), ordered=()):
+        """`claims`: what Batch.claim() gives; `feeds`: what Batch.feed() gives, of each stream;
+        `ordered`: Ordered ones, by their ordinals."""
         key = self.key("batch", batch.name)
         claims = list(claims)
+        ordered_keys, ordered_words = self.ordered(batch, ordered)
         before = [("SET", key, batch.blob, "NX", "EX", ORPHAN_SECONDS)] if blob else ()
         keys = [key, self.key("journal", self.me), self.key("outcome", batch.name),
                 self.key("journals"), self.key("config")]
         parts = batch.parts()
-        args = [batch.name, sequence, journal_max, self.me, version, len(parts) if parts != [0] else 0]
+        args = [batch.name, sequence, journal_max, self.me, version, len(parts) if parts != [0] else 0,
+                len(feeds), len(ordered_words)]
         if parts != [0]:
             owners = [self.me, *batch.owners]
             keys += [self.key("open", batch.name), self.key("replicas")]
             keys += [self.key("journal", owners[part]) for part in parts]
             args += [self.key("to", "")]
             args += itertools.chain.from_iterable((part, owners[part]) for part in parts)
+        for stream, *words in feeds:
+            keys.append(self.key(stream))
+            args += words
+        keys += [self.key("progress", batch.name)] if feeds else []
         if claims:
             keys += [self.key("progress", batch.name), *self.key_names("idem")]
             args += [b"".join(struct.pack("<BIII", sum(bool(member) << kind for kind, (member, _)
@@ -163,11 +183,34 @@ class Store:
         if dedup:
             keys += self.key_names("dedup")
             args += [dedup_max, "", *key_lists(claims, 2)]
+        keys, args = keys + ordered_keys, args + ordered_words
 
         def read(reply):
             """With a verdict for each, also when there are none because all are new."""
-            return reply + [0] * len(claims) if reply[0] == b"ok" and len(reply) == 3 else reply
+            taken = reply[-1:] if isinstance(reply[-1], list) else []
+            plain = reply[:len(reply) - len(taken)]
+            plain += [0] * len(claims) if plain[0] == b"ok" and len(plain) == 3 else []
+            return plain + taken
         return Call("publish", keys, args, before, read)
+
+    def ordered(self, batch, ordered):
+        """(keys, words) that publish.lua is given about these."""
+        if not ordered:
+            return [], []
+        deliveries = [batch.deliveries[one.ordinal] for one in ordered]
+        events, endpoints = Numbers(event for event, _ in deliveries), Numbers(e for _, e in deliveries)
+        keys = [self.key("progress", batch.name), self.key("sequence")]
+        for endpoint in endpoints:
+            keys += [self.key("ord", endpoint), self.key("due", endpoint),
+                     self.key("lane", lane_of(endpoint))]
+        keys += [self.key("event", event) for event in events]
+        words = [len(endpoints), len(events), *endpoints]
+        for event in events:
+            words += [event, batch.record, len(batch.deliveries) + batch.events.index(event)]
+        for one, (event, endpoint) in zip(ordered, deliveries):
+            words += [events[event], endpoints[endpoint], one.ordinal, one.key, one.due,
+                      pack_state(one.ordinal, order=one.key)]
+        return keys, words
 
     @verb
     def progress(self, member, *ordinals):
@@ -205,6 +248,22 @@ class Store:
         keys = [self.key("journal", dead), self.key("journal", self.me), self.key("replicas"),
                 self.key("journals")]
         return Call("adopt", keys, [member, dead, self.me])
+
+    # ---- feeds ---------------------------------------------------------------------------------
+
+    @verb
+    def feed_look(self, idle=1000, stream="feed"):
+        return Call("feed_look", [self.key(stream), self.key(stream, "rejected")], ["trotline", idle])
+
+    @verb
+    def feed_reject(self, first, last=None, bytes_min=0, most=0, reason="r", message="m", field="",
+                    stream="feed"):
+        return Call("feed_reject", [self.key(stream), self.key(stream, "rejected")],
+                    [first, last or first, bytes_min, most, reason, message, field])
+
+    @verb
+    def feed_requeue(self, *ids, stream="feed"):
+        return Call("feed_requeue", [self.key(stream), self.key(stream, "rejected")], list(ids))
 
     # ---- replicas ------------------------------------------------------------------------------
 
@@ -333,41 +392,52 @@ class Store:
         for batch in batches:
             keys += [self.key("batch", batch), self.key("outcome", batch)]
         for endpoint in endpoints:
-            keys += self.of_endpoint(endpoint)
+            keys += [*self.of_endpoint(endpoint), self.key("ord", endpoint)]
             args += [endpoint, lane_of(endpoint)]
         for settle in settles:
+            kind = "dead" if settle.kind == BLOCKS else settle.kind
             keys.append(self.key("event", settle.event))
-            args += [endpoints[settle.endpoint], settle.event, settle.lease, settle.attempt, settle.kind]
-            state = settle.state or pack_state(settle.ordinal, dead=settle.kind == "dead",
-                                               log=settle.log)
+            args += [endpoints[settle.endpoint], settle.event, settle.lease, settle.attempt, kind]
+            leaves = settle.kind in ("done", "dead")
+            state = settle.state or pack_state(settle.ordinal, dead=kind == "dead", log=settle.log,
+                                               order=b"" if leaves else settle.order)
             args += {"done": [settle.log, batches.get(batch_of(settle.event)[0]),
                               settle.ordinal * OUTCOME_BYTES,
                               pack_outcome("sent") if settle.outcome is None else settle.outcome,
                               settle.record_bytes],
                      "retry": [state, settle.delay, "", "", ""],
-                     "dead": [state, "", "", "", ""]}[settle.kind]
+                     "dead": [state, "", "", "", ""]}[kind]
+            args.append(settle.order if leaves else "")
         return Call("settle", keys, args)
 
     @verb
+    def order_free(self, endpoint, most=1000):
+        keys = [self.key("ord", endpoint), self.key("due", endpoint),
+                self.key("lane", lane_of(endpoint)), self.key("dead", endpoint), self.key("lanes")]
+        return Call("order_free", keys, [endpoint, lane_of(endpoint), self.me, most])
+
+    @verb
     def dead_replay(self, event, endpoint, what="replay", ordinal=0, state=None, log=b"",
-                    keep=60_000):
+                    keep=60_000, order=b""):
         """One letter, for no job."""
-        return self.dead_step.later(endpoint, [(event, ordinal, state, log)], what, keep=keep)
+        return self.dead_step.later(endpoint, [(event, ordinal, state, log, order)], what, keep=keep)
 
     @verb
     def dead_step(self, endpoint, letters, what="replay", job=None, step=1, cursor="x", skipped=0,
                   keep=60_000):
-        """`letters`: (event, ordinal or "" for none, state or None, log)."""
+        """`letters`: (event, ordinal or "" for none, state or None, log), and what it blocks, if it does."""
         keys = [self.key("dead", endpoint), self.key("due", endpoint),
                 self.key("lane", lane_of(endpoint)), self.key("dead"), self.key("closed"),
-                self.key("closed", "bytes")]
+                self.key("closed", "bytes"), self.key("ord", endpoint)]
         args = [endpoint, what, self.me if job else "", step, cursor, skipped, keep]
-        for event, ordinal, state, log in letters:
-            batch = batch_of(event)[0]
+        for event, ordinal, state, log, *order in letters:
+            batch, order = batch_of(event)[0], order[0] if order else b""
             keys += [self.key("event", event), self.key("batch", batch), self.key("outcome", batch)]
-            args += [event, state or pack_state(ordinal, log=log) if what == "replay" else
-                     pack_outcome("cancelled"), ordinal * OUTCOME_BYTES,
-                     log if what == "discard" else b""]
+            if what == "replay":
+                args += [event, state or pack_state(ordinal, log=log, order=order)]
+            else:
+                args += [event, pack_outcome("cancelled")]
+            args += [ordinal * OUTCOME_BYTES, *((log, order) if what == "discard" else (b"", b""))]
         return Call("dead_replay", keys + ([self.key("job", job)] if job else []), args)
 
     @verb
@@ -443,7 +513,7 @@ class Store:
         keys = [self.key("config", "endpoints"), self.key("due", endpoint),
                 self.key("dead", endpoint), self.key("lane", lane_of(endpoint)),
                 self.key("attempts", endpoint), self.key("dead"), self.key("health"),
-                self.key("config", "deleted")]
+                self.key("config", "deleted"), self.key("ord", endpoint)]
         return Call("endpoint_delete", keys, [endpoint])
 
     @verb
@@ -548,12 +618,27 @@ class Batch:
     def first_ordinal(self, index):
         return sum(len(endpoints) for endpoints in self.targets[:index])
 
+    def feed(self, runs, stream="feed"):
+        """What publish.lua is told of events that are entries of a stream: rows of (id, index of the
+        event), each row without another entry in between."""
+        entries = [entry for run in runs for entry in run]
+        rows = "".join(f"{run[0][0]} {behind(run[-1][0])} {len(run)} " for run in runs)
+        numbers = b"".join(struct.pack("<III", self.first_ordinal(index), len(self.targets[index]),
+                                       len(self.deliveries) + index) for _, index in entries)
+        return stream, rows, "".join(f"{entry} " for entry, _ in entries), numbers
+
     def claim(self, index, idem="", uid="", dedup="", ttl_ms=60_000):
         """What publish.lua is told of one event: publish()'s `claims`."""
         event, count = self.events[index], len(self.targets[index])
         keys = [(text and member(text), answer(event, count)) for text in (idem, uid)]
         keys.append((dedup and member(dedup), dedup_answer(event, ttl_ms, count)))
         return Claim(event, keys, (self.first_ordinal(index), count, len(self.deliveries) + index))
+
+
+def behind(entry_id):
+    """The smallest id of a stream's entry that is greater."""
+    ms, sequence = map(int, entry_id.split("-"))
+    return f"{ms}-{sequence + 1}" if sequence < 2**64 - 1 else f"{ms + 1}-0"
 
 
 def outcome_words(outcomes, ordinals):

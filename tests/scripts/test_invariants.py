@@ -4,7 +4,7 @@ import pytest
 from harness.formats import (FormatError, batch_of, hash_stable, id_bytes, id_text, lane_of, pack,
                              pack_log, pack_outcome, pack_state, read_batch, unpack)
 from harness.invariants import Broken, Snapshot, check, deliveries, problems
-from store import MOVED, Batch, Store, endpoint_ids, member
+from store import MOVED, Batch, Ordered, Store, endpoint_ids, member
 
 ONE, TWO = endpoint_ids(2)
 
@@ -234,6 +234,40 @@ def test_what_is_wrong_with_an_event_in_history(redis, batches, what):
     names = {"H": event, "ONE": ONE, "size": size}
     verb, key, *words = command.format(**names).split(" ")
     redis.call(verb, f"tl:{{0}}:{key}", *words)
+    found = problems(Snapshot(redis))
+    assert any(problem.startswith(expected.format(**names)) for problem in found), found
+
+
+# The same for a queue {key} of three events for ONE, {F} {G} {I}; {first} is the member of {F}, {last} that
+# of {I}.
+WRONG_ORDER = {
+    "rubbish": ("ZADD ord:{ONE} 0 x", "O1 ord:{ONE} has b'x'"),
+    "twice": ("ZADD ord:{ONE} 0 {copy}", "O1 {I} is in ord:{ONE} 2 times"),
+    "state_denies": ("HSET event:{G} {ONE} {alive}", "O1 {G} for {ONE} has place 2"),
+    "no_state": ("HDEL event:{G} {ONE}", "O1 {G} for {ONE} has place 2"),
+    "head_is_not_due": ("ZREM due:{ONE} {F}", "O2 {F} for {ONE} is the head of"),
+    "head_has_left": ("ZREM ord:{ONE} {first}", "O2 {G} for {ONE} is the head of"),
+    "follower_is_due": ("ZADD due:{ONE} 1 {I}", "D2 {I} for {ONE} is both due and in line"),
+    "follower_is_dead": ("ZADD dead:{ONE} 1 {I}", "D2 {I} for {ONE} is both dead and in line"),
+    "follower_has_left": ("ZREM ord:{ONE} {last}", "D2 {I} for {ONE} is neither due nor dead"),
+    "later_than_all": ("SET sequence 2", "O3 {I} for {ONE} has place 3 of 2"),
+    "endpoint_is_gone": ("HDEL config:endpoints {ONE}", "D7 ord:{ONE}"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_ORDER)
+def test_what_is_wrong_with_an_ordered_queue(redis, batches, what):
+    batch, key = Batch([ONE], [ONE, TWO], [ONE]), member("key")
+    Store(redis, "a").publish(batch, ordered=[Ordered(0, key), Ordered(1, key), Ordered(3, key)])
+    found = deliveries(check(redis))
+    assert [found[event, ONE] for event in batch.events] == ["waiting"] * 3
+    first, _, last = redis.call("ZRANGE", f"tl:{{0}}:ord:{ONE}", 0, -1)
+    command, expected = WRONG_ORDER[what]
+    names = dict(zip("FGI", batch.events), ONE=ONE)
+    raw = {"{first}": first, "{last}": last, "{copy}": last + b"5", "{alive}": pack_state(1)}
+    verb, where, *words = command.split(" ")
+    words = [raw.get(word) or word.format(**names) for word in words]
+    redis.call(verb, "tl:{0}:" + where.format(**names), *words)
     found = problems(Snapshot(redis))
     assert any(problem.startswith(expected.format(**names)) for problem in found), found
 

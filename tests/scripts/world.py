@@ -12,6 +12,9 @@ Lanes have owners, and wander from one replica to another; what a Replica knows 
 batches have a part for each of the others, who learn of theirs by a notice, if that arrives, or find
 it in their journal. What a Replica holds and may not send it moves to the schedule.
 
+Some endpoints have an order, which may change. Whenever something is sent for the first time, all that
+was stored before it in its queue has been sent, or has come to another end.
+
 `calm`: replicas that never die or sleep, and no late copies; then nothing is sent twice, and the
 outcome of every delivery is in the history.
 """
@@ -27,7 +30,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 from harness import RedisError, RedisServer
-from harness.formats import batch_of, id_text
+from harness.formats import ORDER_HASH_BYTES, batch_of, id_text, read_ordered
 from harness.invariants import Broken, check, deliveries
 from replica import DOCUMENT, LEASE_MS, LIVE_MS, LONG_MS, TOMBSTONE, ATTEMPTS_KEPT, Replica
 from store import Store, answer, endpoint_id, event_of
@@ -48,6 +51,10 @@ class World:
         self.replicas = []
         self.targets, self.answers, self.trimmed = {}, {}, set()
         self.sent, self.discarded, self.counts = Counter(), set(), defaultdict(int)
+        self.ordering = {}  # endpoint -> ("endpoint" or "key", does a dead letter block?), or None
+        self.places = {}  # (event, endpoint) -> (key, sequence), of what was ever in an ordered queue
+        self.queues = defaultdict(list)  # (endpoint, key) -> (sequence, event) of the same
+        self.ended, self.freed = set(), set()  # (event, endpoint): dead or cancelled; taken out of its queue
         self.late, self.draining, self.full = [], False, False
         self.store = Store(redis, "world")
         for _ in range(5):
@@ -69,6 +76,42 @@ class World:
         if self.draining:
             return "sent"
         return rng.choices(("sent", "retry", "dead", "long"), (60, 20, 6, 14))[0]
+
+    # ---- order ---------------------------------------------------------------------------------
+
+    def queue_of(self, endpoint, key):
+        """The queue that an event with this key joins; None: none."""
+        mode, _ = self.ordering[endpoint] or (None, None)
+        return bytes(ORDER_HASH_BYTES) if mode == "endpoint" else key if mode == "key" else None
+
+    def blocks(self, endpoint):
+        return self.ordering[endpoint] is not None and self.ordering[endpoint][1]
+
+    def order(self, endpoint):
+        self.ordering[endpoint] = self.rng.choice((None, None, ("endpoint", False), ("endpoint", True),
+                                                   ("key", False), ("key", True)))
+
+    def stored(self, call):
+        """Redis has run the call: which of its deliveries are in queues now, and where?"""
+        for key in (key for key in call.keys if ":ord:" in key):
+            endpoint = key.rpartition(":")[2]
+            for member in self.redis.call("ZRANGE", key, 0, -1):
+                hash_, sequence, event, _ = read_ordered(member)
+                if (event, endpoint) not in self.places:
+                    self.places[event, endpoint] = hash_, sequence
+                    self.queues[endpoint, hash_].append((sequence, event))
+
+    def send(self, event, endpoint):
+        self.sent[event, endpoint] += 1
+        if self.sent[event, endpoint] > 1 or (event, endpoint) not in self.places or (
+                event, endpoint) in self.ended | self.freed:
+            return
+        key, place = self.places[event, endpoint]
+        self.counts["in order"] += 1
+        for sequence, before in self.queues[endpoint, key]:
+            over = self.sent[before, endpoint] or (before, endpoint) in self.ended | self.freed
+            assert sequence >= place or over, (
+                f"seed {self.seed}: {event} for {endpoint} is sent before {before}")
 
     # ---- what is known -------------------------------------------------------------------------
 
@@ -100,10 +143,14 @@ class World:
         if reply == b"ok":
             self.endpoints.pop(endpoint, None)
 
-    def announce(self, call):
+    def announce(self, call, reply):
         """Redis has run it: if it published parts, their owners hear of them, or not."""
+        if call.verb == "order_free" and reply >= 0:
+            endpoint = call.args[0]
+            self.freed.update(place for place in self.places if place[1] == endpoint)
         if call.verb != "publish":
             return
+        self.stored(call)
         for replica in self.replicas:
             name = replica.store.me
             if name != call.args[3] and name in call.args[4:] and self.rng.random() < 0.7:
@@ -115,6 +162,7 @@ class World:
         endpoint = endpoint_id(self.rng)
         assert self.store.endpoint_put(endpoint, DOCUMENT)[0] == b"ok"
         self.endpoints[endpoint] = True
+        self.order(endpoint)
 
     def change(self):
         endpoint = self.rng.choice(sorted(self.endpoints)) if self.endpoints else None
@@ -124,6 +172,8 @@ class World:
             assert self.store.endpoint_put(endpoint, TOMBSTONE, "replace")[0] == b"ok"
             self.deleted.add(endpoint)
             self.endpoints[endpoint] = False
+        elif endpoint not in self.deleted and self.rng.random() < 0.4:
+            self.order(endpoint)
         elif endpoint not in self.deleted:
             self.endpoints[endpoint] = not self.endpoints[endpoint]
 
@@ -155,8 +205,7 @@ class World:
         """A call that was given up is read by Redis after all; nobody reads the reply."""
         store, call, first = self.late.pop(self.rng.randrange(len(self.late)))
         try:
-            store.make(call, first)
-            self.announce(call)
+            self.announce(call, store.make(call, first))
         except RedisError as error:
             assert str(error).startswith("OOM"), error
 
@@ -213,7 +262,7 @@ class World:
                     replica.deliver()
 
     def idle(self):
-        families = ("due:*", "dead*", "journal:*")
+        families = ("due:*", "ord:*", "dead*", "journal:*")
         return not any(self.redis.call("KEYS", self.store.key(family)) for family in families) and \
             not any(replica.open or replica.hand or replica.letters for replica in self.replicas) and \
             not self.deleted & set(self.endpoints)

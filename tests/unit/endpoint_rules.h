@@ -11,6 +11,7 @@ static struct endpoint_rules test_rules_new(void)
 {
     struct endpoint_rules rules = {.schemes = scheme_set_new(),
                                    .guard = &test_guard,
+                                   .key_prefix = "tl",
                                    .default_timeout_ms = 15000,
                                    .timeout_max_ms = 60000,
                                    .default_max_in_flight = 8,

@@ -42,6 +42,7 @@ struct fixture {
     int gone;
     int answer_gone; /* on_gone answers at once */
     int handled;
+    http_handler_fn *on_stream; /* of requests to /stream, with the options' streams; NULL: none */
 };
 
 struct client {
@@ -76,7 +77,9 @@ static inline void fixture_handler(void *arg, struct http_request *request)
     char number[16];
     snprintf(number, sizeof(number), "%.*s", SLICE_ARGS(query));
     f->handled++;
-    if (slice_eq(path, SLICE("/hold"))) {
+    if (f->on_stream && slice_eq(path, SLICE("/stream"))) {
+        f->on_stream(f, request);
+    } else if (slice_eq(path, SLICE("/hold"))) {
         assert_true(f->held_count < HELD_MAX);
         f->held[f->held_count++] = request;
         http_request_set_user(request, f, on_fixture_gone);

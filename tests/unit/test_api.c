@@ -142,6 +142,34 @@ static void test_media_type(void **state)
     assert_true(slice_eq(media_type_essence(SLICE(" a/b ; c=d")), SLICE("a/b")));
 }
 
+/* What each type is called, and which of two JSON types is meant. */
+static void test_media_type_of(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *field; /* NULL: none */
+        enum media_type type;
+    } cases[] = {
+        {NULL, MEDIA_JSON},
+        {"application/json", MEDIA_JSON},
+        {"application/vnd.x+json; charset=utf-8", MEDIA_JSON},
+        {"application/cloudevents+json", MEDIA_CLOUDEVENT},
+        {"Application/CloudEvents+JSON; charset=UTF-8", MEDIA_CLOUDEVENT},
+        {"application/cloudevents-batch+json", MEDIA_CLOUDEVENT_BATCH},
+        {"application/cloudevents+json; charset=latin1", MEDIA_OTHER},
+        {"application/cloudevents+avro", MEDIA_OTHER},
+        {"application/msgpack", MEDIA_MSGPACK},
+        {"application/vnd.msgpack", MEDIA_MSGPACK},
+        {"application/X-MsgPack ; x=y", MEDIA_MSGPACK},
+        {"application/msgpack+x", MEDIA_OTHER},
+        {"text/msgpack", MEDIA_OTHER},
+        {"", MEDIA_OTHER},
+        {"text/plain", MEDIA_OTHER},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(media_type_of(slice_str(cases[i].field)), cases[i].type);
+}
+
 /* Queries are decoded; what is not known or not well-formed is named. */
 static void test_query(void **state)
 {
@@ -208,8 +236,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_router),     cmocka_unit_test(test_auth),
-        cmocka_unit_test(test_media_type), cmocka_unit_test(test_query),
-        cmocka_unit_test(test_query_long),
+        cmocka_unit_test(test_media_type), cmocka_unit_test(test_media_type_of),
+        cmocka_unit_test(test_query),      cmocka_unit_test(test_query_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

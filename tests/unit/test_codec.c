@@ -329,6 +329,68 @@ static void test_skip_lands_behind_the_value(void **state)
     buf_free(&buf);
 }
 
+/* Whatever comes, mp_next() tells its kind and what is known of it, and is behind it; of a
+ * container behind its head. */
+static void test_next(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice bytes;
+        enum mp_type type;
+        uint64_t number;
+        struct slice content;
+        size_t left;
+    } table[] = {
+        {{"\xc0", 1}, MP_NIL, 0, {"", 0}, 0},
+        {{"\xc3", 1}, MP_BOOL, 1, {"", 0}, 0},
+        {{"\x05\x06", 2}, MP_UINT, 5, {"", 0}, 1},
+        {{"\xd0\x80", 2}, MP_INT, (uint64_t)-128, {"", 0}, 0},
+        {{"\xd0\x7f", 2}, MP_UINT, 127, {"", 0}, 0},
+        {{"\xa2xyz", 4}, MP_STR, 2, {"xy", 2}, 1},
+        {{"\xc4\x01x", 3}, MP_BIN, 1, {"x", 1}, 0},
+        {{"\xc7\x02\x80xy", 5}, MP_EXT, 2, {"xy", 2}, 0},
+        {{"\xd4\x80x", 3}, MP_EXT, 1, {"x", 1}, 0},
+        {{"\x92\x01\x02", 3}, MP_ARRAY, 2, {"", 0}, 2},
+        {{"\x81\x01\x02", 3}, MP_MAP, 1, {"", 0}, 2},
+    };
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct mp_value value = {.ext = 0};
+        struct mp_reader reader = reader_of(table[i].bytes);
+        assert_int_equal(mp_next(&reader, &value), table[i].type);
+        assert_int_equal(value.type, table[i].type);
+        assert_true(value.number == table[i].number);
+        assert_int_equal(reader.error, ST_OK);
+        assert_int_equal(reader.end - reader.at, table[i].left);
+        if (table[i].content.len > 0)
+            assert_true(slice_eq(value.bytes, table[i].content));
+        assert_true(table[i].type != MP_EXT || value.ext == -128);
+    }
+    struct mp_value value;
+    struct mp_reader reader = READER("\xca\x3f\x80\x00\x00\xcb\xbf\xf0\x00\x00\x00\x00\x00\x00");
+    assert_int_equal(mp_next(&reader, &value), MP_DOUBLE);
+    assert_true(value.single && value.real == 1);
+    assert_int_equal(mp_next(&reader, &value), MP_DOUBLE);
+    assert_true(!value.single && value.real == -1);
+    static const struct slice bad[] = {{"", 0},
+                                       {"\xc1", 1},
+                                       {"\xcd\x01", 2},
+                                       {"\xa2x", 2},
+                                       {"\xc4\x02x", 3},
+                                       {"\xd4\x01", 2},
+                                       {"\x92\x01", 2},
+                                       {"\x81\x01", 2},
+                                       {"\xc7\x01\x01", 3},
+                                       {"\xca\x00", 2},
+                                       {"\xdf\xff\xff\xff\xff\x01", 6}};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        reader = reader_of(bad[i]);
+        assert_int_equal(mp_next(&reader, &value), MP_NONE);
+        assert_int_equal(value.type, MP_NONE);
+        assert_int_equal(reader.error, ST_SYNTAX);
+        assert_int_equal(mp_next(&reader, &value), MP_NONE);
+    }
+}
+
 /* A buffer that is full says so once, at the end. */
 static void test_full_buffer(void **state)
 {
@@ -355,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_wrong_type),
         cmocka_unit_test(test_skip_depth),
         cmocka_unit_test(test_skip_lands_behind_the_value),
+        cmocka_unit_test(test_next),
         cmocka_unit_test(test_full_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

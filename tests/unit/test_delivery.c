@@ -51,6 +51,7 @@ static void test_holds_both(void **state)
     assert_true(delivery->lease == 0 && delivery->accepted_us == 0 && !delivery->attempt);
     assert_false(delivery->moving || delivery->held_in_hand || delivery->renewing);
     assert_null(delivery->held);
+    assert_false(delivery->ordered); /* nor does anything wait for it */
     delivery_free(delivery);
     delivery_free(NULL);
 }

@@ -13,13 +13,16 @@
 #include "wire/digest.h"
 #include "wire/encoding.h"
 
+/* Kept over all tests, as whoever hashes often does. */
+static struct digest context;
+
 static void expect_digest(const struct slice *parts, size_t count, const char *hex)
 {
     uint8_t digest[DIGEST_SHA256_BYTES];
     char text[2 * DIGEST_SHA256_BYTES];
     struct buf buf;
     buf_init(&buf, sizeof(text));
-    assert_int_equal(digest_sha256(parts, count, digest), ST_OK);
+    assert_int_equal(digest_sha256(&context, parts, count, digest), ST_OK);
     hex_encode(&buf, slice_of(digest, sizeof(digest)));
     assert_true(slice_eq(buf_slice(&buf), slice_str(hex)));
     buf_free(&buf);
@@ -67,10 +70,20 @@ static void test_parts(void **state)
         struct slice parts[] = {SLICE_NULL,         slice_of(text, a),
                                 SLICE(""),          slice_of(text + a, b - a),
                                 slice_from(one, b), SLICE_NULL};
-        assert_int_equal(digest_sha256(&one, 1, whole), ST_OK);
-        assert_int_equal(digest_sha256(parts, 6, cut), ST_OK);
+        assert_int_equal(digest_sha256(&context, &one, 1, whole), ST_OK);
+        assert_int_equal(digest_sha256(&context, parts, 6, cut), ST_OK);
         assert_memory_equal(whole, cut, sizeof(cut));
     }
+}
+
+/* After it was freed it can be used again. */
+static void test_freed(void **state)
+{
+    (void)state;
+    digest_free(&context);
+    expect_digest(NULL, 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    digest_free(&context);
+    digest_free(&context);
 }
 
 int main(void)
@@ -78,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,10 +117,10 @@ static void test_defaults(void **state)
     assert_int_equal(config->updated_at_ms, 1000);
     assert_rendered(
         config, false,
-        "{\"id\":\"ep_x\",\"url\":\"https://example.com/\",\"events\":[\"a\"],"
+        "{\"id\":\"ep_x\",\"kind\":\"http\",\"url\":\"https://example.com/\",\"events\":[\"a\"],"
         "\"scheme\":\"standard\",\"headers\":{},\"retryPolicy\":{\"schedule\":[\"5s\",\"5m\","
-        "\"30m\",\"2h\",\"5h\",\"10h\",\"10h\"],\"jitter\":0.2},\"rateLimit\":null,\"maxInFlight\":"
-        "8,"
+        "\"30m\",\"2h\",\"5h\",\"10h\",\"10h\"],\"jitter\":0.2},\"rateLimit\":null,\"ordering\":"
+        "null,\"onDeadLetter\":\"skip\",\"batch\":null,\"maxInFlight\":8,"
         "\"timeout\":\"15s\",\"filter\":null,\"description\":null,\"active\":true,"
         "\"disabledReason\":null,"
         "\"createdAt\":\"1970-01-01T00:00:01.000Z\",\"updatedAt\":\"1970-01-01T00:00:01.000Z\"}");
@@ -134,7 +134,8 @@ static const char full_body[] =
     "\"retryPolicy\":{\"schedule\":[\"1s\",2500],\"jitter\":0.5,"
     "\"retryOn\":[\"5xx\",429,\"408\",\"timeout\"]},"
     "\"rateLimit\":{\"burst\":20,\"limit\":300,\"period\":60000},\"maxInFlight\":64,\"timeout\":"
-    "1500,"
+    "1500,\"batch\":{\"maxEvents\":7,\"maxBytes\":\"256KiB\",\"maxWait\":2500,"
+    "\"format\":\"ndjson\"},"
     "\"filter\":{ \"n\": 9007199254740993.10 },\"description\":\"d \\\"q\\\" "
     "\\u00fc\",\"active\":false}";
 
@@ -151,13 +152,15 @@ static void test_everything(void **state)
     assert_true(config->timeout_given && config->max_in_flight_given && config->retry_given);
     assert_rendered(
         config, true,
-        "{\"id\":\"ep_x\",\"url\":\"https://example.com/hook?a=1\","
+        "{\"id\":\"ep_x\",\"kind\":\"http\",\"url\":\"https://example.com/hook?a=1\","
         "\"events\":[\"a\",\"b.*\",\"*\"],\"scheme\":\"guide\","
         "\"secret\":\"thirty-two bytes of secret text.\","
         "\"headers\":{\"X-One\":\"1\",\"Authorization\":\"Basic YTpi\"},"
         "\"retryPolicy\":{\"schedule\":[\"1s\",\"2.5s\"],\"jitter\":0.5,"
         "\"retryOn\":[\"5xx\",429,408,\"timeout\"]},"
         "\"rateLimit\":{\"limit\":300,\"period\":\"1m\",\"burst\":20},"
+        "\"ordering\":null,\"onDeadLetter\":\"skip\",\"batch\":{\"maxEvents\":7,"
+        "\"maxBytes\":262144,\"maxWait\":\"2.5s\",\"format\":\"ndjson\"},"
         "\"maxInFlight\":64,\"timeout\":\"1.5s\","
         "\"filter\":{ \"n\": 9007199254740993.10 },\"description\":\"d \\\"q\\\" "
         "\xc3\xbc\",\"active\":false,\"disabledReason\":\"manual\","
@@ -242,6 +245,25 @@ static void test_refused(void **state)
         {WITH("\"scheme\":\"basic\",\"headers\":{\"x-signature\":\"x\"}"), "invalid_headers",
          "headers.x-signature"},
 
+        {WITH("\"batch\":5"), "invalid_batch", "batch"},
+        {WITH("\"batch\":true"), "invalid_batch", "batch"},
+        {WITH("\"batch\":{\"size\":5}"), "unknown_field", "batch.size"},
+        {WITH("\"batch\":{\"maxEvents\":0}"), "invalid_batch", "batch.maxEvents"},
+        {WITH("\"batch\":{\"maxEvents\":1001}"), "invalid_batch", "batch.maxEvents"},
+        {WITH("\"batch\":{\"maxEvents\":1.0}"), "invalid_batch", "batch.maxEvents"},
+        {WITH("\"batch\":{\"maxEvents\":4294967297}"), "invalid_batch", "batch.maxEvents"},
+        {WITH("\"batch\":{\"maxBytes\":1023}"), "invalid_batch", "batch.maxBytes"},
+        {WITH("\"batch\":{\"maxBytes\":-1}"), "invalid_batch", "batch.maxBytes"},
+        {WITH("\"batch\":{\"maxBytes\":16777217}"), "invalid_batch", "batch.maxBytes"},
+        {WITH("\"batch\":{\"maxBytes\":\"17MiB\"}"), "invalid_batch", "batch.maxBytes"},
+        {WITH("\"batch\":{\"maxBytes\":\"much\"}"), "invalid_batch", "batch.maxBytes"},
+        {WITH("\"batch\":{\"maxBytes\":[]}"), "invalid_batch", "batch.maxBytes"},
+        {WITH("\"batch\":{\"maxWait\":60001}"), "invalid_batch", "batch.maxWait"},
+        {WITH("\"batch\":{\"maxWait\":\"soon\"}"), "invalid_batch", "batch.maxWait"},
+        {WITH("\"batch\":{\"format\":\"xml\"}"), "invalid_batch", "batch.format"},
+        {WITH("\"batch\":{\"format\":1}"), "invalid_batch", "batch.format"},
+        {WITH("\"batch\":{},\"scheme\":\"passthrough\""), "invalid_batch", "batch"},
+        {WITH("\"batch\":{},\"ordering\":\"key\""), "invalid_batch", "batch"},
         {WITH("\"rateLimit\":5"), "invalid_rate_limit", "rateLimit"},
         {WITH("\"rateLimit\":[]"), "invalid_rate_limit", "rateLimit"},
         {WITH("\"rateLimit\":{}"), "invalid_rate_limit", "rateLimit.limit"},
@@ -264,6 +286,14 @@ static void test_refused(void **state)
         {RATE("5", "\"1s\"", "6"), "invalid_rate_limit", "rateLimit.burst"},
         {RATE("5", "\"1s\"", "1.5"), "invalid_rate_limit", "rateLimit.burst"},
         {RATE("5", "\"1s\"", "null"), "invalid_rate_limit", "rateLimit.burst"},
+        {WITH("\"ordering\":\"none\""), "invalid_ordering", "ordering"},
+        {WITH("\"ordering\":\"Key\""), "invalid_ordering", "ordering"},
+        {WITH("\"ordering\":\"\""), "invalid_ordering", "ordering"},
+        {WITH("\"ordering\":true"), "invalid_ordering", "ordering"},
+        {WITH("\"ordering\":{}"), "invalid_ordering", "ordering"},
+        {WITH("\"onDeadLetter\":\"stop\""), "invalid_on_dead_letter", "onDeadLetter"},
+        {WITH("\"onDeadLetter\":false"), "invalid_on_dead_letter", "onDeadLetter"},
+        {WITH("\"onDeadLetter\":[\"block\"]"), "invalid_on_dead_letter", "onDeadLetter"},
         {WITH("\"maxInFlight\":0"), "invalid_max_in_flight", "maxInFlight"},
         {WITH("\"maxInFlight\":65"), "invalid_max_in_flight", "maxInFlight"},
         {WITH("\"maxInFlight\":-1"), "invalid_max_in_flight", "maxInFlight"},
@@ -624,6 +654,72 @@ static void test_change_rate_limit(void **state)
     endpoint_config_put(config);
 }
 
+static void assert_batch(const struct endpoint_config *config, const struct group_rule *rule)
+{
+    assert_int_equal(config->batch.max_events, rule->max_events);
+    assert_int_equal(config->batch.max_bytes, rule->max_bytes);
+    assert_int_equal(config->batch.max_wait_ms, rule->max_wait_ms);
+    assert_int_equal(config->batch.form, rule->form);
+}
+
+/* What is not given has a default, the smallest and the largest are taken; members merge in a
+ * PATCH, and null takes all away. */
+static void test_batch(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        struct group_rule rule;
+    } cases[] = {
+        {WITH("\"batch\":{}"), {100, 1048576, 1000, EVENT_LIST_JSON}},
+        {WITH("\"batch\":{\"maxEvents\":1,\"maxBytes\":1024,\"maxWait\":0}"),
+         {1, 1024, 0, EVENT_LIST_JSON}},
+        {WITH("\"batch\":{\"maxEvents\":1000,\"maxBytes\":\"16MiB\",\"maxWait\":\"1m\","
+              "\"format\":\"ndjson\"}"),
+         {1000, 16777216, 60000, EVENT_LIST_NDJSON}},
+        {WITH("\"batch\":{\"format\":\"json\"}"), {100, 1048576, 1000, EVENT_LIST_JSON}},
+        {WITH("\"batch\":null"), {0, 0, 0, EVENT_LIST_JSON}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct endpoint_config *config = must_create(cases[i].body);
+        assert_batch(config, &cases[i].rule);
+        check_loads(config);
+        endpoint_config_put(config);
+    }
+    struct endpoint_config *config = must_create(WITH("\"batch\":{\"maxEvents\":7}"));
+    must_change(&config, ENDPOINT_PATCH, "{\"batch\":{\"maxWait\":\"5s\"}}");
+    assert_batch(config, &(struct group_rule){7, 1048576, 5000, EVENT_LIST_JSON});
+    must_refuse_patch(config, "{\"ordering\":\"key\"}", "invalid_batch", "batch");
+    must_refuse_patch(config, "{\"scheme\":\"passthrough\"}", "invalid_batch", "batch");
+    must_change(&config, ENDPOINT_PATCH, "{\"batch\":null}");
+    assert_int_equal(config->batch.max_events, 0);
+    endpoint_config_put(config);
+}
+
+/* Both are kept in the document; null takes one away, and PUT forgets it. */
+static void test_change_ordering(void **state)
+{
+    (void)state;
+    struct endpoint_config *config = must_create(WITH("\"ordering\":\"endpoint\""));
+    assert_true(config->ordering == ORDERING_ENDPOINT && !config->blocks_order);
+    check_loads(config);
+    must_change(&config, ENDPOINT_PATCH, "{\"onDeadLetter\":\"block\"}");
+    assert_true(config->ordering == ORDERING_ENDPOINT && config->blocks_order);
+    check_loads(config);
+    must_change(&config, ENDPOINT_PATCH, "{\"ordering\":\"key\"}");
+    assert_true(config->ordering == ORDERING_KEY && config->blocks_order);
+    must_change(&config, ENDPOINT_PATCH, "{\"ordering\":null}");
+    assert_true(config->ordering == ORDERING_NONE && config->blocks_order);
+    must_change(&config, ENDPOINT_PATCH, "{\"onDeadLetter\":null}");
+    assert_true(config->ordering == ORDERING_NONE && !config->blocks_order);
+    must_change(&config, ENDPOINT_PATCH, "{\"ordering\":\"key\",\"onDeadLetter\":\"block\"}");
+    must_refuse_patch(config, "{\"ordering\":\"keys\"}", "invalid_ordering", "ordering");
+    must_change(&config, ENDPOINT_PUT, WITH("\"description\":\"x\""));
+    assert_true(config->ordering == ORDERING_NONE && !config->blocks_order);
+    check_loads(config);
+    endpoint_config_put(config);
+}
+
 /* PUT forgets what it does not name, but for the secrets and the time of creation. */
 static void test_put(void **state)
 {
@@ -802,15 +898,26 @@ static void test_event_types(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),     cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_suggestion),
-        cmocka_unit_test(test_limits),       cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_patch),        cmocka_unit_test(test_filter),
-        cmocka_unit_test(test_patch_secret), cmocka_unit_test(test_patch_retry),
-        cmocka_unit_test(test_rate_limits),  cmocka_unit_test(test_change_rate_limit),
-        cmocka_unit_test(test_put),          cmocka_unit_test(test_switch),
-        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_load_under_other_rules),
-        cmocka_unit_test(test_load_refused), cmocka_unit_test(test_event_types),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_suggestion),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_patch),
+        cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_change_ordering),
+        cmocka_unit_test(test_patch_secret),
+        cmocka_unit_test(test_patch_retry),
+        cmocka_unit_test(test_rate_limits),
+        cmocka_unit_test(test_change_rate_limit),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_put),
+        cmocka_unit_test(test_switch),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_load_under_other_rules),
+        cmocka_unit_test(test_load_refused),
+        cmocka_unit_test(test_event_types),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/event_document.h"
 #include "base/limits.h"
+#include "wire/event_document.h"
 
 #define NOW_MS  UINT64_C(1700000000000) /* 2023-11-14T22:13:20Z */
 #define YEAR_MS (UINT64_C(366) * 24 * 3600 * 1000)
@@ -34,7 +34,8 @@ static enum status read_slice(struct slice text)
     if (text.len > 0)
         memcpy(body, text.ptr, text.len);
     memset(&error, 0, sizeof(error));
-    return event_document_read(&document, slice_of(body, text.len), &rules, &error);
+    return event_document_read(&document, EVENT_FORMAT_JSON, slice_of(body, text.len), &rules,
+                               &error);
 }
 
 static enum status read_text(const char *text)
@@ -92,17 +93,45 @@ static void test_every_member(void **state)
     (void)state;
     assert_int_equal(read_text(WITH("\"timestamp\":\"2023-01-02T03:04:05.678+01:00\","
                                     "\"version\":\"2\",\"source\":\"shop\",\"uid\":\"u\","
-                                    "\"idempotencyKey\":\"k\",\"delay\":\"1.5s\"")),
+                                    "\"idempotencyKey\":\"k\",\"orderingKey\":\"o\","
+                                    "\"delay\":\"1.5s\"")),
                      ST_OK);
     expect_text(document.record.type, "a.b");
     expect_text(document.record.data, "{}");
     expect_text(document.record.version, "2");
     expect_text(document.record.source, "shop");
     expect_text(document.record.uid, "u");
+    expect_text(document.record.ordering_key, "o");
     expect_text(document.idempotency_key, "k");
     assert_true(document.record.timestamp_ms == 1672625045678);
     assert_true(document.has_delay && document.delay_ms == 1500);
     assert_true(document.record.deliver_at_ms == 0); /* the caller knows Redis's clock */
+}
+
+/* A key that comes beside the event has the same limits as one inside, and must be the same when
+ * there are both. */
+static void test_key_beside(void **state)
+{
+    (void)state;
+    static char longest[LIMIT_IDEMPOTENCY_KEY_BYTES + 1];
+    memset(longest, 'k', sizeof(longest));
+    struct slice most = slice_of(longest, LIMIT_IDEMPOTENCY_KEY_BYTES);
+    assert_int_equal(read_text("{\"type\":\"a\",\"data\":1}"), ST_OK);
+    const struct slice bad[] = {SLICE(""), SLICE("a\0"), slice_of(longest, sizeof(longest))};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(event_document_set_key(&document, bad[i], "k", &error), ST_RANGE);
+        assert_string_equal(error.code, "invalid_idempotency_key");
+        assert_string_equal(error.field, "k");
+    }
+    assert_null(document.idempotency_key.ptr);
+    assert_int_equal(event_document_set_key(&document, most, "k", &error), ST_OK);
+    assert_true(slice_eq(document.idempotency_key, most));
+    expect_text(document.raw, "{\"type\":\"a\",\"data\":1}");
+
+    assert_int_equal(read_text(WITH("\"idempotencyKey\":\"k\"")), ST_OK);
+    assert_int_equal(event_document_set_key(&document, SLICE("k"), "h", &error), ST_OK);
+    assert_int_equal(event_document_set_key(&document, SLICE("K"), "h", &error), ST_RANGE);
+    expect_text(document.idempotency_key, "k");
 }
 
 /* Texts without escapes are the body's own bytes. */
@@ -493,6 +522,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_least, teardown),
         cmocka_unit_test_teardown(test_every_member, teardown),
+        cmocka_unit_test_teardown(test_key_beside, teardown),
         cmocka_unit_test_teardown(test_plain_texts_stay_in_place, teardown),
         cmocka_unit_test_teardown(test_data_is_untouched, teardown),
         cmocka_unit_test_teardown(test_escapes, teardown),

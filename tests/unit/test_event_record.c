@@ -13,7 +13,7 @@
 #include "record_mutate.h"
 #include "wire/event_record.h"
 
-enum { MEMBERS = 11, MEMBERS_RECEIVED = 17 };
+enum { MEMBERS = 11, MEMBERS_RECEIVED = 17, MEMBERS_ALL = 19 };
 
 static const struct event_record full = {
     .application = SLICE("default"),
@@ -38,6 +38,15 @@ static struct event_record received(void)
     record.duplicate_of = SLICE("msg_2KWPBgLlAfxdpx2AI54pPJ85f4W");
     record.data_kind = EVENT_DATA_BYTES;
     record.verified = true;
+    return record;
+}
+
+/* A received one that has whatever a published one may have, too. */
+static struct event_record whole(void)
+{
+    struct event_record record = received();
+    record.ordering_key = SLICE("customer-5");
+    record.cloud_event = SLICE("{\"specversion\":\"1.0\",\"id\":\"1\"}");
     return record;
 }
 
@@ -79,6 +88,8 @@ static void expect_same(const struct event_record *a, const struct event_record 
     assert_true(same(a->content_type, b->content_type));
     assert_true(same(a->headers, b->headers));
     assert_true(same(a->duplicate_of, b->duplicate_of));
+    assert_true(same(a->ordering_key, b->ordering_key));
+    assert_true(same(a->cloud_event, b->cloud_event));
     assert_int_equal(a->data_kind, b->data_kind);
     assert_int_equal(a->verified, b->verified);
 }
@@ -128,6 +139,28 @@ static void test_received(void **state)
                 *optional[i] = rest % 3 ? SLICE_NULL : SLICE("");
         record.data_kind = (enum event_data)(rest % 3);
         record.verified = rest / 3;
+        write_and_read(&record);
+    }
+}
+
+/* An ordering key, and what a CloudEvent has, of events that were received and of others. */
+static void test_later_members(void **state)
+{
+    (void)state;
+    for (int mix = 0; mix < 3 * 3 * 2 * 3; mix++) {
+        struct event_record record = whole();
+        int rest = mix;
+        struct slice *optional[] = {&record.ordering_key, &record.cloud_event};
+        for (size_t i = 0; i < 2; i++, rest /= 3)
+            if (rest % 3 != 2)
+                *optional[i] = rest % 3 ? SLICE_NULL : SLICE("");
+        bool all = record.ordering_key.ptr || record.cloud_event.ptr;
+        if (rest % 2 && all) {
+            record.received_ms = 0;
+            record.verified = false;
+            record.headers = record.duplicate_of = SLICE_NULL;
+        }
+        record.data_kind = (enum event_data)(rest / 2);
         write_and_read(&record);
     }
 }
@@ -230,8 +263,8 @@ static void test_more_members(void **state)
     (void)state;
     struct event_record read;
     struct mp_reader reader;
-    struct event_record record = received();
-    write_future(&record, 1, MEMBERS_RECEIVED + 4);
+    struct event_record record = whole();
+    write_future(&record, 1, MEMBERS_ALL + 4);
     mp_write_str(&buf, SLICE("new"));
     mp_write_map(&buf, 1);
     mp_write_u64(&buf, 1);
@@ -252,14 +285,14 @@ static void test_bad_extra_members(void **state)
     (void)state;
     struct event_record read;
     struct mp_reader reader;
-    struct event_record record = received();
-    write_future(&record, 1, MEMBERS_RECEIVED + 1);
+    struct event_record record = whole();
+    write_future(&record, 1, MEMBERS_ALL + 1);
     mp_reader_init(&reader, buf_slice(&buf));
     event_record_read(&reader, &read);
     assert_int_equal(reader.error, ST_SYNTAX);
 
     buf_clear(&buf);
-    write_future(&record, 1, MEMBERS_RECEIVED + 1);
+    write_future(&record, 1, MEMBERS_ALL + 1);
     for (int i = 0; i <= LIMIT_JSON_DEPTH; i++)
         mp_write_array(&buf, 1);
     mp_write_nil(&buf);
@@ -307,6 +340,8 @@ static void read_damaged(struct slice bytes)
     expect_inside(read.content_type, bytes);
     expect_inside(read.headers, bytes);
     expect_inside(read.duplicate_of, bytes);
+    expect_inside(read.ordering_key, bytes);
+    expect_inside(read.cloud_event, bytes);
     assert_true(reader.error != ST_OK || read.data.ptr);
 }
 
@@ -389,6 +424,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_received, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_later_members, setup, teardown),
         cmocka_unit_test_setup_teardown(test_published_is_as_before, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_data_is_bytes, setup, teardown),

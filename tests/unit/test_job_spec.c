@@ -108,8 +108,8 @@ static void error_classes_are_those_a_dead_letter_can_have(void **state)
 {
     (void)state;
     static const char *const good[] = {
-        "dns",         "timeout",          "response_too_large", "address_denied",
-        "http_status", "endpoint_disabled"};
+        "dns",         "timeout",           "response_too_large", "address_denied",
+        "http_status", "endpoint_disabled", "stream_full",        "redis_out_of_memory"};
     static const char *const bad[] = {"", "internal", "cancelled", "5xx", "Timeout"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_true(job_error_valid(slice_str(good[i])));

@@ -36,6 +36,7 @@ struct world {
     uint32_t targets[64]; /* the numbers of the endpoints */
     size_t target_count;
     void *waiter;
+    bool ordered; /* as the last waiter was told, or had it in the line */
 };
 
 static void take_targets(struct world *world, struct slice targets)
@@ -53,6 +54,7 @@ static void on_matched(void *arg, enum status status, const struct publish_item 
     world->matched++;
     world->status = status;
     world->waiter = waiter->arg;
+    world->ordered = waiter->ordered;
     snprintf(world->data, sizeof(world->data), "%.*s", SLICE_ARGS(item->record.data));
     snprintf(world->key, sizeof(world->key), "%.*s", SLICE_ARGS(item->idempotency_key));
     snprintf(world->received, sizeof(world->received), "%.*s %.*s %.*s %d",
@@ -86,13 +88,14 @@ static int teardown(void **state)
 }
 
 /* Endpoint `number` takes everything ("") or what the filter takes. */
-static struct endpoint *put(struct world *world, uint8_t number, const char *filter, bool active)
+static struct endpoint *put_with(struct world *world, uint8_t number, const char *filter,
+                                 bool active, const char *more)
 {
     char body[1024];
     snprintf(body, sizeof(body),
              "{\"url\":\"https://example.com/\",\"events\":[\"*\"],\"active\":%s%s%s,"
-             "\"secret\":\"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\"}",
-             active ? "true" : "false", filter[0] ? ",\"filter\":" : "", filter);
+             "\"secret\":\"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\"%s}",
+             active ? "true" : "false", filter[0] ? ",\"filter\":" : "", filter, more);
     struct id id = {{[19] = number}};
     struct endpoint_config *config;
     struct endpoint *endpoint;
@@ -103,6 +106,11 @@ static struct endpoint *put(struct world *world, uint8_t number, const char *fil
     return endpoint;
 }
 
+static struct endpoint *put(struct world *world, uint8_t number, const char *filter, bool active)
+{
+    return put_with(world, number, filter, active, "");
+}
+
 static enum status begin_accepted(struct world *world, const char *data, uint64_t accepted_us)
 {
     char copy[64]; /* gone when this returns */
@@ -110,9 +118,10 @@ static enum status begin_accepted(struct world *world, const char *data, uint64_
     struct publish_item item = {.record = {.type = SLICE("a.b"), .data = slice_str(copy)},
                                 .idempotency_key = SLICE("key")};
     struct slice targets;
-    struct publish_waiter waiter = {.arg = world, .accepted_us = accepted_us};
+    struct publish_waiter waiter = {.arg = world, .accepted_us = accepted_us, .ordered = true};
     enum status status = matching_begin(world->matching, &item, &waiter, &targets);
     take_targets(world, targets);
+    world->ordered = waiter.ordered;
     memset(copy, '?', sizeof(copy));
     return status;
 }
@@ -186,6 +195,48 @@ static void test_others_pass_by(void **state)
     assert_int_equal(world->matched, 0);
     while (matching_waiting(world->matching) > 0)
         turn(world);
+}
+
+/* But for an event that an endpoint may get in order: it stays behind all that wait, and is handed
+ * on behind them. */
+static void test_ordered_stay_behind(void **state)
+{
+    struct world *world = *state;
+    for (int i = 1; i <= 2 * A_TURN; i++)
+        put(world, i, "{\"n\":7}", true);
+    assert_int_equal(begin(world, "{\"n\":7}"), ST_AGAIN);
+    assert_false(world->ordered);
+    for (int i = 1; i <= 2 * A_TURN; i++) {
+        struct id id = {{[19] = i}};
+        registry_remove(world->core.registry, registry_find(world->core.registry, &id));
+    }
+    put_with(world, 1, "", true, ",\"ordering\":\"key\"");
+    assert_int_equal(begin(world, "{\"n\":1}"), ST_AGAIN);
+    assert_int_equal(begin(world, "{\"n\":2}"), ST_AGAIN);
+    assert_true(world->ordered && matching_waiting(world->matching) == 3);
+    put(world, 1, "", true);
+    assert_int_equal(begin(world, "{\"n\":3}"), ST_OK);
+    assert_true(!world->ordered && world->matched == 0);
+    turn(world);
+    while (matching_waiting(world->matching) > 0)
+        turn(world);
+    assert_int_equal(world->matched, 3);
+    assert_string_equal(world->data, "{\"n\":2}");
+    assert_true(world->ordered && world->target_count == 1);
+}
+
+/* One before which nobody waits waits for nobody, nor does one whose endpoints have no order. */
+static void test_ordered_with_nobody_before(void **state)
+{
+    struct world *world = *state;
+    put_with(world, 1, "", true, ",\"ordering\":\"endpoint\"");
+    put_with(world, 2, "{\"n\":1}", true, ",\"ordering\":\"key\"");
+    assert_int_equal(begin(world, "{\"n\":1}"), ST_OK);
+    assert_true(world->ordered && world->target_count == 2);
+    put(world, 1, "", true);
+    put_with(world, 2, "", false, ",\"ordering\":\"key\"");
+    assert_int_equal(begin(world, "{\"n\":1}"), ST_OK);
+    assert_true(!world->ordered && world->target_count == 1);
 }
 
 /* Deleted and disabled: nothing. Changed: as it is now. */
@@ -314,6 +365,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_within_a_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_over_several_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_others_pass_by, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ordered_stay_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ordered_with_nobody_before, setup, teardown),
         cmocka_unit_test_setup_teardown(test_endpoints_that_change_meanwhile, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_filter_takes_what_is_not_json, setup, teardown),
         cmocka_unit_test_setup_teardown(test_received_over_several_turns, setup, teardown),

@@ -357,9 +357,21 @@ static void test_retry_after_forms(void **state)
 static void test_error_names(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "",    "dns",      "connection_refused", "connection_reset", "unreachable", "timeout",
-        "tls", "protocol", "response_too_large", "address_denied",   "internal",    "cancelled"};
+    static const char *const names[] = {"",
+                                        "dns",
+                                        "connection_refused",
+                                        "connection_reset",
+                                        "unreachable",
+                                        "timeout",
+                                        "tls",
+                                        "protocol",
+                                        "response_too_large",
+                                        "address_denied",
+                                        "stream_full",
+                                        "stream_refused",
+                                        "redis_out_of_memory",
+                                        "internal",
+                                        "cancelled"};
     for (int i = OUTBOUND_OK; i <= OUTBOUND_CANCELLED; i++)
         assert_string_equal(outbound_error_name((enum outbound_error)i), names[i]);
 }

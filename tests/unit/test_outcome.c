@@ -13,7 +13,7 @@
 #include "record_mutate.h"
 #include "wire/codec.h"
 
-enum { STATE_MEMBERS = 10, ATTEMPT_MEMBERS = 10 };
+enum { STATE_MEMBERS = 12, ATTEMPT_MEMBERS = 10 };
 
 static const struct delivery_state full_state = {
     .ordinal = 70000,
@@ -25,6 +25,8 @@ static const struct delivery_state full_state = {
     .last_at_ms = 1700000000123,
     .accepted_at_ms = 1699999999999,
     .log = SLICE("\x96\0log"),
+    .order = SLICE("0123456789abcde\0"),
+    .group = SLICE("\0group"),
 };
 
 static const struct attempt_record full_attempt = {
@@ -129,6 +131,7 @@ static void state_round_trip(const struct delivery_state *state)
     assert_true(read.last_at_ms == state->last_at_ms);
     assert_true(read.accepted_at_ms == state->accepted_at_ms);
     assert_true(slice_eq(read.log, state->log));
+    assert_true(slice_eq(read.order, state->order) && slice_eq(read.group, state->group));
 }
 
 static void test_state_round_trip(void **state)
@@ -145,6 +148,42 @@ static void test_state_round_trip(void **state)
     state_round_trip(&full_state);
     state_round_trip(&most);
     state_round_trip(&(struct delivery_state){.ordinal = 0});
+    state_round_trip(&(struct delivery_state){.order = SLICE("0123456789abcdef")});
+    state_round_trip(&(struct delivery_state){.group = SLICE("g")});
+}
+
+/* One that is in no queue is what it was before there were any, to the byte. */
+static void test_state_without_order(void **state)
+{
+    (void)state;
+    struct delivery_state plain = full_state, in_order = full_state;
+    plain.order = plain.group = in_order.group = SLICE("");
+    state_round_trip(&plain);
+    assert_int_equal((unsigned char)buf.ptr[0], 0x9a); /* ten members */
+    struct slice without = buf_slice(&buf);
+    struct buf ordered;
+    buf_init(&ordered, 1000);
+    delivery_state_write(&ordered, &in_order);
+    assert_int_equal(ordered.len, without.len + 2 + full_state.order.len);
+    assert_memory_equal(ordered.ptr + 1, without.ptr + 1, without.len - 1);
+    buf_free(&ordered);
+}
+
+/* A queue's hash has 16 bytes; an empty one is none. */
+static void test_state_with_a_wrong_order(void **state)
+{
+    (void)state;
+    for (size_t len = 0; len <= 32; len++) {
+        static const char bytes[32];
+        struct delivery_state read, wrong = full_state;
+        wrong.order = wrong.group = SLICE("");
+        buf_clear(&buf);
+        delivery_state_write(&buf, &wrong);
+        buf.ptr[0] = (char)0x9b;
+        mp_write_bin(&buf, slice_of(bytes, len));
+        enum status status = delivery_state_read(buf_slice(&buf), &read);
+        assert_int_equal(status, len == 0 || len == 16 ? ST_OK : ST_SYNTAX);
+    }
 }
 
 /* ---- Attempts -------------------------------------------------------------------------------- */
@@ -216,7 +255,7 @@ static void write_future(bool attempt, uint64_t format, uint32_t members, int ex
 }
 
 /* Members are added at the end: a newer writer's are read, an older one's, or another format, not;
- * except that a state had no log once. */
+ * except that a state had no log once, has an order only in a queue, and a group only in one. */
 static void test_formats(void **state)
 {
     (void)state;
@@ -226,15 +265,16 @@ static void test_formats(void **state)
         int extra;
         enum status status;
     } table[] = {
-        {1, 0, 0, ST_OK},      {1, 1, 1, ST_OK},     {1, 3, 3, ST_OK},
-        {0, 0, 0, ST_SYNTAX},  {2, 0, 0, ST_SYNTAX}, {UINT64_MAX, 0, 0, ST_SYNTAX},
-        {1, -1, 0, ST_SYNTAX}, {2, 1, 1, ST_SYNTAX},
+        {1, 0, 0, ST_OK},      {1, 1, 1, ST_OK},      {1, 3, 3, ST_OK},
+        {0, 0, 0, ST_SYNTAX},  {2, 0, 0, ST_SYNTAX},  {UINT64_MAX, 0, 0, ST_SYNTAX},
+        {1, -1, 0, ST_SYNTAX}, {1, -2, 0, ST_SYNTAX}, {1, -3, 0, ST_SYNTAX},
+        {1, -4, 0, ST_SYNTAX}, {2, 1, 1, ST_SYNTAX},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         write_future(false, table[i].format, (uint32_t)(STATE_MEMBERS + table[i].more),
                      table[i].extra);
-        bool without_log = table[i].format == 1 && table[i].more == -1;
-        assert_int_equal(read_state(), without_log ? ST_OK : table[i].status);
+        bool older = table[i].format == 1 && table[i].more < 0 && table[i].more >= -3;
+        assert_int_equal(read_state(), older ? ST_OK : table[i].status);
         write_future(true, table[i].format, (uint32_t)(ATTEMPT_MEMBERS + table[i].more),
                      table[i].extra);
         assert_int_equal(read_attempt(), table[i].status);
@@ -248,13 +288,15 @@ static void write_numbers(bool attempt, size_t wrong_place, uint64_t wrong)
     mp_write_array(&buf, attempt ? ATTEMPT_MEMBERS : STATE_MEMBERS);
     for (size_t i = 0; i < (attempt ? ATTEMPT_MEMBERS : STATE_MEMBERS); i++) {
         bool is_bool = i == 4, is_text = attempt ? i == 8 : i == 6;
-        bool is_bin = i == 9 || (attempt && (i == 1 || i == 2));
+        bool is_bin = i >= 9 || (attempt && (i == 1 || i == 2)), is_order = !attempt && i == 10;
         if (i == wrong_place)
             mp_write_u64(&buf, wrong);
         else if (is_bool)
             mp_write_bool(&buf, true);
         else if (is_text)
             mp_write_str(&buf, SLICE("e"));
+        else if (is_order)
+            mp_write_bin(&buf, slice_of("0123456789abcdef", 16));
         else if (is_bin)
             mp_write_bin(&buf, slice_of("01234567890123456789", 20));
         else
@@ -284,8 +326,8 @@ static void test_numbers_that_do_not_fit(void **state)
         write_numbers(table[i].attempt, table[i].place, UINT64_MAX);
         assert_int_equal(read(), ST_RANGE);
     }
-    static const size_t others[] = {4, 6, 9};
-    for (size_t i = 0; i < 3; i++) {
+    static const size_t others[] = {4, 6, 9, 10};
+    for (size_t i = 0; i < 4; i++) {
         write_numbers(false, others[i], 0);
         assert_int_equal(read_state(), ST_SYNTAX);
     }
@@ -330,6 +372,8 @@ static void read_damaged(struct slice bytes)
         expect_inside(state.error, bytes);
         if (state.log.len > 0)
             expect_inside(state.log, bytes);
+        if (state.order.len > 0)
+            expect_inside(state.order, bytes);
     }
     if (attempt_record_read(bytes, &record) == ST_OK) {
         expect_inside(record.error, bytes);
@@ -369,6 +413,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_outcome_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_outcome_none, setup, teardown),
         cmocka_unit_test_setup_teardown(test_state_round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_state_without_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_state_with_a_wrong_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_attempt_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_formats, setup, teardown),
         cmocka_unit_test_setup_teardown(test_numbers_that_do_not_fit, setup, teardown),

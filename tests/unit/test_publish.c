@@ -1,6 +1,7 @@
 /* test_publish.c - received events on their way into Redis: each key counts once, whichever of two
  * processes it comes to and however near in time; a duplicate that is to be forwarded is stored
- * and says so. Two data paths run on one loop and share a Redis. */
+ * and says so; events are stored in the order in which they came. Two data paths run on one loop
+ * and share a Redis. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,6 +25,7 @@ struct process {
 /* What one publisher was told. */
 struct answer {
     bool came;
+    size_t place; /* among all answers */
     enum publish_verdict verdict;
     char event_id[ID_TEXT_MAX];
 };
@@ -116,15 +118,20 @@ static void on_answer(void *arg, enum publish_verdict verdict, const char *event
     struct answer *answer = arg;
     assert_false(answer->came);
     assert_int_equal(deliveries, 0);
-    *answer = (struct answer){.came = true, .verdict = verdict};
+    *answer = (struct answer){.came = true, .place = came++, .verdict = verdict};
     snprintf(answer->event_id, sizeof(answer->event_id), "%s", event_id);
-    came++;
 }
 
 static bool all_came(void *arg)
 {
     (void)arg;
     return came == asked;
+}
+
+static bool more_came(void *arg)
+{
+    const size_t *before = arg;
+    return came > *before;
 }
 
 static struct publish_item item_of(const char *source, const char *key, enum dedup_policy policy)
@@ -345,6 +352,42 @@ static void test_a_key_expires_by_itself(void **state)
     assert_int_equal(publish_now(&processes[1], &lasting)->verdict, PUBLISH_DUPLICATE);
 }
 
+static void on_raised(void *arg, enum status status, const struct redis_value *reply)
+{
+    (void)arg;
+    assert_int_equal(status, ST_OK);
+    assert_int_equal(redis_value_type(reply), REDIS_INTEGER);
+}
+
+/* Two hundred events a turn, in several batches, while the endpoints are changed elsewhere all the
+ * time: batches are refused as outdated and matched anew, and what was accepted first is still
+ * stored first. Redis answers in the order in which it stores. */
+static void test_outdated_batches_keep_their_order(void **state)
+{
+    enum { TURNS = 10, EVENTS = 200 };
+    (void)state;
+    struct store *other = processes[1].store;
+    struct store_key config;
+    struct slice raise[] = {SLICE("HINCRBY"), store_key(other, &config, "config", NULL),
+                            SLICE("version"), SLICE("1")};
+    for (int turn = 0; turn < TURNS; turn++) {
+        for (int i = 0; i < EVENTS; i++) {
+            struct publish_item item = item_of("order", "", DEDUP_DROP);
+            item.dedup.key = SLICE_NULL;
+            publish(&processes[0], &item);
+        }
+        assert_int_equal(store_query(other, raise, 4, on_raised, NULL), ST_OK);
+        size_t before = came;
+        loop_until(&loop, more_came, &before);
+    }
+    loop_until(&loop, all_came, NULL);
+    assert_true(processes[0].core->stats.batches_outdated > 1);
+    for (size_t i = 0; i < asked; i++) {
+        assert_int_equal(answers[i].verdict, PUBLISH_ACCEPTED);
+        assert_int_equal(answers[i].place, i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +397,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_duplicate_is_forwarded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_policies_side_by_side, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_key_expires_by_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_outdated_batches_keep_their_order, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,10 +51,11 @@ static void test_accepted(void **state)
          "\"timeout\"]}"},
         {"{\"schedule\":[1],\"retryOn\":[\"connection_refused\",\"connection_reset\","
          "\"unreachable\","
-         "\"tls\",\"protocol\",\"response_too_large\",\"address_denied\"]}",
+         "\"tls\",\"protocol\",\"response_too_large\",\"address_denied\",\"stream_full\","
+         "\"stream_refused\",\"redis_out_of_memory\"]}",
          "{\"schedule\":[\"1ms\"],\"jitter\":0.2,\"retryOn\":[\"connection_refused\","
          "\"connection_reset\",\"unreachable\",\"tls\",\"protocol\",\"response_too_large\","
-         "\"address_denied\"]}"},
+         "\"address_denied\",\"stream_full\",\"stream_refused\",\"redis_out_of_memory\"]}"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct retry_policy policy;

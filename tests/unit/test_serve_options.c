@@ -221,6 +221,7 @@ static void test_rules(void **state)
     serve_rules(&config, schemes, &guard, &rules);
     assert_ptr_equal(rules.schemes, schemes);
     assert_ptr_equal(rules.guard, &guard);
+    assert_ptr_equal(rules.key_prefix, config.key_prefix);
     assert_false(rules.allow_http);
     assert_int_equal(rules.default_retry.step_count, 3);
     assert_int_equal(rules.default_retry.steps_ms[0], 11);

@@ -70,3 +70,19 @@ class NodeSigner(NodeProcess):
         self.process.stdin.flush()
         signed = json.loads(self._line(timeout))
         return signed["headers"], signed["query"]
+
+
+class NodeProducer(NodeProcess):
+    """`node producer.js`: publishes CloudEvents with the library of their project."""
+
+    def __init__(self, server):
+        super().__init__("producer.js", f"{server.url}/api/events", server.api_key)
+
+    def publish(self, mode, event, text=None, base64=None, timeout=20.0):
+        """Status and JSON of the answer. `mode`: "structured" or "binary"; data may be given as text
+        or bytes in base64 instead of event["data"]."""
+        line = json.dumps({"mode": mode, "event": event, "text": text, "base64": base64})
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self._line(timeout))
+        return answer["status"], answer["body"]

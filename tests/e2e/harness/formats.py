@@ -174,7 +174,8 @@ def read_record(value):
         raise FormatError(f"not an event's record: {value!r:.80}")
     return {"application": value[1], "type": value[2], "timestamp_ms": value[3],
             "deliver_at_ms": value[4], "source": value[6], "uid": value[7], "data": value[10],
-            "duplicate_of": value[16] if len(value) > 16 else None}
+            "duplicate_of": value[16] if len(value) > 16 else None,
+            "ordering_key": value[17] if len(value) > 17 else None}
 
 
 @dataclass
@@ -298,15 +299,33 @@ STATE_MEMBERS = ("ordinal", "attempts", "replayed_at", "dead", "status_code", "e
                  "accepted_at_ms")
 
 
-def pack_state(ordinal, attempts=0, dead=False, error="", replayed_at=0, log=b""):
-    return pack([1, ordinal, attempts, replayed_at, dead, 0, error, 0, 0, log])
+def pack_state(ordinal, attempts=0, dead=False, error="", replayed_at=0, log=b"", order=b""):
+    state = [1, ordinal, attempts, replayed_at, dead, 0, error, 0, 0, log]
+    return pack(state + [order] if order else state)
 
 
 def read_state(data):
     value = unpack(data)
     if not isinstance(value, list) or len(value) < 9 or value[0] != 1:
         raise FormatError(f"not a delivery's state: {value!r:.80}")
-    return {**dict(zip(STATE_MEMBERS, value[1:])), "log": read_log(value[9] if value[9:] else b"")}
+    order = value[10] if value[10:] else b""
+    if not isinstance(order, bytes) or len(order) not in (0, ORDER_HASH_BYTES):
+        raise FormatError(f"not the hash of an ordering key: {order!r:.80}")
+    return {**dict(zip(STATE_MEMBERS, value[1:])), "log": read_log(value[9] if value[9:] else b""),
+            "order": order}
+
+
+ORDER_HASH_BYTES = 16  # all of them zero: the one queue of `ordering: endpoint`
+
+
+def read_ordered(member):
+    """(hash of the ordering key, sequence, event, when it is due in ms) of a member of `ord:`."""
+    key, sequence = member[:ORDER_HASH_BYTES], member[ORDER_HASH_BYTES:24]
+    event, due = member[24:55].decode(errors="replace"), member[55:]
+    id_bytes(event, "msg")
+    if not due.isdigit():
+        raise FormatError(f"an ordered delivery is due at {due!r:.80}")
+    return key, int.from_bytes(sequence, "big"), event, int(due)
 
 
 def bits(bitmap):

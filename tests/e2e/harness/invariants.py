@@ -30,16 +30,21 @@ Deliveries
   D1  An event's hash either has its record `e`, at least one endpoint's state and no expiry, or it
       is history: finished deliveries alone, an expiry, a place in `closed`, and a record unless its
       batch has it. `f` is the number of finished ones; an endpoint that is finished and waits, waits.
-  D2  A state's endpoint has the event in exactly one of `due:` and `dead:`, as the state says; and
-      every entry of `due:` and `dead:` has its state. Its ordinal is the one in its batch, or none
+  D2  A state's endpoint has the event in exactly one of `due:` and `dead:`, as the state says, or it
+      is in a queue of `ord:` and not the head; and every entry of these has its state. Its ordinal is the one in its batch, or none
       when the batch has no such delivery (replayed to an endpoint that came later).
   D3  A state of an open batch's event has its progress bit: a recovery sees both or neither.
   D4  An endpoint with a non-empty `due:` is in its lane, not later than the earliest entry.
   D5  A lane's members are endpoints of that lane with a non-empty `due:`.
   D6  `dead` lists the endpoints with a non-empty `dead:`, and no others.
-  D7  `due:`, `dead:` and `attempts:` are of endpoints that have a document, or a deleted one's mark.
+  D7  `due:`, `dead:`, `ord:` and `attempts:` are of endpoints that have a document, or a deleted one's mark.
       So are the records of `health`, each of which is JSON.
   D8  No more attempts are listed than are to be kept.
+
+Ordered queues
+  O1  The members of `ord:` can be read, and no event is in it twice. The state of each names its queue.
+  O2  The head of each queue is in `due:` or in `dead:`, and nothing else of it is.
+  O3  No member has a later place than the last one that was given.
 
 Lanes
   L1  A lane's owner has a lease.
@@ -54,13 +59,16 @@ Keys
   K3  `jobs` lists every job. One that is not finished has the score "inf", no expiry and an owner; one
       that is finished expires at its score.
   K4  Each version in `config:changes` is that of one change, above the floor and up to the present one.
+  K5  Entries of a rejected stream begin with the fields id, reason, message and field, and no two are of
+      one entry of the feed; nor is one that still is in the feed.
 """
 
 import json
 from collections import Counter, defaultdict
 
 from .formats import (LANES, OUTCOME_BYTES, FormatError, batch_of, bits, lane_of, member_name,
-                      member_of, read_batch, read_final, read_outcome, read_record, read_state, unpack)
+                      member_of, read_batch, read_final, read_ordered, read_outcome, read_record,
+                      read_state, unpack)
 
 ORPHAN_MS = 600_000
 ORDINAL_NONE = 2**32 - 1
@@ -72,8 +80,8 @@ SLACK_MS = 1000  # between an expiry and the score that repeats it
 
 # kind -> type, of keys with a name behind it, and of those without
 NAMED = {"batch": "string", "journal": "zset", "progress": "string", "outcome": "string",
-         "open": "string", "event": "hash", "due": "zset", "dead": "zset", "lane": "zset", "attempts": "list",
-         "job": "hash"}
+         "open": "string", "event": "hash", "due": "zset", "dead": "zset", "ord": "zset", "lane": "zset",
+         "attempts": "list", "job": "hash", "out": "stream", "feed": "stream"}
 SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:bytes": "string",
           "dead": "zset", "idem": "zset", "idem:ids": "hash", "idem:batches": "hash",
           "uid": "zset", "uid:ids": "hash", "uid:batches": "hash",
@@ -81,7 +89,9 @@ SINGLE = {"journals": "zset", "replicas": "zset", "closed": "zset", "closed:byte
           "config": "hash", "config:endpoints": "hash", "config:sources": "hash",
            "config:changes": "zset",
           "config:deleted": "set", "health": "hash", "jobs": "zset", "lanes": "hash",
-          "membership": "hash", "replicas:info": "hash", "handover": "hash"}
+          "membership": "hash", "replicas:info": "hash", "handover": "hash", "sequence": "string",
+          "feed": "stream", "feed:rejected": "stream"}
+RAW = {*ENTRY_BYTES, "ord"}  # whose members are bytes
 
 DUMP = """
 local time = redis.call('TIME')
@@ -98,6 +108,8 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
         value = redis.call('LRANGE', key, 0, -1)
     elseif kind == 'set' then
         value = redis.call('SMEMBERS', key)
+    elseif kind == 'stream' then
+        value = redis.call('XRANGE', key, '-', '+')
     end
     reply[#reply + 1] = {key, kind, redis.call('PTTL', key), value}
 end
@@ -134,6 +146,12 @@ class Snapshot:
         for member in self.owner:
             batch, part = self._member(member)
             self.opened[batch].add(part)
+        # endpoint -> hash of an ordering key -> (sequence, event), the head first
+        self.queues = {endpoint: self._queues(endpoint, members)
+                       for endpoint, members in self.all("ord").items()}
+        # What is in them and not a head.
+        self.followers = {(event, endpoint) for endpoint, queues in self.queues.items()
+                          for queue in queues.values() for _, event in queue[1:]}
         # Batches and events that are history.
         self.kept = {member.partition(":")[0] for member in self.one("closed")}
 
@@ -151,7 +169,7 @@ class Snapshot:
             value = dict(zip(value[::2], value[1::2]))
         elif kind == "zset":
             value = {member: float(score) for member, score in zip(value[::2], value[1::2])}
-        if kind in ("hash", "zset") and rest.partition(":")[0] not in ENTRY_BYTES:
+        if kind in ("hash", "zset") and rest.partition(":")[0] not in RAW:
             value = {member.decode(errors="replace"): rest for member, rest in value.items()}
         self.ttl[rest] = ttl
         if rest in SINGLE:
@@ -179,6 +197,16 @@ class Snapshot:
         except ValueError:
             self.problems.append(f"J1 a journal has {member!r}")
             return member, 0
+
+    def _queues(self, endpoint, members):
+        queues = defaultdict(list)
+        for member in members:
+            try:
+                key, sequence, event, _ = read_ordered(member)
+                queues[key].append((sequence, event))
+            except FormatError as error:
+                self.problems.append(f"O1 ord:{endpoint} has {member!r}: {error}")
+        return {key: sorted(queue) for key, queue in queues.items()}
 
     def progress(self, batch):
         """The ordinals of an open batch that are finished or moved."""
@@ -311,8 +339,11 @@ def _outcomes(snapshot, say):
 def _state(snapshot, event, endpoint, data, say):
     due = event in snapshot.all("due").get(endpoint, {})
     dead = event in snapshot.all("dead").get(endpoint, {})
-    if due + dead != 1:
-        say(f"D2 {event} for {endpoint} is {'both due and dead' if due else 'neither due nor dead'}")
+    follows = (event, endpoint) in snapshot.followers
+    if due + dead + follows != 1:
+        where = " and ".join(name for name, is_there in (("due", due), ("dead", dead), ("in line", follows))
+                             if is_there)
+        say(f"D2 {event} for {endpoint} is {'both ' + where if where else 'neither due nor dead'}")
     try:
         state = read_state(data)
     except FormatError as error:
@@ -379,6 +410,24 @@ def _events(snapshot, say):
                     say(f"D2 {event} in {family}:{endpoint} has no state")
 
 
+def _queues(snapshot, say):
+    last = int(snapshot.one("sequence") or 0)
+    for endpoint, queues in snapshot.queues.items():
+        times = Counter(event for queue in queues.values() for _, event in queue)
+        for event in (event for event, count in times.items() if count > 1):
+            say(f"O1 {event} is in ord:{endpoint} {times[event]} times")
+        waits = {**snapshot.all("due").get(endpoint, {}), **snapshot.all("dead").get(endpoint, {})}
+        for key, queue in queues.items():
+            if queue[0][1] not in waits:
+                say(f"O2 {queue[0][1]} for {endpoint} is the head of {key.hex()} and not due")
+            if queue[-1][0] > last:
+                say(f"O3 {queue[-1][1]} for {endpoint} has place {queue[-1][0]} of {last}")
+            for place, event in queue:
+                state = snapshot.all("event").get(event, {}).get(endpoint, b"")
+                if not state.endswith(key):
+                    say(f"O1 {event} for {endpoint} has place {place} in {key.hex()} and denies it")
+
+
 def _lanes(snapshot, say):
     due, lanes = snapshot.all("due"), snapshot.all("lane")
     for endpoint, entries in due.items():
@@ -418,7 +467,7 @@ def _endpoints(snapshot, say, attempts_kept, documents):
         say(f"D6 {endpoint} is listed in `dead` and has no dead letters")
     for endpoint in there - listed:
         say(f"D6 {endpoint} has dead letters and is not listed in `dead`")
-    for family in ("due", "dead", "attempts") if documents else ():
+    for family in ("due", "dead", "ord", "attempts") if documents else ():
         for endpoint in snapshot.all(family):
             if endpoint not in snapshot.one("config:endpoints"):
                 say(f"D7 {family}:{endpoint} is of an endpoint that is gone")
@@ -482,6 +531,23 @@ def _config(snapshot, say):
             say(f"K4 {count} endpoints were changed in version {change:g}")
 
 
+def _feeds(snapshot, say):
+    streams = {**{f"feed:{name}": entries for name, entries in snapshot.all("feed").items()},
+               **{name: snapshot.one(name) for name in ("feed", "feed:rejected")}}
+    for name, entries in streams.items():
+        if not name.endswith(":rejected"):
+            continue
+        originals = Counter()
+        for entry, fields in entries or ():
+            if fields[0:8:2] != [b"id", b"reason", b"message", b"field"]:
+                say(f"K5 {name} has {entry} with the fields {fields[0:8:2]}")
+            originals[fields[1]] += 1
+        waiting = {entry for entry, _ in streams.get(name.removesuffix(":rejected")) or ()}
+        for entry, count in originals.items():
+            if count > 1 or entry in waiting:
+                say(f"K5 {entry} is {count} times in {name}" + " and in the feed" * (entry in waiting))
+
+
 # ---- the whole -------------------------------------------------------------------------------------
 
 def deliveries(snapshot):
@@ -524,8 +590,8 @@ def _waits(snapshot, event, endpoint):
 def problems(snapshot, attempts_kept=None, documents=True, idle=False, settled=False):
     """What is wrong, as sentences. documents=False: endpoints are not stored (D7)."""
     found = list(snapshot.problems)
-    for part in (_journals, _open, _closed, _progress, _outcomes, _events, _lanes, _owners, _keys,
-                 _jobs, _config):
+    for part in (_journals, _open, _closed, _progress, _outcomes, _events, _queues, _lanes, _owners,
+                 _keys, _jobs, _config, _feeds):
         part(snapshot, found.append)
     _endpoints(snapshot, found.append, attempts_kept, documents)
     if idle:

@@ -1,6 +1,6 @@
 /* field_error.h - why input was refused, as the body of the answer tells it. */
-#ifndef TROTLINE_CORE_FIELD_ERROR_H
-#define TROTLINE_CORE_FIELD_ERROR_H
+#ifndef TROTLINE_BASE_FIELD_ERROR_H
+#define TROTLINE_BASE_FIELD_ERROR_H
 
 #include "base/status.h"
 

@@ -1,7 +1,7 @@
 /* field_error.c - filling in a refusal. Texts are cut where they do not fit; a character cut in two
  * is mended by the JSON writer.
  */
-#include "core/field_error.h"
+#include "base/field_error.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -54,8 +54,9 @@ enum {
     WANT_FIRST = 64,
     LOST_WANT_DIVISOR = 4,
     ALONE_LOST_MOST = 2,
-    READS_SHARE = 4, /* of all that may be in hand */
-    READS_MOST = 2   /* on their way at once, so that Redis need not wait for us */
+    ENTRIES_DEPTH = 2, /* of XREADGROUP's reply: streams, each with its name and entries */
+    READS_SHARE = 4,   /* of all that may be in hand */
+    READS_MOST = 2     /* on their way at once, so that Redis need not wait for us */
 };
 
 struct feed {
@@ -268,6 +269,8 @@ static bool take_reply(struct feed_stream *stream, enum status status, bool swee
                        const struct redis_value *reply)
 {
     stream->asked--;
+    if (status != ST_OK)
+        feed_read_ended(stream);
     if (status == ST_LOST)
         lost(stream, sweeping);
     if (status != ST_OK)
@@ -291,8 +294,18 @@ static void on_read(void *arg, enum status status, const struct redis_value *rep
     size_t count = redis_value_count(entries);
     stream->plenty = count * 2 > stream->asked_for;
     if (count > 0)
-        learn_size(stream, count, feed_take(stream, entries));
+        learn_size(stream, count, feed_take(stream, entries, count));
     feed_go_on(stream);
+}
+
+/* A reply is half a megabyte, more than a socket holds: entries are published while others come, so
+ * that neither Redis nor this process waits for the other. (A sweep is rare, and its reply has
+ * another form.) */
+static void on_growing(void *arg, const struct redis_value *entries, size_t whole)
+{
+    struct feed_stream *stream = arg;
+    if (!stream->ranging)
+        (void)feed_take(stream, entries, whole);
 }
 
 static void on_swept(void *arg, enum status status, const struct redis_value *reply)
@@ -309,7 +322,7 @@ static void on_swept(void *arg, enum status status, const struct redis_value *re
     if (stream->sweeping)
         stream->swept = id;
     if (count > 0)
-        learn_size(stream, count, feed_take(stream, reply));
+        learn_size(stream, count, feed_take(stream, reply, count));
     feed_go_on(stream);
 }
 
@@ -333,6 +346,7 @@ static void sweep(struct feed_stream *stream)
         SLICE("XRANGE"),  store_feed_key(stream->core->store, &key, stream->feed),
         slice_str(first), stream_id_format(&stream->limit, last),
         SLICE("COUNT"),   store_u64(&most, stream->want)};
+    stream->ranging = true;
     ask(stream, words, sizeof(words) / sizeof(words[0]), on_swept);
 }
 
@@ -355,7 +369,9 @@ static void read_new_ones(struct feed_stream *stream)
                             store_feed_key(stream->core->store, &key, stream->feed),
                             SLICE(">")};
     enum { COUNT = sizeof(words) / sizeof(words[0]), BLOCK_AT = 7, BLOCK_WORDS = 2 };
-    if (stream->in_hand == 0 && stream->asked == 0) {
+    stream->blocking = stream->in_hand == 0 && stream->asked == 0;
+    stream->ranging = false;
+    if (stream->blocking) {
         ask(stream, words, COUNT, on_read);
         return;
     }
@@ -410,6 +426,8 @@ static bool connect_stream(struct feed_stream *stream)
     options.command_timeout_ms =
         (options.command_timeout_ms ? options.command_timeout_ms : 5000) + BLOCK_MS;
     stream->conn = redis_conn_new(stream->core->reactor, &options, on_state, stream);
+    if (stream->conn)
+        redis_conn_set_growing(stream->conn, ENTRIES_DEPTH, on_growing, stream);
     return stream->conn != NULL;
 }
 
@@ -517,6 +535,16 @@ size_t feed_in_hand(const struct feed *feed)
     for (size_t i = 0; i < feed->count; i++)
         count += feed->streams[i].in_hand;
     return count;
+}
+
+bool feed_is_coming(const struct feed *feed)
+{
+    for (size_t i = 0; feed && i < feed->count; i++) {
+        const struct feed_stream *stream = &feed->streams[i];
+        if (stream->reading || (stream->plenty && stream->asked > 0 && !stream->blocking))
+            return true;
+    }
+    return false;
 }
 
 size_t feed_count(const struct feed *feed)

@@ -65,6 +65,9 @@ void feed_look_soon(struct feed *feed);
 void feed_stop(struct feed *feed);
 size_t feed_in_hand(const struct feed *feed);
 
+/* Are more entries on their way from Redis, without anybody having to add them? Accepts NULL. */
+bool feed_is_coming(const struct feed *feed);
+
 size_t feed_count(const struct feed *feed);
 void feed_status(const struct feed *feed, size_t index, struct feed_status *status);
 /* The name as the store takes it (store_feed.h), of the feed called that; NULL: there is none. */

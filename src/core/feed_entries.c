@@ -14,6 +14,7 @@
  * When one entry cannot be stored now those that were read behind it are not tried either: so the
  * order is kept as far as may be.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -37,8 +38,10 @@ struct item {
 struct feed_read {
     struct list node; /* in stream->reads */
     struct feed_stream *stream;
-    size_t count;
-    size_t open; /* items in hand, and one for feed_take() */
+    size_t count; /* items so far; the reply may still be coming */
+    size_t most;  /* that it will have */
+    size_t open;  /* items in hand, and one for feed_take() */
+    size_t bytes;
     struct item items[];
 };
 
@@ -289,37 +292,62 @@ static struct feed_read *read_new(struct feed_stream *stream, size_t count)
     if (!read)
         return NULL;
     read->stream = stream;
-    read->count = 0;
+    read->count = read->bytes = 0;
+    read->most = count;
     read->open = 1;
     list_push_back(&stream->reads, &read->node);
     return read;
 }
 
-size_t feed_take(struct feed_stream *stream, const struct redis_value *entries)
+/* False: it is no entry, as Redis never says. */
+static bool take_entry(struct feed_read *read, const struct redis_value *entry)
 {
-    size_t count = redis_value_count(entries), bytes = 0;
-    struct feed_read *read = read_new(stream, count);
+    struct feed_stream *stream = read->stream;
+    const struct redis_value *fields = redis_value_at(entry, 1);
+    struct item *item = &read->items[read->count];
+    struct stream_id id;
+    if (stream_id_parse(redis_value_text(redis_value_at(entry, 0)), &id) != ST_OK)
+        return false;
+    bool known = is_in_hand(stream, &id);
+    *item = (struct item){.entry = {.feed = stream->feed, .id = id}, .read = read};
+    if (read->count > 0)
+        item->entry.before = item[-1].entry.id;
+    read->count++;
+    read->bytes += bytes_of(fields);
+    if (stream_id_compare(&id, &stream->highest) > 0)
+        stream->highest = id;
+    if (!known && !stream->left)
+        publish_item(item, fields);
+    return true;
+}
+
+size_t feed_take(struct feed_stream *stream, const struct redis_value *entries, size_t whole)
+{
+    size_t count = redis_value_count(entries);
+    struct feed_read *read = stream->reading;
+    if (!read)
+        read = stream->reading = read_new(stream, count);
     if (!read) {
         feed_leave(stream);
         return 0;
     }
-    struct stream_id id, before = {0, 0};
-    for (size_t i = 0; i < count; i++, before = id) {
-        const struct redis_value *entry = redis_value_at(entries, i);
-        const struct redis_value *fields = redis_value_at(entry, 1);
-        if (stream_id_parse(redis_value_text(redis_value_at(entry, 0)), &id) != ST_OK)
-            break; /* Redis does not say that */
-        bytes += bytes_of(fields);
-        bool known = is_in_hand(stream, &id);
-        struct item *item = &read->items[read->count++];
-        *item = (struct item){.entry = {stream->feed, id, before}, .read = read};
-        if (stream_id_compare(&id, &stream->highest) > 0)
-            stream->highest = id;
-        if (!known && !stream->left)
-            publish_item(item, fields);
-    }
-    read_put(read);
+    assert(count == read->most && whole <= count);
+    /* It is there until feed_read_ended(), whatever becomes of its items meanwhile.
+     * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+    while (read->count < whole && take_entry(read, redis_value_at(entries, read->count)))
+        continue;
+    size_t bytes = read->bytes;
+    if (whole == count)
+        feed_read_ended(stream);
     return bytes;
+}
+
+void feed_read_ended(struct feed_stream *stream)
+{
+    struct feed_read *read = stream->reading;
+    stream->reading = NULL;
+    if (read)
+        read_put(read);
 }
 
 /* ---- Start and stop ------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include "net/redis_conn.h"
 
 struct feed_done;
+struct feed_read;
 
 struct feed_stream {
     struct core *core;
@@ -28,6 +29,8 @@ struct feed_stream {
     bool looking_for;         /* … because of what is left */
     bool left;                /* entries that were read may not be in anybody's hands */
     bool sweeping;            /* these are read, behind `swept` and up to `limit` */
+    bool blocking;            /* the last command waits for entries */
+    bool ranging;             /* … is a sweep's XRANGE; there is no other on its way then */
     bool plenty;              /* the last reply had so many entries that there are more */
     uint32_t want, asked_for; /* entries at once */
     unsigned alone_lost;      /* connections lost over a single entry */
@@ -35,6 +38,7 @@ struct feed_stream {
 
     /* Entries in hand (feed_entries.c). */
     struct list reads;
+    struct feed_read *reading; /* whose reply is still coming; NULL: none is */
     size_t in_hand;
     struct stream_id highest;
     struct feed_done *done;
@@ -58,8 +62,12 @@ MUST_CHECK enum status feed_entries_init(struct feed_stream *stream);
 void feed_entries_deinit(struct feed_stream *stream);
 
 /* Publishes what was read, entries in the order of their ids, except for those that are in hand
- * already. What cannot be published now is left (feed_leave()). Returns the bytes of all. */
-size_t feed_take(struct feed_stream *stream, const struct redis_value *entries);
+ * already. What cannot be published now is left (feed_leave()). Of a reply that is still coming
+ * `whole` entries are there; it is called again with more of the same. Returns the bytes so far. */
+size_t feed_take(struct feed_stream *stream, const struct redis_value *entries, size_t whole);
+
+/* The rest of what feed_take() was given will not come. Does nothing when it has had all. */
+void feed_read_ended(struct feed_stream *stream);
 
 /* ---- feed.c, for it ------------------------------------------------------------------------- */
 

@@ -31,19 +31,22 @@
 #include "base/limits.h"
 #include "core/dispatch.h"
 #include "core/endpoint_store.h"
+#include "core/feed.h"
 #include "core/matching.h"
 #include "core/shipping.h"
 
 enum { TICK_MS = 100 };
 
 /* A batch that begins with an entry of a feed may be so many times as large: nobody waits for an
- * answer, and each call of the script costs Redis as much as a hundred entries. */
-enum { FEED_BATCHES = 4 };
+ * answer, and each call of the script costs Redis as much as a hundred entries. Therefore it also
+ * waits until it has so many, as long as more are on their way. */
+enum { FEED_BATCHES = 4, FEED_GATHERED = 512 };
 
 struct publish {
     struct core *core;
     struct shipment *building;
     size_t building_bytes_max; /* when it is sealed */
+    bool only_fed;             /* it has entries of feeds alone */
     struct matching *matching;
     struct shipping *shipping;
     struct reactor_timer *tick;
@@ -76,6 +79,7 @@ static struct shipment *begin_batch(struct publish *publish, const struct publis
         shipping_begin(publish->shipping, events < LIMIT_BATCH_EVENTS ? events : LIMIT_BATCH_EVENTS,
                        waiter->accepted_us);
     publish->building_bytes_max = options->batch_bytes_max * times;
+    publish->only_fed = true;
     return shipment;
 }
 
@@ -88,6 +92,7 @@ static struct shipment *batch_for(struct publish *publish, const struct publish_
         seal(publish);
     if (!publish->building)
         publish->building = begin_batch(publish, waiter);
+    publish->only_fed = publish->only_fed && waiter->feed.feed;
     tick_later(publish);
     return publish->building;
 }
@@ -245,13 +250,21 @@ static void match_anew(struct publish *publish)
     seal(publish);
 }
 
+/* Nobody waits for what is in the batch, and more is on its way. */
+static bool is_gathering(const struct publish *publish)
+{
+    const struct shipment *building = publish->building;
+    return building && publish->only_fed && building->count < FEED_GATHERED &&
+           feed_is_coming(publish->core->feed);
+}
+
 /* Hook: once a turn. While two batches are on their way the next one goes on growing. */
 static void on_turn(void *arg)
 {
     struct publish *publish = arg;
     matching_go_on(publish->matching);
     match_anew(publish);
-    if (shipping_free_way(publish->shipping))
+    if (shipping_free_way(publish->shipping) && !is_gathering(publish))
         seal(publish);
     shipping_turn(publish->shipping);
 }

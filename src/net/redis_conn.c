@@ -66,6 +66,9 @@ struct redis_conn {
     const struct redis_scripts *scripts;
     redis_message_fn *message_fn; /* NULL: not a subscriber */
     void *message_arg;
+    redis_growing_fn *growing_fn; /* NULL: replies are told of when they are whole */
+    void *growing_arg;
+    unsigned growing_depth;
 
     enum conn_state state;
     struct redis_master *master; /* where it dials */
@@ -417,6 +420,18 @@ static void take_bytes(struct redis_conn *conn, const char *bytes, size_t len)
     }
 }
 
+static void tell_growing(struct redis_conn *conn)
+{
+    size_t whole;
+    const struct redis_op *op = redis_pipe_next(&conn->pipe);
+    const struct redis_value *array =
+        op && redis_op_is_callers(op)
+            ? redis_reader_growing(conn->reader, conn->growing_depth, &whole)
+            : NULL;
+    if (array && whole > 0)
+        conn->growing_fn(conn->growing_arg, array, whole);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     static char bytes[READ_BYTES]; /* callbacks do not run the loop, so one is enough */
@@ -436,6 +451,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         conn->read_at_us = clock_now_us();
         conn->stats.bytes_in += (size_t)len;
         take_bytes(conn, bytes, (size_t)len);
+        if (conn->growing_fn && conn_open(conn))
+            tell_growing(conn);
         if (!conn_open(conn) || len < READ_BYTES)
             return;
     }
@@ -582,6 +599,14 @@ void redis_conn_set_messages(struct redis_conn *conn, redis_message_fn *fn, void
 {
     conn->message_fn = fn;
     conn->message_arg = arg;
+}
+
+void redis_conn_set_growing(struct redis_conn *conn, unsigned depth, redis_growing_fn *fn,
+                            void *arg)
+{
+    conn->growing_depth = depth;
+    conn->growing_fn = fn;
+    conn->growing_arg = arg;
 }
 
 void redis_conn_renew(struct redis_conn *conn)

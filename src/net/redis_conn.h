@@ -106,6 +106,16 @@ typedef void redis_message_fn(void *arg, struct slice channel, struct slice text
  * that Redis takes of subscribers may be given to it. Call it before the loop runs again. */
 void redis_conn_set_messages(struct redis_conn *conn, redis_message_fn *fn, void *arg);
 
+/* Of the next reply, which is still on its way, `whole` elements of `array` are there. Only these
+ * may be looked at, and as long as a reply. They come once more with the whole reply. */
+typedef void redis_growing_fn(void *arg, const struct redis_value *array, size_t whole);
+
+/* From now on long replies are told of while they come: that of their arrays that is growing,
+ * `depth` arrays below the outermost. Who has many elements to deal with need not wait for the
+ * last. Call it before the loop runs again. */
+void redis_conn_set_growing(struct redis_conn *conn, unsigned depth, redis_growing_fn *fn,
+                            void *arg);
+
 /* Ends the present connection, if there is one, and begins again: when another server may be the
  * right one now. Its commands are called back with ST_LOST and `state_fn` is called before this
  * returns. */

@@ -350,6 +350,18 @@ enum status redis_reader_next(struct redis_reader *reader, const struct redis_va
     return ST_OK;
 }
 
+/* The parser's stack has the task of each array that has begun, and below the task of the element
+ * that it is at. */
+const struct redis_value *redis_reader_growing(const struct redis_reader *reader, unsigned depth,
+                                               size_t *whole)
+{
+    const redisReader *parser = reader->parser;
+    if (parser->err || parser->ridx <= (int)depth)
+        return NULL;
+    *whole = (size_t)parser->rstack[depth + 1].idx;
+    return parser->rstack[depth].obj;
+}
+
 const char *redis_reader_error(const struct redis_reader *reader)
 {
     if (reader->too_large)

@@ -70,6 +70,12 @@ MUST_CHECK enum status redis_reader_feed(struct redis_reader *reader, const char
 MUST_CHECK enum status redis_reader_next(struct redis_reader *reader,
                                          const struct redis_value **value);
 
+/* Of a reply that has begun and is not whole: its array that is growing, `depth` arrays below the
+ * outermost, which is 0. *whole gets how many of its elements are there; the others mean nothing
+ * yet. NULL when that is not where the reply has come to. Valid until more is fed. */
+const struct redis_value *redis_reader_growing(const struct redis_reader *reader, unsigned depth,
+                                               size_t *whole);
+
 /* What is wrong with the stream; "" when nothing is. Lives as long as the reader. */
 const char *redis_reader_error(const struct redis_reader *reader);
 

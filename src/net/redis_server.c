@@ -161,6 +161,7 @@ static enum status write_config(const struct redis_server *server,
                        "latency-tracking no\n"
                        "hash-max-listpack-value 4096\n"
                        "hash-max-listpack-entries 128\n"
+                       "stream-node-max-bytes 16384\n"
                        "maxmemory-policy noeviction\n");
     buf_addf(&text, "appendonly %s\n", append_only ? "yes" : "no");
     if (append_only)

@@ -255,6 +255,35 @@ def test_redis_is_restarted(daemon, hook, redis_server, sink):
 
 # ---- operators -------------------------------------------------------------------------------------
 
+def end_connections(redis, name):
+    for line in redis.call("CLIENT", "LIST").decode().splitlines():
+        if f" name={name} " in line:
+            redis.call("CLIENT", "KILL", "ID", line.split()[0][len("id="):])
+
+
+def test_connections_end_within_long_replies(redis_server, start_daemon, redis):
+    """Entries of a reply are published while others of it come. When the connection ends in between,
+    none is published twice, and the rest is read again."""
+    entries, each, ended = 8000, 400, 0
+    with Sink() as sink:
+        daemon = start_daemon(*FAST, redis=redis_server)
+        with daemon.client() as client:
+            client.create_webhook(sink.url("/"), ["fed"])
+        daemon.stop()
+        for number in range(entries):
+            add(redis, b"e", event({"n": number, "filler": "x" * 2000}))
+        daemon.start()
+        left = entries
+        while (length := redis.call("XLEN", STREAM)) > 0:
+            if length < left - each:
+                end_connections(redis, "trotline-feed")
+                ended, left = ended + 1, length
+        assert ended >= 5
+        wait_until(lambda: len(sink.requests("/")) >= entries, 60, "all events")
+        assert sorted(request.json()["data"]["n"] for request in sink.requests("/")) == list(range(entries))
+    assert not rejected(redis)
+
+
 def test_the_group_is_destroyed(daemon, hook, redis, sink):
     add(redis, "e", event(1))
     arrived(sink, 1)

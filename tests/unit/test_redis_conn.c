@@ -275,6 +275,73 @@ static void on_nested(void *arg, enum status status, const struct redis_value *r
 }
 
 /* All types, nested; errors are replies and leave the connection usable. */
+/* What is told of a reply while it comes. */
+struct growth {
+    struct fixture *f;
+    size_t calls, whole;
+    bool ended;    /* the reply is whole */
+    bool frees_it; /* the connection, when it is told of first */
+};
+
+static void on_growing(void *arg, const struct redis_value *array, size_t whole)
+{
+    struct growth *growth = arg;
+    assert_false(growth->ended);
+    assert_true(whole > growth->whole || growth->calls > 0);
+    assert_in_range(whole, growth->whole, redis_value_count(array) - 1);
+    for (size_t i = growth->whole; i < whole; i++)
+        assert_int_equal(redis_value_text(redis_value_at(array, i)).len, 1000);
+    growth->whole = whole;
+    growth->calls++;
+    if (growth->frees_it) {
+        redis_conn_free(growth->f->conn);
+        growth->f->conn = NULL;
+    }
+}
+
+static void on_grown(void *arg, enum status status, const struct redis_value *reply)
+{
+    struct growth *growth = arg;
+    growth->ended = true;
+    assert_int_equal(status, growth->frees_it ? ST_STOPPED : ST_OK);
+    assert_int_equal(redis_value_count(reply), growth->frees_it ? 0 : 2000);
+}
+
+static bool has_grown(void *arg)
+{
+    const struct growth *growth = arg;
+    return growth->ended;
+}
+
+/* Two megabytes are told of while they come, a list at the depth that was asked for; and a
+ * connection may be freed then. */
+static void test_growing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char value[1001];
+    memset(value, 'v', 1000);
+    value[1000] = '\0';
+    setup_ready(&f);
+    struct tally tally = {0};
+    for (int i = 0; i < 2000; i++)
+        SEND(f.conn, on_tally, &tally, "RPUSH", "list", value);
+    loop_until(&f.loop, is_idle, &f);
+    for (unsigned depth = 0; depth <= 1; depth++) {
+        struct growth growth = {.f = &f};
+        redis_conn_set_growing(f.conn, depth, on_growing, &growth);
+        SEND(f.conn, on_grown, &growth, "LRANGE", "list", "0", "-1");
+        loop_until(&f.loop, has_grown, &growth);
+        assert_true(depth == 0 ? growth.calls > 5 && growth.whole > 1500 : growth.calls == 0);
+    }
+    struct growth growth = {.f = &f, .frees_it = true};
+    redis_conn_set_growing(f.conn, 0, on_growing, &growth);
+    SEND(f.conn, on_grown, &growth, "LRANGE", "list", "0", "-1");
+    loop_until(&f.loop, has_grown, &growth);
+    assert_int_equal(growth.calls, 1);
+    teardown(&f);
+}
+
 static void test_reply_types(void **state)
 {
     (void)state;
@@ -833,6 +900,7 @@ int main(void)
         cmocka_unit_test(test_pipeline),
         cmocka_unit_test(test_large_values),
         cmocka_unit_test(test_reply_types),
+        cmocka_unit_test(test_growing),
         cmocka_unit_test(test_in_flight_limit),
         cmocka_unit_test(test_killed_server),
         cmocka_unit_test(test_stopped_server),

@@ -146,6 +146,46 @@ static void test_too_large(void **state)
 }
 
 /* Accessors answer something harmless for what is not there. */
+/* Byte by byte: no element is told of before it is whole, and what is told of stays. */
+static void test_growing(void **state)
+{
+    (void)state;
+    static const char bytes[] = "*1\r\n*2\r\n$4\r\nfeed\r\n*3\r\n*2\r\n+a\r\n*1\r\n:1\r\n$2\r\n"
+                                "bc\r\n*0\r\n";
+    static const char *const elements[] = {"[+a [1]]", "\"bc\"", "[]"};
+    struct redis_reader *reader = redis_reader_new();
+    const struct redis_value *value;
+    size_t most = 0, whole;
+    assert_non_null(reader);
+    assert_null(redis_reader_growing(reader, 2, &whole));
+    for (size_t at = 0; at < sizeof(bytes) - 1; at++) {
+        assert_int_equal(redis_reader_feed(reader, bytes + at, 1), ST_OK);
+        assert_int_equal(redis_reader_next(reader, &value), ST_OK);
+        const struct redis_value *array = redis_reader_growing(reader, 2, &whole);
+        assert_true(!value || !array);
+        if (!array)
+            continue;
+        assert_in_range(whole, most, 2);
+        assert_int_equal(redis_value_count(array), 3);
+        most = whole;
+        for (size_t i = 0; i < whole && i < 3; i++) {
+            struct buf text;
+            buf_init(&text, 100);
+            describe(&text, redis_value_at(array, i));
+            buf_add_char(&text, '\0');
+            assert_string_equal(text.ptr, elements[i]);
+            buf_free(&text);
+        }
+        const struct redis_value *outermost = redis_reader_growing(reader, 0, &whole);
+        assert_int_equal(redis_value_count(outermost), 1);
+        assert_int_equal(whole, 0);
+        assert_null(redis_reader_growing(reader, 7, &whole));
+    }
+    assert_int_equal(most, 2);
+    assert_non_null(value);
+    redis_reader_free(reader);
+}
+
 static void test_accessors(void **state)
 {
     (void)state;
@@ -211,7 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_too_large), cmocka_unit_test(test_accessors),
-        cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_copy),      cmocka_unit_test(test_growing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -278,7 +278,7 @@ def test_connections_end_within_long_replies(redis_server, start_daemon, redis):
             if length < left - each:
                 end_connections(redis, "trotline-feed")
                 ended, left = ended + 1, length
-        assert ended >= 5
+        assert ended >= 2
         wait_until(lambda: len(sink.requests("/")) >= entries, 60, "all events")
         assert sorted(request.json()["data"]["n"] for request in sink.requests("/")) == list(range(entries))
     assert not rejected(redis)

@@ -1,9 +1,12 @@
 /* publish.c - from an accepted event to a sealed batch.
  *
- *   publish_event() --> matching --> building --seal, once a turn--> shipping: stored, answered
+ *   publish_event() --> matching --> building --seal (*)---------> shipping: stored, answered
  *                          ^                                             |
  *                          |---- the endpoints were changed meanwhile ---|
  *                          `---- a duplicate that is to be forwarded ----'
+ *
+ * (*) Once a turn, unless two batches are on their way, or the batch has entries of feeds alone and
+ * more of them are coming; earlier when it is full.
  *
  * An event counts as published between its arrival and its answer, so it must be matched by a
  * configuration that is no older than its arrival: whoever has been told that an endpoint exists,

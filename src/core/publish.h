@@ -1,8 +1,9 @@
 /* publish.h - from an accepted event to a stored batch.
  *
  * Events of one turn of the loop are packed in one batch; its blob and script travel in one write;
- * at most two batches are on their way at once, so batches grow under load by themselves. The
- * producer is answered when Redis has answered, never before.
+ * at most two batches are on their way at once, so batches grow under load by themselves. One that
+ * has entries of feeds alone also waits for those that are coming. The producer is answered when
+ * Redis has answered, never before.
  */
 #ifndef TROTLINE_CORE_PUBLISH_H
 #define TROTLINE_CORE_PUBLISH_H

@@ -281,18 +281,13 @@ void client_print(FILE *stream, struct slice text)
     }
 }
 
-/* {"error":{"code":"invalid_type","message":"…","field":"type"}} */
-static int report_refusal(const struct client *client)
+void client_print_error(struct slice error, const char *before)
 {
-    static const struct {
+    const struct {
         const char *name, *before, *after;
-    } parts[] = {{"code", " ", ""}, {"message", ": ", ""}, {"field", " (field ", ")"}};
-    struct buf text, outer;
+    } parts[] = {{"code", before, ""}, {"message", ": ", ""}, {"field", " (field ", ")"}};
+    struct buf text;
     buf_init(&text, ANSWER_BYTES_MAX);
-    buf_init(&outer, ANSWER_BYTES_MAX);
-    struct slice error = client_member(buf_slice(&client->answer), "error", &outer);
-
-    fprintf(stderr, "trotline: refused: %ld", client->status);
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         struct slice part = client_member(error, parts[i].name, &text);
         if (!part.ptr)
@@ -302,9 +297,19 @@ static int report_refusal(const struct client *client)
         fputs(parts[i].after, stderr);
     }
     fputc('\n', stderr);
+    buf_free(&text);
+}
+
+/* {"error":{"code":"invalid_type","message":"…","field":"type"}} */
+static int report_refusal(const struct client *client)
+{
+    struct buf outer;
+    buf_init(&outer, ANSWER_BYTES_MAX);
+    struct slice error = client_member(buf_slice(&client->answer), "error", &outer);
+    fprintf(stderr, "trotline: refused: %ld", client->status);
+    client_print_error(error, " ");
     if (client->status == 401 && client->key.len == 0)
         fputs("trotline: none was sent: set TROTLINE_API_KEY or give --api-key-file\n", stderr);
-    buf_free(&text);
     buf_free(&outer);
     return CLIENT_EXIT_REFUSED;
 }

@@ -87,6 +87,10 @@ struct slice client_member(struct slice object, const char *name, struct buf *te
  * with. */
 void client_print(FILE *stream, struct slice text);
 
+/* Ends a line of standard error with what the API says is wrong, {"code":…,"message":…,"field":…},
+ * as far as it says so; `before` goes in front of the code. */
+void client_print_error(struct slice error, const char *before);
+
 /* Reads all of `fd` into `text`, at most its maximum. False with the reason in errno. */
 bool client_read(int fd, struct buf *text);
 

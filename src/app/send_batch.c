@@ -125,22 +125,8 @@ static bool read_lines(struct batch_send *send)
 
 static void print_refusal(uint64_t line, struct slice error)
 {
-    static const struct {
-        const char *name, *before, *after;
-    } parts[] = {{"code", "", ""}, {"message", ": ", ""}, {"field", " (field ", ")"}};
-    struct buf text;
-    buf_init(&text, TEXT_BYTES_MAX);
     fprintf(stderr, "trotline: line %" PRIu64 ": ", line);
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        struct slice part = client_member(error, parts[i].name, &text);
-        if (!part.ptr)
-            continue;
-        fputs(parts[i].before, stderr);
-        client_print(stderr, part);
-        fputs(parts[i].after, stderr);
-    }
-    fputc('\n', stderr);
-    buf_free(&text);
+    client_print_error(error, "");
 }
 
 static void take_result(struct batch_send *send, struct slice result, uint64_t line)

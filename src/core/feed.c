@@ -56,7 +56,7 @@ enum {
     ALONE_LOST_MOST = 2,
     ENTRIES_DEPTH = 2, /* of XREADGROUP's reply: streams, each with its name and entries */
     READS_SHARE = 4,   /* of all that may be in hand */
-    READS_MOST = 2     /* on their way at once, so that Redis need not wait for us */
+    READS_MOST = 3     /* on their way at once, so that Redis need not wait for us */
 };
 
 struct feed {

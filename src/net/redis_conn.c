@@ -39,6 +39,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "net/redis_hello.h"
+#include "net/redis_intake.h"
 #include "net/redis_master.h"
 #include "net/redis_pipe.h"
 #include "net/redis_script.h"
@@ -48,8 +49,10 @@ enum {
     BACKOFF_LAST_MS = 2000,
     WRITE_FAILED_GRACE_MS = 1000, /* for reading what came before the end */
     READ_BYTES = 64 * 1024,
+    GROWING_READ_BYTES = 512 * 1024, /* a reply of a feed's */
+    TAKE_BYTES = 32 * 1024,
+    TAKES_PER_TURN = 8,     /* then others have their turn */
     FEED_BYTES = 16 * 1024, /* see redis_reply.c */
-    READS_PER_TURN = 4,     /* then others have their turn */
     SCRIPT_TRIES = 3,
     REMIND_ATTEMPTS = 30, /* about once a minute */
     ERROR_BYTES = 256
@@ -79,7 +82,9 @@ struct redis_conn {
     bool write_armed;
     bool write_failed;
     struct redis_pipe pipe;
-    struct list lost; /* ops being called back with ST_LOST or ST_STOPPED */
+    struct redis_intake intake;
+    struct reactor_timer *again; /* armed: the intake is not empty */
+    struct list lost;            /* ops being called back with ST_LOST or ST_STOPPED */
 
     struct reactor_timer *timer;
     uint64_t timer_at_ms;
@@ -213,6 +218,8 @@ static void conn_close(struct redis_conn *conn)
     conn->readable = conn->writable = NULL;
     redis_reader_free(conn->reader);
     conn->reader = NULL;
+    redis_intake_free(&conn->intake);
+    reactor_timer_cancel(conn->again);
     if (conn->fd >= 0)
         close(conn->fd);
     conn->fd = -1;
@@ -432,30 +439,44 @@ static void tell_growing(struct redis_conn *conn)
         conn->growing_fn(conn->growing_arg, array, whole);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* Reads between taking apart what was read, not before it alone: see redis_intake.h. */
+static void read_on(struct redis_conn *conn)
 {
-    static char bytes[READ_BYTES]; /* callbacks do not run the loop, so one is enough */
-    (void)what;
-    struct redis_conn *conn = arg;
-    for (int i = 0; i < READS_PER_TURN; i++) {
-        ssize_t len = recv((int)fd, bytes, sizeof(bytes), 0);
-        conn->stats.reads++;
-        if (len < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        if (len <= 0) {
-            conn_drop(conn, "connection lost: %s",
-                      len == 0 ? "closed by the server" : strerror(errno));
+    for (int i = 0; i < TAKES_PER_TURN; i++) {
+        size_t read = redis_intake_read(&conn->intake, conn->fd);
+        if (read > 0) {
+            conn->last_io_ms = clock_mono_ms();
+            conn->read_at_us = clock_now_us();
+            conn->stats.bytes_in += read;
+        }
+        const char *end = redis_intake_end(&conn->intake);
+        if (end) {
+            conn_drop(conn, "connection lost: %s", end);
             return;
         }
-        conn->last_io_ms = clock_mono_ms();
-        conn->read_at_us = clock_now_us();
-        conn->stats.bytes_in += (size_t)len;
-        take_bytes(conn, bytes, (size_t)len);
+        struct slice bytes = redis_intake_take(&conn->intake, TAKE_BYTES);
+        take_bytes(conn, bytes.ptr, bytes.len);
         if (conn->growing_fn && conn_open(conn))
             tell_growing(conn);
-        if (!conn_open(conn) || len < READ_BYTES)
+        if (!conn_open(conn) || redis_intake_empty(&conn->intake))
             return;
     }
+    reactor_timer_set(conn->again, 0);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct redis_conn *conn = arg;
+    (void)fd;
+    (void)what;
+    if (!redis_intake_empty(&conn->intake))
+        reactor_timer_cancel(conn->again); /* not twice in a turn */
+    read_on(conn);
+}
+
+static void on_again(void *arg)
+{
+    read_on(arg);
 }
 
 /* ---- Connecting ----------------------------------------------------------------------------- */
@@ -543,6 +564,7 @@ static void on_timer(void *arg)
 static void conn_release(struct redis_conn *conn)
 {
     reactor_timer_free(conn->timer);
+    reactor_timer_free(conn->again);
     redis_master_free(conn->master);
     redis_options_release(&conn->options, conn->strings);
     free(conn);
@@ -564,13 +586,15 @@ struct redis_conn *redis_conn_new(struct reactor *reactor, const struct redis_op
     conn->arg = arg;
     conn->fd = -1;
     redis_pipe_init(&conn->pipe);
+    redis_intake_init(&conn->intake, READ_BYTES);
     list_init(&conn->lost);
     snprintf(conn->error, sizeof(conn->error), "not connected yet");
     conn->timer = reactor_timer_new(reactor, on_timer, conn);
+    conn->again = reactor_timer_new(reactor, on_again, conn);
     conn->strings = redis_options_copy(&conn->options, options);
     if (conn->strings)
         conn->master = redis_master_new(reactor, &conn->options, on_moved, conn);
-    if (!conn->timer || !conn->master) {
+    if (!conn->timer || !conn->again || !conn->master) {
         conn_release(conn);
         return NULL;
     }
@@ -607,6 +631,7 @@ void redis_conn_set_growing(struct redis_conn *conn, unsigned depth, redis_growi
     conn->growing_depth = depth;
     conn->growing_fn = fn;
     conn->growing_arg = arg;
+    conn->intake.bytes.max = GROWING_READ_BYTES;
 }
 
 void redis_conn_renew(struct redis_conn *conn)

@@ -164,7 +164,6 @@ struct redis_conn_stats {
     uint64_t bytes_out;
     uint64_t bytes_in;
     uint64_t writes;           /* system calls */
-    uint64_t reads;            /* system calls */
     uint64_t connects;         /* times it became ready */
     uint64_t failures;         /* connections lost and attempts that failed */
     struct hist round_trip_us; /* callers' commands: from being asked for until the reply is read */

@@ -3,7 +3,7 @@
 # The caller has set `root` to the top of the tree.
 
 packages_build='build-essential cmake ninja-build pkg-config libevent-dev libcurl4-openssl-dev
-    libhiredis-dev libssl-dev libmsgpack-dev libjansson-dev libcyaml-dev'
+    libhiredis-dev libssl-dev libmsgpack-dev libjansson-dev libcyaml-dev liblz4-dev'
 packages_run='redis-server ca-certificates curl'
 
 # Prints those of the named packages that are not installed.
@@ -70,7 +70,7 @@ packages_foreign() {
     for program in cc cmake ninja pkg-config redis-server; do
         command -v "$program" >/dev/null || lacking="$lacking $program"
     done
-    for library in libevent libcurl hiredis libssl libcrypto msgpack jansson libcyaml; do
+    for library in libevent libcurl hiredis libssl libcrypto msgpack jansson libcyaml liblz4; do
         pkg-config --exists "$library" 2>/dev/null || lacking="$lacking $library(library)"
     done
     [ -n "$lacking" ] || return 0

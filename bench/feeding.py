@@ -15,7 +15,7 @@ from measure import Meter
 from rig import KEY_PREFIX, CannotMeasure, wait_for
 
 STREAM = f"{KEY_PREFIX}feed"
-VARIANTS = 61     # different payloads: bench-load's
+VARIANTS = 509    # different payloads: bench-load's
 PIPELINE = 1000   # XADDs that are sent together
 PATIENCE = 120
 TICK = 0.005      # between looks at the stream

@@ -51,6 +51,7 @@ LIBRARIES = {
         "src/api/auth.c",
         VERSIONS,
     ],
+    "lz4": ["src/core/batch.c", VERSIONS],
     "jansson": [
         "src/core/endpoint_compile.c",
         "src/core/endpoint_document.c",

@@ -6,7 +6,7 @@
 
 /* Different payloads; event n has that of n % REQUEST_VARIANTS. Prime, so that a type that comes
  * every tenth time has all of them as well. */
-enum { REQUEST_VARIANTS = 61 };
+enum { REQUEST_VARIANTS = 509 };
 
 /* Where the digits stand; the same in all variants. 0: not at all, but for the first three. A
  * request of several events has those of each at the same places of its part of the body, and

@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 #include <jansson.h>
+#include <lz4.h>
 #include <msgpack.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ struct part {
     const char *name, *version;
 };
 
-enum { PARTS = 11 };
+enum { PARTS = 12 };
 
 static void collect(struct part parts[PARTS])
 {
@@ -64,6 +65,7 @@ static void collect(struct part parts[PARTS])
         {"msgpack", msgpack_version()},
         {"jansson", jansson_version_str()},
         {"libcyaml", cyaml_version_str},
+        {"lz4", LZ4_versionString()},
     };
     for (size_t i = 0; i < PARTS; i++)
         parts[i] = all[i];

@@ -7,6 +7,7 @@
 #include "core/batch.h"
 
 #include <assert.h>
+#include <lz4.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,7 +16,13 @@
 #include "core/endpoint.h"
 #include "wire/encoding.h"
 
-enum { FORMAT = 1, SHARD = 0 };
+enum { FORMAT = 1, FORMAT_COMPRESSED = 2, SHARD = 0 };
+enum { BLOB_BYTES_MAX = 2 * LIMIT_BATCH_BYTES };
+enum {
+    COMPRESS_BYTES_MIN = 16 * 1024,
+    ACCELERATION = 4,       /* of LZ4, which is slowest and best with 1 */
+    LZ4_RATIO_MAX = 255 + 1 /* no block becomes more times as long */
+};
 
 const char *batch_state_name(enum batch_state state)
 {
@@ -166,6 +173,51 @@ enum status batch_add(struct batch *batch, const struct event_record *record, st
     return ST_OK;
 }
 
+/* ---- Compression ---------------------------------------------------------------------------- */
+
+struct slice batch_stored(struct batch *batch, struct buf *compressed)
+{
+    struct slice blob = buf_slice(&batch->blob);
+    batch->stored_bytes = blob.len;
+    if (blob.len < COMPRESS_BYTES_MIN)
+        return blob;
+    mp_write_array(compressed, 2);
+    mp_write_u64(compressed, FORMAT_COMPRESSED);
+    mp_write_u64(compressed, blob.len);
+    int most = (int)(blob.len - blob.len / 8); /* more is not worth while */
+    char *room = buf_reserve(compressed, (size_t)most);
+    int len = room ? LZ4_compress_fast(blob.ptr, room, (int)blob.len, most, ACCELERATION) : 0;
+    if (len <= 0)
+        return blob;
+    compressed->len += (size_t)len;
+    batch->stored_bytes = compressed->len;
+    return buf_slice(compressed);
+}
+
+/* Appends the blob to `out`, as it was. */
+static enum status decompress(struct slice stored, struct buf *out)
+{
+    struct mp_reader reader;
+    mp_reader_init(&reader, stored);
+    uint32_t members = mp_read_array(&reader);
+    if (mp_read_u64(&reader) != FORMAT_COMPRESSED || reader.error != ST_OK) {
+        buf_add_slice(out, stored);
+        return buf_status(out);
+    }
+    uint64_t bytes = mp_read_u64(&reader);
+    size_t len = (size_t)(stored.ptr + stored.len - (const char *)reader.at);
+    if (reader.error != ST_OK || members != 2 || len > BLOB_BYTES_MAX || bytes > BLOB_BYTES_MAX ||
+        bytes > len * LZ4_RATIO_MAX)
+        return ST_SYNTAX;
+    char *room = buf_reserve(out, bytes);
+    if (!room)
+        return buf_status(out);
+    if (LZ4_decompress_safe((const char *)reader.at, room, (int)len, (int)bytes) != (int)bytes)
+        return ST_SYNTAX;
+    out->len += bytes;
+    return ST_OK;
+}
+
 /* ---- Parsing -------------------------------------------------------------------------------- */
 
 /* A message is found again by its id alone, so the id must name this batch and this place in it. */
@@ -263,7 +315,7 @@ enum status batch_parse(struct batch *batch)
 
 enum status batch_load(const char *id_text, struct slice blob, struct batch **out)
 {
-    struct batch *batch = batch_alloc(LIMIT_BATCH_BYTES * 2);
+    struct batch *batch = batch_alloc(BLOB_BYTES_MAX);
     if (!batch)
         return ST_NOMEM;
     size_t len;
@@ -272,8 +324,8 @@ enum status batch_load(const char *id_text, struct slice blob, struct batch **ou
         status = ST_SYNTAX;
     if (status == ST_OK) {
         name_batch(batch);
-        buf_add_slice(&batch->blob, blob);
-        status = buf_status(&batch->blob);
+        batch->stored_bytes = blob.len;
+        status = decompress(blob, &batch->blob);
     }
     if (status == ST_OK)
         status = batch_parse(batch);

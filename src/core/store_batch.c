@@ -180,7 +180,7 @@ static void close_add(struct close_words *words, const struct store *store,
                       const struct batch *batch)
 {
     /* One that was read from Redis may still be on its publisher's mind. */
-    close_add_name(words, store, batch->id_text, batch->member, batch->blob.len,
+    close_add_name(words, store, batch->id_text, batch->member, batch->stored_bytes,
                    batch->sendings == 1, batch->foreign > 0);
     if (all_finished(batch))
         close_add_all(words, batch);

@@ -31,17 +31,22 @@ enum {
     STATE_BYTES_MAX = 128 /* of a delivery that was never tried */
 };
 
-static enum status send_blob(struct store *store, const struct batch *batch, store_reply_fn *fn,
+static enum status send_blob(struct store *store, struct batch *batch, store_reply_fn *fn,
                              void *arg)
 {
     struct store_key key;
+    struct buf compressed;
+    buf_init(&compressed, SIZE_MAX);
     struct slice args[] = {SLICE("SET"),
                            store_key(store, &key, "batch", batch->id_text),
-                           buf_slice(&batch->blob),
+                           batch_stored(batch, &compressed),
                            SLICE("NX"),
                            SLICE("EX"),
                            SLICE(ORPHAN_SECONDS)};
-    return redis_command(store_batch_conn(store), args, sizeof(args) / sizeof(args[0]), fn, arg);
+    enum status status =
+        redis_command(store_batch_conn(store), args, sizeof(args) / sizeof(args[0]), fn, arg);
+    buf_free(&compressed);
+    return status;
 }
 
 /* ---- Every batch, and its parts -------------------------------------------------------------- */

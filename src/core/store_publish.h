@@ -17,7 +17,7 @@ struct store_part {
 };
 
 struct store_publication {
-    const struct batch *batch;
+    struct batch *batch;
     uint64_t sequence; /* its score in journals */
     const struct store_part *parts;
     size_t part_count;                  /* 0: the batch is one whole and mine */

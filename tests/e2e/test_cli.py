@@ -111,7 +111,7 @@ def test_unknown_option_has_a_suggestion():
 
 def test_version_names_all_libraries():
     names = ["trotline", "compiler", "libevent", "libcurl", "libcurlTls", "libcurlResolver",
-             "openssl", "hiredis", "msgpack", "jansson", "libcyaml"]
+             "openssl", "hiredis", "msgpack", "jansson", "libcyaml", "lz4"]
     versions = json.loads(run("version", "--json").stdout)
     assert list(versions) == names
     assert all(versions.values())

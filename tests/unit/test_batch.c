@@ -259,6 +259,127 @@ static void test_smallest(void **state)
     batch_free(NULL);
 }
 
+/* ---- Compression ----------------------------------------------------------------------------- */
+
+enum { LARGE_EVENTS = 100, LARGE_DATA_BYTES = 1000 };
+
+/* A batch of events whose data are words, or, with `noise`, cannot be made shorter. */
+static struct batch *large_batch(bool noise)
+{
+    static char data[LARGE_DATA_BYTES];
+    struct rng rng;
+    struct event_record record = plain;
+    struct batch *batch = batch_new(NOW_MS, 1, LIMIT_BATCH_BYTES, NULL, 0);
+    assert_non_null(batch);
+    rng_seed(&rng, 1);
+    for (int i = 0; i < LARGE_EVENTS; i++) {
+        for (size_t j = 0; j < sizeof(data); j++)
+            data[j] = (char)(noise ? rng_next(&rng) : (uint64_t)("order paid "[j % 11]));
+        data[0] = (char)i;
+        record.data = slice_of(data, sizeof(data));
+        add(batch, &record, 2);
+    }
+    return batch;
+}
+
+/* A small blob is stored as it is, and so is a large one that does not become shorter. */
+static void test_stored_as_it_is(void **state)
+{
+    (void)state;
+    struct id ids[3];
+    struct batch *batches[] = {three_events(ids), large_batch(true)};
+    for (int i = 0; i < 2; i++) {
+        struct buf compressed;
+        buf_init(&compressed, SIZE_MAX);
+        struct slice stored = batch_stored(batches[i], &compressed);
+        assert_ptr_equal(stored.ptr, batches[i]->blob.ptr);
+        assert_int_equal(stored.len, batches[i]->blob.len);
+        assert_int_equal(batches[i]->stored_bytes, stored.len);
+        buf_free(&compressed);
+        batch_free(batches[i]);
+    }
+}
+
+/* A large blob is stored in fewer bytes, which are those that count, and reads as it was. */
+static void test_stored_compressed(void **state)
+{
+    (void)state;
+    struct batch *batch = large_batch(false), *loaded;
+    struct buf compressed;
+    buf_init(&compressed, SIZE_MAX);
+    struct slice stored = batch_stored(batch, &compressed);
+    assert_true(stored.len < batch->blob.len / 4);
+    assert_int_equal(batch->stored_bytes, stored.len);
+    assert_int_equal(batch_parse(batch), ST_OK);
+    assert_int_equal(batch_load(batch->id_text, stored, &loaded), ST_OK);
+    expect_consistent(loaded);
+    expect_same_messages(batch, loaded);
+    assert_true(slice_eq(buf_slice(&loaded->blob), buf_slice(&batch->blob)));
+    assert_int_equal(loaded->stored_bytes, stored.len);
+    batch_free(loaded);
+    batch_free(batch);
+    buf_free(&compressed);
+}
+
+/* Without memory for the shorter form the blob goes as it is. */
+static void test_stored_without_memory(void **state)
+{
+    (void)state;
+    struct batch *batch = large_batch(false);
+    struct buf compressed;
+    buf_init(&compressed, 1000);
+    struct slice stored = batch_stored(batch, &compressed);
+    assert_ptr_equal(stored.ptr, batch->blob.ptr);
+    assert_int_equal(batch->stored_bytes, batch->blob.len);
+    buf_free(&compressed);
+    batch_free(batch);
+}
+
+/* A head that says [members, format, bytes] before the block of a batch. */
+static enum status load_block(const char *id_text, uint64_t members, uint64_t bytes,
+                              struct slice block)
+{
+    struct batch *batch;
+    struct buf blob;
+    buf_init(&blob, SIZE_MAX);
+    mp_write_array(&blob, (uint32_t)members);
+    mp_write_u64(&blob, 2);
+    mp_write_u64(&blob, bytes);
+    buf_add_slice(&blob, block);
+    enum status status = batch_load(id_text, buf_slice(&blob), &batch);
+    if (status == ST_OK)
+        batch_free(batch);
+    buf_free(&blob);
+    return status;
+}
+
+/* A block that is cut off, longer, damaged or not as long as it is said is refused, and a length
+ * that no block can have costs no memory. */
+static void test_damaged_block(void **state)
+{
+    (void)state;
+    struct batch *batch = large_batch(false);
+    const char *name = batch->id_text;
+    struct buf compressed;
+    buf_init(&compressed, SIZE_MAX);
+    struct slice block = batch_stored(batch, &compressed);
+    uint64_t bytes = batch->blob.len;
+    block.ptr += 1 + 1 + 5; /* array, format, 32 bits */
+    block.len -= 1 + 1 + 5;
+    assert_int_equal(load_block(name, 2, bytes, block), ST_OK);
+    assert_int_equal(load_block(name, 3, bytes, block), ST_SYNTAX);
+    assert_int_equal(load_block(name, 2, bytes - 1, block), ST_SYNTAX);
+    assert_int_equal(load_block(name, 2, bytes + 1, block), ST_SYNTAX);
+    assert_int_equal(load_block(name, 2, 0, block), ST_SYNTAX);
+    assert_int_equal(load_block(name, 2, block.len * 257, block), ST_SYNTAX);
+    assert_int_equal(load_block(name, 2, UINT64_MAX, block), ST_SYNTAX);
+    assert_int_equal(load_block(name, 2, bytes, SLICE("")), ST_SYNTAX);
+    for (size_t len = 0; len < block.len; len += 7)
+        assert_int_equal(load_block(name, 2, bytes, slice_of(block.ptr, len)), ST_SYNTAX);
+    buf_free(&compressed);
+    batch_free(batch);
+}
+
 /* ---- Parts ----------------------------------------------------------------------------------- */
 
 /* The lane of each of the targets of three_events(): two, then three that begin with the same two.
@@ -781,17 +902,32 @@ static void test_damaged_message(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_from_ids), cmocka_unit_test(test_ids_have_a_random_end),
-        cmocka_unit_test(test_state_names),    cmocka_unit_test(test_build_and_parse),
-        cmocka_unit_test(test_load),           cmocka_unit_test(test_find),
-        cmocka_unit_test(test_smallest),       cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_one_part),       cmocka_unit_test(test_most_parts),
-        cmocka_unit_test(test_members),        cmocka_unit_test(test_most_events),
-        cmocka_unit_test(test_large_fan_out),  cmocka_unit_test(test_most_bytes),
-        cmocka_unit_test(test_references),     cmocka_unit_test(test_references_of_one_alone),
-        cmocka_unit_test(test_wrong_names),    cmocka_unit_test(test_wrong_masks),
-        cmocka_unit_test(test_wrong_blobs),    cmocka_unit_test(test_beyond_the_limits),
-        cmocka_unit_test(test_damaged),        cmocka_unit_test(test_damaged_message),
+        cmocka_unit_test(test_names_from_ids),
+        cmocka_unit_test(test_ids_have_a_random_end),
+        cmocka_unit_test(test_state_names),
+        cmocka_unit_test(test_build_and_parse),
+        cmocka_unit_test(test_load),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_stored_as_it_is),
+        cmocka_unit_test(test_stored_compressed),
+        cmocka_unit_test(test_stored_without_memory),
+        cmocka_unit_test(test_damaged_block),
+        cmocka_unit_test(test_smallest),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_one_part),
+        cmocka_unit_test(test_most_parts),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_most_events),
+        cmocka_unit_test(test_large_fan_out),
+        cmocka_unit_test(test_most_bytes),
+        cmocka_unit_test(test_references),
+        cmocka_unit_test(test_references_of_one_alone),
+        cmocka_unit_test(test_wrong_names),
+        cmocka_unit_test(test_wrong_masks),
+        cmocka_unit_test(test_wrong_blobs),
+        cmocka_unit_test(test_beyond_the_limits),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_damaged_message),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     targets_of(0);

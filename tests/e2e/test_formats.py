@@ -38,8 +38,13 @@ def binary_headers(event):
 def delivered(client, sink, event_type, **webhook):
     """Makes a webhook for the type; a call then gives the next request that it got."""
     client.create_webhook(sink.url("/" + event_type), [event_type], **webhook)
-    seen = iter(range(1, 1000))
-    return lambda: sink.wait_for(next(seen), "/" + event_type)[-1]
+    unseen = iter(range(1000))
+
+    def following():
+        index = next(unseen)
+        return sink.wait_for(index + 1, "/" + event_type)[index]
+
+    return following
 
 
 # ---- msgpack -------------------------------------------------------------------------------------

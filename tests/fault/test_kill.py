@@ -4,6 +4,7 @@ TROTLINE_FAULT_EVENTS (20,000 from the start) makes the runs longer.
 """
 
 import os
+import secrets
 import signal
 from pathlib import Path
 
@@ -192,9 +193,10 @@ def test_redis_out_of_memory(start_daemon, sink):
         sink.script("/", 500)
         listen(daemon, sink, "big", retryPolicy={"schedule": ["5s", "5s", "5s", "5s"], "jitter": 0})
         accepted, refused = set(), None
+        noise = secrets.token_urlsafe(37_500)  # 50,000 characters that are stored as they are
         with daemon.client() as client:
             for n in range(2000):
-                answer = client.post_event("big", {"n": n, "pad": "x" * 50_000})
+                answer = client.post_event("big", {"n": n, "pad": noise})
                 if answer.status != 202:
                     refused = answer
                     break

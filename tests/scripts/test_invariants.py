@@ -1,8 +1,8 @@
 """The checker itself: it accepts what is in order, and names each thing that is not."""
 
 import pytest
-from harness.formats import (FormatError, batch_of, hash_stable, id_bytes, id_text, lane_of, pack,
-                             pack_log, pack_outcome, pack_state, read_batch, unpack)
+from harness.formats import (FormatError, batch_of, compress_batch, hash_stable, id_bytes, id_text,
+                             lane_of, pack, pack_log, pack_outcome, pack_state, read_batch, unpack)
 from harness.invariants import Broken, Snapshot, check, deliveries, problems
 from store import MOVED, Batch, Ordered, Store, endpoint_ids, member
 
@@ -32,6 +32,17 @@ def test_an_event_knows_its_batch():
     events = read_batch(batch.name, batch.blob)
     assert [(e.id, e.targets, e.first_ordinal) for e in events] == [
         (batch.events[0], [ONE], 0), (batch.events[1], [], 1), (batch.events[2], [ONE, TWO], 1)]
+
+
+def test_a_compressed_batch():
+    """It reads as the blob does, and no part of it as anything."""
+    batch = Batch([ONE], [TWO] * 40)
+    stored = compress_batch(batch.blob)
+    assert len(stored) < len(batch.blob)
+    assert read_batch(batch.name, stored) == read_batch(batch.name, batch.blob)
+    for length in range(len(stored)):
+        with pytest.raises(FormatError):
+            read_batch(batch.name, stored[:length])
 
 
 def test_parts_of_a_batch():

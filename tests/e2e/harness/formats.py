@@ -7,6 +7,8 @@ checker reads with it, so that a change of a format in C shows itself here.
 import struct
 from dataclasses import dataclass
 
+import lz4.block
+
 LANES = 256
 MASK_BYTES = LANES // 8
 PARTS_MAX = 63  # besides part 0
@@ -236,9 +238,29 @@ def _masks(name, head):
     return [packed[at:at + MASK_BYTES] for at in range(0, len(packed), MASK_BYTES)]
 
 
-def read_batch(name, blob):
-    """The events of a blob; every one must know that it belongs to this batch."""
-    reader = Reader(blob)
+def compress_batch(blob):
+    """As a large blob is stored."""
+    return pack([2, len(blob)]) + lz4.block.compress(blob, store_size=False)
+
+
+def decompress_batch(name, stored):
+    """The blob as it was: most are stored like that."""
+    reader = Reader(stored)
+    head = reader.value()
+    if not isinstance(head, list) or len(head) != 2 or head[0] != 2:
+        return stored
+    try:
+        blob = lz4.block.decompress(stored[reader.at:], uncompressed_size=head[1])
+    except (lz4.block.LZ4BlockError, ValueError, OverflowError, TypeError) as error:
+        raise FormatError(f"batch {name} cannot be decompressed: {error}") from error
+    if len(blob) != head[1]:
+        raise FormatError(f"batch {name} has {len(blob)} bytes instead of {head[1]}")
+    return blob
+
+
+def read_batch(name, stored):
+    """The events of a batch; every one must know that it belongs to this batch."""
+    reader = Reader(decompress_batch(name, stored))
     masks = _masks(name, reader.value())
     events, ordinal = [], 0
     while not reader.end():

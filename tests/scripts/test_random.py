@@ -7,17 +7,22 @@ from harness import RedisServer
 from world import run_world
 
 SECONDS = 3
+RUNS = 5  # at most, until all that is to happen has happened
 
 
 @pytest.mark.parametrize("calm", [True, False], ids=["calm", "wild"])
 @pytest.mark.parametrize("seed", [1, 2, None])
 def test_whatever_happens_nothing_accepted_is_lost(redis, seed, calm):
-    """Seed None: another one in every run; a failure names it."""
+    """Seed None: another one in every run; a failure names it. Few deliveries of an order are sent in
+    three seconds, and now and then none: what happens depends on the time, too."""
     seed = random.randrange(10**6) if seed is None else seed
-    world = run_world(redis, seed, SECONDS, calm=calm)
-    print(world)
-    assert world.sent and world.counts["settle"] and world.counts["close"]
-    assert world.counts["in order"] or not any(world.ordering.values())
+    for _ in range(RUNS):
+        world = run_world(redis, seed, SECONDS, calm=calm)
+        print(world)
+        assert world.sent and world.counts["settle"] and world.counts["close"]
+        if world.counts["in order"] or not any(world.ordering.values()):
+            return
+    raise AssertionError(f"nothing was sent in its order in {RUNS} runs")
 
 
 class Lasting:

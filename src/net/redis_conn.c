@@ -14,7 +14,7 @@
  * socket is full. When a write fails nothing is dropped yet: replies may still be waiting to be
  * read, and reading will come to the end by itself.
  *
- * Callbacks are called from the read event, the timer and redis_conn_free() only, never with work
+ * Callbacks are called from the read event, the timers and redis_conn_free() only, never with work
  * of ours half done: after each call the state is looked at again, as the connection may be DEAD.
  * DEAD memory lives until the reap list has run.
  *
@@ -30,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/event.h>

@@ -30,7 +30,8 @@ void redis_intake_free(struct redis_intake *intake);
  * (redis_intake_end()) before all that came first is taken. */
 size_t redis_intake_read(struct redis_intake *intake, int fd);
 
-/* The next bytes, `most` of them or fewer. They are valid until more is read. */
+/* The next bytes, `most` of them or fewer. They are valid until more is read or it is
+ * freed. */
 struct slice redis_intake_take(struct redis_intake *intake, size_t most);
 
 /* All that was read is taken. */

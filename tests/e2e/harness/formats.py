@@ -244,7 +244,7 @@ def compress_batch(blob):
 
 
 def decompress_batch(name, stored):
-    """The blob as it was: most are stored like that."""
+    """The blob; a small one is stored as it is."""
     reader = Reader(stored)
     head = reader.value()
     if not isinstance(head, list) or len(head) != 2 or head[0] != 2:
